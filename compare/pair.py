@@ -1,0 +1,123 @@
+"""Both models, built from one configuration, and trained in turn on the same batches."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import torch
+
+import scratch
+import torch_impl
+from data import UserError
+
+OPTIMIZER_CLASSES = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+}
+
+
+class Diverged(UserError):
+    """A loss became inf or nan."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same model twice: `model` is a dict of the arguments both were built with."""
+
+    model: dict
+    scratch: scratch.SequenceModel
+    torch: torch_impl.SequenceModel
+
+
+def build(model, dtype, seed=0, device="cpu", weights=None):
+    """Both models with the same weights: the NumPy model draws them or gets `weights`, torch takes them over.
+
+    model: the arguments of SequenceModel, without dtype; weights: arrays by the names of its `params`, or None.
+    """
+    by_hand = scratch.SequenceModel(**model, dtype=np.dtype(dtype), rng=np.random.default_rng(seed))
+    for name, array in (weights or {}).items():
+        by_hand.params[name][...] = array
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"torch cannot use the device {device!r} here; leave --device out for the cpu") from error
+    by_torch = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device=device)
+    by_torch.load_state_dict({name: torch.tensor(array) for name, array in by_hand.params.items()})
+    return Pair(model, by_hand, by_torch)
+
+
+def model_of(settings, dataset):
+    """The arguments of SequenceModel that suit a dataset."""
+    return dict(
+        cell=settings.cell,
+        output_size=dataset.output_size,
+        hidden_size=settings.hidden,
+        num_layers=settings.layers,
+        bidirectional=settings.bidirectional,
+        vocab_size=dataset.vocab_size,
+        input_size=dataset.input_size,
+        predict=dataset.predict,
+    )
+
+
+def optimizers(settings, pair):
+    """scratch's and torch's optimizer with the same numbers."""
+    numbers = dict(lr=settings.lr, weight_decay=settings.weight_decay)
+    if settings.optimizer in ("sgd", "rmsprop"):
+        numbers["momentum"] = settings.momentum
+    if settings.optimizer == "sgd":
+        numbers["nesterov"] = settings.nesterov
+    name = OPTIMIZER_CLASSES[settings.optimizer]
+    return getattr(scratch, name)(pair.scratch.params, **numbers), getattr(torch.optim, name)(
+        pair.torch.parameters(), **numbers
+    )
+
+
+def train(settings, dataset, pair, steps):
+    """Train both; yield (scratch's record, torch's record) for every step.
+
+    Each side has a thread of its own and computes one step while the other does: two cores, one thread each, and
+    neither waits for more than the slower one. Raises Diverged at the first loss that is not finite.
+    """
+    by_hand, by_torch = optimizers(settings, pair)
+    records = scratch.fit(pair.scratch, dataset, by_hand, steps, settings.clip)
+    torch_records = torch_impl.fit(pair.torch, dataset, by_torch, steps, settings.clip)
+    with ThreadPoolExecutor(1) as other:
+        for _ in range(steps):
+            theirs = other.submit(next, torch_records)
+            ours = next(records)
+            theirs = theirs.result()
+            for side, record in (("scratch", ours), ("torch", theirs)):
+                if not isfinite(record.loss):
+                    raise Diverged(
+                        f"{settings.task}: the {side} loss became {record.loss} at step {record.step}; "
+                        f"try a smaller --lr (now {settings.lr}) or --clip 1"
+                    )
+            yield ours, theirs
+
+
+def evaluate(dataset, pair):
+    """Both sides' held-out metric and predictions: ((value, predictions), (value, predictions))."""
+    with ThreadPoolExecutor(1) as other:
+        theirs = other.submit(torch_impl.evaluate, pair.torch, dataset)
+        return scratch.evaluate(pair.scratch, dataset), theirs.result()
+
+
+def gradient_gap(pair, batch):
+    """Where training has brought the hand-written model, do both sides still compute the same gradient?
+
+    Gives torch the same weights and returns the largest difference of one batch's gradients, relative to the largest
+    entry of all. It tells a wrong gradient (large) from rounding that the training itself made grow (as small as ever).
+    """
+    pair.torch.load_state_dict({name: torch.tensor(array) for name, array in pair.scratch.params.items()})
+    pair.scratch.loss(batch)
+    pair.torch.zero_grad()
+    pair.torch.loss(batch).backward()
+    ours = pair.scratch.backward()
+    theirs = {name: p.grad.cpu().numpy() for name, p in pair.torch.named_parameters()}
+    largest = max(np.abs(g).max() for g in theirs.values())
+    return float(max(np.abs(ours[name] - theirs[name]).max() for name in theirs) / largest)

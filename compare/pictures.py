@@ -1,0 +1,202 @@
+"""The pictures. Scratch is thick and pale, torch thin and dashed on top, so that two equal curves are both seen."""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from compare.results import write_whole
+from compare.writing import parting
+
+# Orange, blue and green of Okabe and Ito's palette: apart for every common kind of colour blindness.
+ORANGE, BLUE, GREEN, GREY = "#E69F00", "#0072B2", "#009E73", "#666666"
+OURS = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
+THEIRS = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
+
+matplotlib.rcParams.update(
+    {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "font.size": 10}
+)
+
+
+def save(figure, path):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_whole(path, buffer.getvalue())
+
+
+def curves(path, runs):
+    """A row a run: training loss, held-out metric with the baselines, and the gap between both losses.
+
+    runs: compare.curves.Run objects.
+    """
+    figure = Figure(figsize=(15, 3.7 * len(runs) + 0.5), layout="constrained")
+    axes = figure.subplots(len(runs), 3, squeeze=False)
+    for run, (loss, metric, gap) in zip(runs, axes, strict=True):
+        _draw_loss(loss, run)
+        _draw_metric(metric, run)
+        draw_gap(gap, run.series("train")[0], run.gap(), run.settings.dtype)
+    figure.suptitle("The same network twice: back-propagation through time by hand, and torch with autograd")
+    save(figure, path)
+
+
+def _draw_loss(axes, run):
+    steps, ours, theirs = run.series("train")
+    axes.plot(steps, ours, **OURS)
+    axes.plot(steps, theirs, **THEIRS)
+    axes.set(title=f"{run.title}: training loss", xlabel="step", ylabel=run.loss_unit)
+    axes.legend(frameon=False)
+
+
+def _draw_metric(axes, run):
+    steps, ours, theirs = run.series("test")
+    axes.plot(steps, ours, marker="o", markersize=7, **OURS)
+    axes.plot(steps, theirs, marker="o", markersize=2.5, **THEIRS)
+    for (label, value), style in zip(run.dataset.baselines.items(), (":", "-."), strict=False):
+        axes.axhline(value, color=GREY, linestyle=style, linewidth=1.4, label=f"{label}: {value:.4g}")
+    # The first, untrained value may lie far off; the eye should get the part where the learning happens.
+    shown = [*ours[1:], *run.dataset.baselines.values()] if len(ours) > 2 else [*ours, *run.dataset.baselines.values()]
+    low, high = min(shown), max(shown)
+    margin = 0.08 * (high - low or abs(high) or 1)
+    axes.set_ylim(low - margin, high + margin)
+    better = "lower is better" if run.dataset.better == "lower" else "higher is better"
+    axes.set(title=f"{run.title}: held out, {better}", xlabel="step", ylabel=run.dataset.metric)
+    axes.legend(frameon=False)
+
+
+def draw_gap(axes, steps, gap, dtype):
+    """|scratch - torch| on a logarithmic axis; a gap of exactly 0 lies on the bottom line."""
+    eps = np.finfo(dtype).eps
+    floor = eps / 30
+    gap = np.asarray(gap)
+    axes.semilogy(steps, np.maximum(gap, floor), ".", markersize=3, color=GREEN)
+    axes.axhline(eps, color=GREY, linestyle="--", linewidth=1.2)
+    axes.annotate(
+        f"rounding of {dtype}: {eps:.1e}",
+        (0.99, eps),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        xytext=(0, 2),
+        textcoords="offset points",
+        color=GREY,
+    )
+    axes.annotate(
+        "points down here: exactly equal",
+        (0.01, floor),
+        xycoords=("axes fraction", "data"),
+        ha="left",
+        va="bottom",
+        xytext=(0, 3),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=9,
+    )
+    axes.set_ylim(floor / 2, max(30 * eps, 5 * gap.max()))
+    axes.set(
+        title=f"gap of the training losses, at most {gap.max():.1e}",
+        xlabel="step",
+        ylabel="|scratch - torch|",
+    )
+
+
+def forecast(path, dataset, ours, theirs):
+    """Predictions against the truth for a series, both models side by side. ours and theirs (T, 1, 1), scaled."""
+    batch = next(iter(dataset.test_batches()))
+    truth = dataset.unscale(batch.targets[dataset.run_in :, 0, 0])
+    labels = dataset.labels[dataset.split :]
+    figure = Figure(figsize=(15, 4.6), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for side, predictions, colour, name in zip(
+        axes, (ours, theirs), (ORANGE, BLUE), ("scratch (NumPy, by hand)", "torch (autograd)"), strict=True
+    ):
+        predicted = dataset.unscale(predictions[dataset.run_in :, 0, 0])
+        side.plot(truth, color="black", linewidth=1, label="truth")
+        side.plot(predicted, color=colour, linewidth=1.6, alpha=0.9, label="predicted one step ahead")
+        ticks = np.linspace(0, len(truth) - 1, 6).astype(int)
+        side.set_xticks(ticks, [labels[k] for k in ticks])
+        error = np.abs(predicted - truth).mean()
+        side.set(title=f"{name}: mean absolute error {error:.4g}", ylabel=dataset.column)
+        side.legend(frameon=False, loc="upper right")
+    save(figure, path)
+
+
+def confusion(path, dataset, ours, theirs):
+    """Confusion matrices of both models, in per cent of each true class. ours and theirs: class ids per test name."""
+    truth = np.concatenate([batch.targets for batch in dataset.test_batches()])
+    C = len(dataset.classes)
+    size = max(5.5, 0.45 * C + 2)
+    figure = Figure(figsize=(2 * size, size), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for side, predicted, name in zip(
+        axes, (ours, theirs), ("scratch (NumPy, by hand)", "torch (autograd)"), strict=True
+    ):
+        counts = np.bincount(truth * C + predicted, minlength=C * C).reshape(C, C)
+        share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        side.imshow(share, cmap="cividis", vmin=0, vmax=100)
+        for row, column in np.argwhere(share >= 0.5):
+            colour = "black" if share[row, column] > 55 else "white"
+            side.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+        side.set_xticks(range(C), dataset.classes, rotation=90)
+        side.set_yticks(range(C), dataset.classes)
+        side.spines[:].set_visible(False)
+        right = 100 * (truth == predicted).mean()
+        side.set(title=f"{name}: {right:.1f} % right", xlabel="predicted", ylabel="true language")
+    figure.suptitle("Of each true class, per cent put where (a row sums to 100; below 0.5 left blank)")
+    save(figure, path)
+
+
+def sums(path, dataset, ours, theirs):
+    """The adding problem: predicted against true sum, both models side by side. ours and theirs (N,)."""
+    truth = np.concatenate([batch.targets[:, 0] for batch in dataset.test_batches()])
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    for side, predicted, colour, name in zip(
+        axes, (ours, theirs), (ORANGE, BLUE), ("scratch (NumPy, by hand)", "torch (autograd)"), strict=True
+    ):
+        side.plot([0, 2], [0, 2], color="black", linewidth=1, label="right")
+        side.axhline(1, color=GREY, linestyle=":", label="always 1 (baseline)")
+        side.plot(truth, predicted, ".", color=colour, markersize=4, alpha=0.6, label="test sequences")
+        error = np.mean((predicted - truth) ** 2)
+        side.set(title=f"{name}: mean squared error {error:.2g}", xlabel="true sum", ylabel="predicted sum")
+        side.legend(frameon=False)
+    save(figure, path)
+
+
+def writing(path, ours, theirs):
+    """Text written by both, side by side, with the first character where they part marked."""
+    part = parting(ours, theirs)
+    width, lines = 62, 24
+    figure = Figure(figsize=(15, 6.4), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for side, text, name in zip(axes, (ours, theirs), ("scratch (NumPy, by hand)", "torch (autograd)"), strict=True):
+        side.set_axis_off()
+        side.set_xlim(0, width)
+        side.set_ylim(lines, 0)
+        side.set_title(name, loc="left")
+        for row, (start, line) in enumerate(_wrap(text, width)[:lines]):
+            side.text(0, row, line, family="monospace", fontsize=9.5, va="top", parse_math=False)
+            if part is not None and start <= part < start + max(len(line), 1):
+                side.text(
+                    0,
+                    row,
+                    " " * (part - start) + "\N{LOWER ONE EIGHTH BLOCK}",
+                    family="monospace",
+                    fontsize=9.5,
+                    va="top",
+                    color="#D55E00",
+                    fontweight="bold",
+                )
+    same = "the same text, character for character" if part is None else f"the same up to character {part}, marked"
+    figure.suptitle(f"Written by both models from the same random numbers: {same}")
+    save(figure, path)
+
+
+def _wrap(text, width):
+    """Cut into (start, line) pairs of at most `width` characters, at line ends first."""
+    rows, start = [], 0
+    for line in text.split("\n"):
+        for k in range(0, max(len(line), 1), width):
+            rows.append((start + k, line[k : k + width]))
+        start += len(line) + 1
+    return rows

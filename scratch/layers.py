@@ -1,0 +1,64 @@
+"""The layers before and after the recurrent one: Embedding and Linear.
+
+Sizes: V words of the vocabulary, E numbers for each, I inputs, O outputs; "..." stands for any leading axes.
+"""
+
+import numpy as np
+
+
+class Embedding:
+    """A table of V rows, one for each id: looking a row up is multiplying by a one-hot vector, done faster.
+
+    Arguments and parameter name as torch.nn.Embedding; rows start standard normal as there.
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, *, dtype=np.float32, rng=None):
+        rng = np.random.default_rng() if rng is None else rng
+        self.params = {"weight": rng.standard_normal((num_embeddings, embedding_dim)).astype(dtype)}
+        self.grads = {}
+
+    def forward(self, ids):
+        """ids (...), whole numbers from 0 to V-1. Returns their rows (..., E). Raises ValueError on another id."""
+        V = len(self.params["weight"])
+        if ids.dtype.kind not in "iu":
+            raise ValueError(f"ids must be whole numbers; these are {ids.dtype}")
+        if ids.size and (ids.min() < 0 or ids.max() >= V):
+            wrong = ids.min() if ids.min() < 0 else ids.max()
+            raise ValueError(f"id {wrong} is outside the vocabulary of {V}: ids run from 0 to {V - 1}")
+        self._ids = ids
+        return self.params["weight"][ids]
+
+    def backward(self, dy):
+        """dy (..., E). Sets grads; returns None: whole numbers have no gradient."""
+        dweight = np.zeros_like(self.params["weight"])  # (V, E)
+        # an id that occurs often gathers the gradients of all its places; dweight[ids] += dy would keep one
+        np.add.at(dweight, self._ids, dy)
+        self.grads = {"weight": dweight}
+
+
+class Linear:
+    """y = x W^T + b on the last axis. Arguments, parameter names and first values as torch.nn.Linear."""
+
+    def __init__(self, in_features, out_features, *, dtype=np.float32, rng=None):
+        rng = np.random.default_rng() if rng is None else rng
+        bound = 1 / np.sqrt(in_features)
+        self.params = {
+            "weight": rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype),
+            "bias": rng.uniform(-bound, bound, out_features).astype(dtype),
+        }
+        self.grads = {}
+
+    def forward(self, x):
+        """x (..., I). Returns y (..., O)."""
+        W, b = self.params["weight"], self.params["bias"]
+        self._x = x
+        x_rows = x.reshape(-1, x.shape[-1])  # (N, I)  all leading axes are rows: one product
+        return (x_rows @ W.T + b).reshape(*x.shape[:-1], len(W))  # (..., O)
+
+    def backward(self, dy):
+        """dy (..., O). Sets grads; returns dx (..., I)."""
+        W, x = self.params["weight"], self._x
+        dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
+        x_rows = x.reshape(-1, x.shape[-1])  # (N, I)
+        self.grads = {"weight": dy_rows.T @ x_rows, "bias": dy_rows.sum(axis=0)}
+        return (dy_rows @ W).reshape(x.shape)  # (..., I)

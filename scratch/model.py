@@ -1,0 +1,112 @@
+"""The sequence model: ids through an embedding (or numbers as they are), recurrent layers, a linear output.
+
+    ids (T, B) -> Embedding -> (T, B, E)  \\
+                                            RNN | GRU | LSTM -> Linear -> logits or values
+    numbers             (T, B, F)         /
+"""
+
+import numpy as np
+
+from scratch.layers import Embedding, Linear
+from scratch.losses import cross_entropy, mse
+from scratch.recurrent import GRU, LSTM, RNN
+
+
+class SequenceModel:
+    """One model for all tasks.
+
+    cell: "rnn", "rnn_relu", "gru" or "lstm". Either vocab_size (inputs are ids; embedding_size defaults to
+    hidden_size) or input_size (inputs are numbers). predict "each": an output at every step, (T, B, O);
+    "last": one from the last layer's state after each sequence's last step, both directions', (B, O).
+    Integer targets are classes and take the cross-entropy, floating-point targets the mean squared error.
+    """
+
+    def __init__(
+        self,
+        cell,
+        output_size,
+        *,
+        hidden_size,
+        num_layers=1,
+        bidirectional=False,
+        vocab_size=None,
+        embedding_size=None,
+        input_size=None,
+        predict="each",
+        dtype=np.float32,
+        rng=None,
+    ):
+        if (vocab_size is None) == (input_size is None):
+            raise ValueError("give vocab_size for ids or input_size for numbers, and not both")
+        if predict not in ("each", "last"):
+            raise ValueError(f"predict is {predict!r}; it must be 'each' or 'last'")
+        rng = np.random.default_rng() if rng is None else rng
+        self.predict = predict
+        self.embedding = None
+        if vocab_size is not None:
+            input_size = embedding_size or hidden_size
+            self.embedding = Embedding(vocab_size, input_size, dtype=dtype, rng=rng)
+        sizes = dict(num_layers=num_layers, bidirectional=bidirectional, dtype=dtype, rng=rng)
+        match cell:
+            case "rnn":
+                self.recurrent = RNN(input_size, hidden_size, **sizes)
+            case "rnn_relu":
+                self.recurrent = RNN(input_size, hidden_size, nonlinearity="relu", **sizes)
+            case "gru":
+                self.recurrent = GRU(input_size, hidden_size, **sizes)
+            case "lstm":
+                self.recurrent = LSTM(input_size, hidden_size, **sizes)
+            case _:
+                raise ValueError(f"cell is {cell!r}; it must be 'rnn', 'rnn_relu', 'gru' or 'lstm'")
+        self.linear = Linear(self.recurrent.directions * hidden_size, output_size, dtype=dtype, rng=rng)
+        self.state_n = None
+
+    def _layers(self):
+        layers = {"embedding": self.embedding, "recurrent": self.recurrent, "linear": self.linear}
+        return {name: layer for name, layer in layers.items() if layer is not None}
+
+    @property
+    def params(self):
+        """dict: the names of torch_impl's state_dict -> the layers' own arrays, writable in place."""
+        return {f"{name}.{p}": array for name, layer in self._layers().items() for p, array in layer.params.items()}
+
+    def logits(self, inputs, lengths=None, state=None):
+        """Run the model. inputs (T, B) ids or (T, B, F) numbers; lengths (B,) or None; state or None for zeros.
+
+        Returns the predictions, (T, B, O) or (B, O), before any softmax, and the last state.
+        """
+        x = inputs if self.embedding is None else self.embedding.forward(inputs)  # (T, B, I)
+        y, state_n = self.recurrent.forward(x, state, lengths)  # (T, B, D*H)
+        if self.predict == "last":
+            h_n = state_n[0] if isinstance(state_n, tuple) else state_n
+            y = np.concatenate(h_n[-self.recurrent.directions :], axis=1)  # (B, D*H)  the last layer's states
+        return self.linear.forward(y), state_n
+
+    def loss(self, batch, state=None):
+        """The loss of a batch, a float: the mean over its real targets. The state after it is `state_n`."""
+        prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state)
+        valid = None
+        if self.predict == "each" and batch.lengths is not None:
+            valid = np.arange(len(batch.inputs))[:, None] < batch.lengths  # (T, B)
+        criterion = cross_entropy if batch.targets.dtype.kind in "iu" else mse
+        loss, self._dprediction = criterion(prediction, batch.targets, valid)
+        return loss if np.iscomplexobj(loss) else float(loss)
+
+    def backward(self):
+        """The gradient of the last `loss` for every parameter: a dict with the names of `params`."""
+        dy = self.linear.backward(self._dprediction)  # (T, B, D*H) or (B, D*H)
+        if self.predict == "each":
+            dx, _ = self.recurrent.backward(dy)
+        else:
+            dx, _ = self.recurrent.backward(dstate_n=self._last_state_gradient(dy))
+        if self.embedding is not None:
+            self.embedding.backward(dx)
+        return {f"{name}.{p}": g for name, layer in self._layers().items() for p, g in layer.grads.items()}
+
+    def _last_state_gradient(self, dy):
+        """dy (B, D*H) into its places of dh_n (L*D, B, H): the last layer's; c_n was not read."""
+        layer = self.recurrent
+        B, D, H = len(dy), layer.directions, layer.hidden_size
+        dh_n = np.zeros((layer.num_layers * D, B, H), dy.dtype)
+        dh_n[-D:] = dy.reshape(B, D, H).swapaxes(0, 1)
+        return dh_n if layer.states == 1 else (dh_n, np.zeros_like(dh_n))

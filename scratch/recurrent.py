@@ -1,0 +1,259 @@
+"""RNN, GRU and LSTM as layers: any number of layers and both directions around a cell.
+
+Sizes: T steps, B rows of the batch, I inputs, H hidden units, L layers, D directions (1 or 2). The state has
+one entry for every layer and direction, in torch's order: layer 0 forward, layer 0 reverse, layer 1 forward ...
+"""
+
+import numpy as np
+
+from scratch import gru, lstm, padding, rnn
+
+
+class Recurrent:
+    """What the three layers share. Use RNN, GRU or LSTM below."""
+
+    def __init__(
+        self,
+        cell,
+        gates,
+        states,
+        input_size,
+        hidden_size,
+        num_layers,
+        bias,
+        bidirectional,
+        dtype,
+        rng,
+        **options,
+    ):
+        for name, size in dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers).items():
+            if size < 1:
+                raise ValueError(f"{name} is {size}; it must be at least 1")
+        self.cell, self.states, self.bias, self.options = cell, states, bias, options
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.directions = 2 if bidirectional else 1
+        self.grads = {}
+        self.params = {}
+        self._cache = None
+
+        # As torch initialises: everything uniform within 1 / sqrt(H), whatever the number of inputs.
+        rng = np.random.default_rng() if rng is None else rng
+        bound = 1 / np.sqrt(hidden_size)
+        for k in range(num_layers * self.directions):
+            inputs = input_size if k < self.directions else hidden_size * self.directions
+            shapes = {
+                "weight_ih": (gates * hidden_size, inputs),
+                "weight_hh": (gates * hidden_size, hidden_size),
+                "bias_ih": (gates * hidden_size,),
+                "bias_hh": (gates * hidden_size,),
+            }
+            for kind, name in self._names(k).items():
+                self.params[name] = rng.uniform(-bound, bound, shapes[kind]).astype(dtype)
+
+    def _names(self, k):
+        """The parameters of entry k (layer k // D, direction k % D): {"weight_ih": "weight_ih_l0_reverse", ...}."""
+        layer, direction = divmod(k, self.directions)
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
+        return {kind: f"{kind}_l{layer}{'_reverse' * direction}" for kind in kinds}
+
+    def _weights(self, k):
+        """The four weights that a cell takes; without biases it gets zeros."""
+        weights = [self.params[name] for name in self._names(k).values()]
+        return weights if self.bias else [*weights, *2 * (np.zeros_like(weights[0], shape=len(weights[0])),)]
+
+    def forward(self, x, state=None, lengths=None):
+        """Run all layers over a batch of sequences.
+
+        x (T, B, I); state h_0 (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole
+        numbers from 1 to T in any order, None when every sequence has T steps.
+        Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end, not to be written to; and the last
+        state in the form of `state`, each row's at its own last real step.
+        Raises ValueError on a wrong shape or length.
+        """
+        T, B = self._check_input(x)
+        state = self._check_state(state, B, np.result_type(x, self.params["weight_hh_l0"]), "state")
+        lengths, order = self._check_lengths(lengths, T, B)
+        if order is not None:
+            x, state = x[:, order], [s[:, order] for s in state]
+
+        state_n = [np.empty_like(s) for s in state]  # (L*D, B, H)
+        caches = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                source = padding.reverse(x, lengths) if direction else x  # (T, B, I)
+                y, last, cache = padding.forward(
+                    self.cell, source, [s[k] for s in state], self._weights(k), lengths, **self.options
+                )
+                outputs.append(padding.reverse(y, lengths) if direction else y)  # (T, B, H)
+                for s_n, s in zip(state_n, last, strict=True):
+                    s_n[k] = s
+                caches.append(cache)
+            x = np.concatenate(outputs, axis=2) if direction else outputs[0]  # (T, B, D*H)
+
+        self._cache = caches, lengths, order, (T, B)
+        if order is not None:
+            inverse = np.argsort(order)
+            x, state_n = x[:, inverse], [s[:, inverse] for s in state_n]
+        else:
+            x = x.view()
+            x.flags.writeable = False  # `backward` reads these very numbers: an `y += ...` would spoil it unseen
+        return x, self._like_torch(state_n)
+
+    def backward(self, dy=None, dstate_n=None, steps=None):
+        """Back-propagate from the outputs to the input, the first state and every parameter.
+
+        dy (T, B, D*H) and dstate_n in the form of `state`; one that is omitted counts as zero. A list given as
+        `steps` receives a dict for every layer and direction, in the state's order: the total derivatives of all
+        steps that the cell's `backward` names, in the order of time.
+        Sets `grads` (it does not add to what stood there) and returns dx (T, B, I) and dstate_0.
+        Raises ValueError on a wrong shape, RuntimeError before the first `forward`.
+        """
+        if self._cache is None:
+            raise RuntimeError("backward needs what forward keeps: call forward first")
+        caches, lengths, order, (T, B) = self._cache
+        H, D = self.hidden_size, self.directions
+        dtype = self.params["weight_hh_l0"].dtype
+        if dy is None:
+            dy = np.zeros((T, B, D * H), dtype)
+        elif dy.shape != (T, B, D * H):
+            raise ValueError(f"dy has shape {dy.shape}; y had {(T, B, D * H)} (steps, batch, directions x hidden)")
+        dstate_n = self._check_state(dstate_n, B, dtype, "dstate_n")
+        if lengths is not None:
+            dy, dstate_n = dy[:, order], [ds[:, order] for ds in dstate_n]
+
+        dstate = [np.empty_like(ds) for ds in dstate_n]  # (L*D, B, H)
+        steps_of = {}
+        grads = {}
+        for layer in reversed(range(self.num_layers)):
+            inputs = self.input_size if layer == 0 else D * H
+            dx = None
+            for direction in reversed(range(D)):
+                k = layer * D + direction
+                dy_k = dy[:, :, direction * H : (direction + 1) * H]  # (T, B, H)
+                if direction:
+                    dy_k = padding.reverse(dy_k, lengths)
+                steps_of[k] = {} if steps is not None else None
+                dx_k, dstate_k, dweights = padding.backward(
+                    self.cell, dy_k, [ds[k] for ds in dstate_n], caches[k], inputs, steps_of[k]
+                )
+                dx_k = padding.reverse(dx_k, lengths) if direction else dx_k  # (T, B, I)
+                dx = dx_k if dx is None else dx + dx_k  # both directions read the same input: gradients add up
+                for ds, ds_k in zip(dstate, dstate_k, strict=True):
+                    ds[k] = ds_k
+                grads |= zip(self._names(k).values(), dweights, strict=False)  # no bias: its gradient is dropped
+            dy = dx  # this layer's input was the output of the layer below
+
+        self.grads = {name: grads[name] for name in self.params}
+        if order is not None:
+            inverse = np.argsort(order)
+            dx, dstate = dx[:, inverse], [ds[:, inverse] for ds in dstate]
+        if steps is not None:
+            for k in range(self.num_layers * D):
+                if k % D:
+                    steps_of[k] = {name: padding.reverse(v, lengths) for name, v in steps_of[k].items()}
+                if order is not None:
+                    steps_of[k] = {name: v[:, inverse] for name, v in steps_of[k].items()}
+                steps.append(steps_of[k])
+        return dx, self._like_torch(dstate)
+
+    def _like_torch(self, state):
+        return state[0] if self.states == 1 else tuple(state)
+
+    def _check_input(self, x):
+        if x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
+            raise ValueError(
+                f"x has shape {x.shape}; it must be (steps, batch, {self.input_size}), with at least one step and row"
+            )
+        return x.shape[:2]
+
+    def _check_state(self, state, B, dtype, name):
+        shape = (self.num_layers * self.directions, B, self.hidden_size)
+        if state is None:
+            return [np.zeros(shape, dtype) for _ in range(self.states)]
+        state = (state,) if self.states == 1 else state
+        if len(state) != self.states:
+            raise ValueError(f"{name} of an LSTM is a pair (h, c); this has {len(state)} parts")
+        for s in state:
+            if np.shape(s) != shape:
+                raise ValueError(
+                    f"{name} has shape {np.shape(s)}; it must be {shape} (layers x directions, batch, hidden)"
+                )
+        return list(state)
+
+    def _check_lengths(self, lengths, T, B):
+        """The lengths, longest first, and the order of the rows that makes them so (None: nothing to do)."""
+        if lengths is None:
+            return None, None
+        lengths = np.asarray(lengths)
+        if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.max() > T:
+            raise ValueError(f"lengths must be {B} whole numbers from 1 to {T}, one a row; these are {lengths}")
+        order = np.argsort(-lengths, kind="stable")
+        return lengths[order], order
+
+
+class RNN(Recurrent):
+    """The Elman network; arguments and parameter names as torch.nn.RNN. `nonlinearity` is "tanh" or "relu"."""
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        nonlinearity="tanh",
+        bias=True,
+        bidirectional=False,
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity is {nonlinearity!r}; it must be 'tanh' or 'relu'")
+        super().__init__(
+            rnn,
+            1,
+            1,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            bidirectional,
+            dtype,
+            rng,
+            nonlinearity=nonlinearity,
+        )
+
+
+class GRU(Recurrent):
+    """The gated recurrent unit; arguments and parameter names as torch.nn.GRU."""
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        bidirectional=False,
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        super().__init__(gru, 3, 1, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng)
+
+
+class LSTM(Recurrent):
+    """Long short-term memory; arguments and parameter names as torch.nn.LSTM. Its state is the pair (h, c)."""
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        bidirectional=False,
+        *,
+        dtype=np.float32,
+        rng=None,
+    ):
+        super().__init__(lstm, 4, 2, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng)

@@ -1,0 +1,190 @@
+"""The command line, run as a user runs it: short runs end to end, and every mistake in one line."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import torch_impl
+from compare import results
+from compare.__main__ import main
+from compare.curves import AGREEMENT
+
+ROOT = Path(__file__).parent.parent
+SIZES = ["--hidden", "8", "--batch-size", "16"]
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory):
+    """All four tasks, briefly, by the real command, twice with one seed."""
+    folders = [tmp_path_factory.mktemp("run") / "results" for _ in range(2)]
+    for folder in folders:
+        command = ["curves", "text", "names", "series", "memory", "--steps", "25", *SIZES, "--out", str(folder)]
+        done = subprocess.run([sys.executable, "-m", "compare", *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert str(folder / "curves.png") in done.stdout.replace("\n", "")
+    return folders
+
+
+TASKS = ("text", "names", "series", "memory")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_history_holds_every_step_and_both_sides_agree(two_runs, task):
+    rows = rows_of(two_runs[0] / task / "history.csv")
+    train = [row for row in rows if row["split"] == "train"]
+    assert [int(row["step"]) for row in train] == list(range(1, 26))
+    for row in train:
+        ours, theirs = float(row["scratch"]), float(row["torch"])
+        assert abs(ours - theirs) <= AGREEMENT["float32"] * max(1, ours)
+    test = [row for row in rows if row["split"] == "test"]
+    assert int(test[0]["step"]) == 0
+    assert int(test[-1]["step"]) == 25
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_seed_writes_the_same_bytes(two_runs, task):
+    once, again = ([row["scratch"] for row in rows_of(folder / task / "history.csv")] for folder in two_runs)
+    assert once == again
+    assert len(once) > 25
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_checkpoint_opens_on_both_sides_and_in_plain_torch(two_runs, task):
+    path = two_runs[0] / task / "checkpoint.safetensors"
+    both = results.open_checkpoint(path)
+    plain = safetensors.torch.load_file(path)
+    fresh = torch_impl.SequenceModel(**both.model)
+    fresh.load_state_dict(plain)
+    layer = type(fresh.recurrent)(fresh.recurrent.input_size, fresh.recurrent.hidden_size)  # plain torch.nn
+    layer.load_state_dict({k.removeprefix("recurrent."): v for k, v in plain.items() if k.startswith("recurrent.")})
+    for name, tensor in both.torch.state_dict().items():
+        assert torch.equal(tensor, plain[name])
+        np.testing.assert_array_equal(both.scratch.params[name], plain[name].numpy())
+
+
+def test_summary_says_what_was_run(two_runs):
+    summary = json.loads((two_runs[0] / "summary.json").read_text())
+    assert [entry["settings"]["task"] for entry in summary["tasks"]] == list(TASKS)
+    for entry in summary["tasks"]:
+        last = rows_of(two_runs[0] / entry["settings"]["task"] / "history.csv")[-1]
+        assert float(last["scratch"]) == entry["scratch"]
+        assert entry["largest_gap"] <= AGREEMENT["float32"] * 10
+        assert entry["parts_at"] is None
+        assert entry["gradient_gap"] <= AGREEMENT["float32"]
+    assert summary["environment"]["torch"] == torch.__version__
+
+
+def test_pictures_are_pictures(two_runs):
+    for name in ("curves.png", *(f"{task}/predictions.png" for task in TASKS)):
+        content = (two_runs[0] / name).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 10_000
+    assert not list(two_runs[0].rglob(".*")), "a temporary file was left behind"
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be, that is the question. " * 200, encoding="utf-8")
+    (tmp_path / "classes").mkdir()
+    for name in ("Ankh", "Morpork"):
+        (tmp_path / "classes" / f"{name}.txt").write_text("".join(f"{name}{k}\n" for k in range(40)), encoding="utf-8")
+    lines = "".join(f"{k},{k % 12}\n" for k in range(300))
+    (tmp_path / "table.csv").write_text(f"day,sold\n{lines}", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["text", "--data", "text.txt", "--window", "10", "--cell", "rnn", "--epochs", "1"],
+        ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3"],
+        ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--steps", "3", "--cell", "rnn_relu"],
+        ["memory", "--optimizer", "sgd", "--momentum", "0.9", "--nesterov", "--steps", "3", "--clip", "0"],
+    ],
+)
+def test_own_data_and_options(own_data, arguments, monkeypatch):
+    monkeypatch.chdir(own_data)
+    assert main(["curves", *arguments, *SIZES, "--out", "out", "--dtype", "float64"]) == 0
+    (entry,) = json.loads(Path("out/summary.json").read_text())["tasks"]
+    assert entry["settings"]["steps"] > 0
+    assert entry["parts_at"] is None
+    assert entry["gradient_gap"] <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["poetry"], "no task 'poetry'"),
+        (["text", "--data", "nowhere.txt"], "nowhere.txt"),
+        (["text", "names", "--data", "text.txt"], "one task"),
+        (["text", "--data", "text.txt", "--window", "5000"], "--window"),
+        (["series", "--data", "table.csv", "--column", "bought"], "bought"),
+        (["text", "--bidirectional"], "--bidirectional"),
+        (["names", "--window", "9"], "--window"),
+        (["memory", "--data", "text.txt"], "--data"),
+        (["memory", "--momentum", "0.9"], "--optimizer sgd"),
+        (["memory", "--nesterov", "--optimizer", "sgd"], "--momentum"),
+        (["memory", "--device", "abacus"], "abacus"),
+        (["memory", "--out", "text.txt"], "text.txt"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, monkeypatch, capsys):
+    monkeypatch.chdir(own_data)
+    before = sorted(own_data.rglob("*"))
+    assert main(["curves", "--steps", "2", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ")
+    assert said in captured.err
+    assert sorted(own_data.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--lr", "0"],
+        ["--lr", "nan"],
+        ["--hidden", "0"],
+        ["--layers", "-1"],
+        ["--steps", "1.5"],
+        ["--clip", "-1"],
+        ["--momentum", "1"],
+        ["--seed", "-1"],
+        ["--cell", "transformer"],
+        ["--steps", "1", "--epochs", "1"],
+    ],
+)
+def test_an_impossible_number_stops_before_anything(arguments, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["curves", "memory", *arguments])
+    assert stopped.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_diverges_says_where_and_keeps_what_it_has(own_data, monkeypatch, capsys):
+    monkeypatch.chdir(own_data)
+    run = ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--cell", "rnn_relu"]
+    run += ["--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--steps", "50", "--out", "out"]
+    assert main(["curves", *run]) == 2
+    captured = capsys.readouterr()
+    assert "series: the scratch loss became" in captured.err
+    assert "at step" in captured.err
+    assert captured.err.count("\n") == 1
+    kept = rows_of("out/series/history.csv")
+    assert kept[1]["step"] == "1"
+    assert kept[1]["split"] == "train"
+    assert Path("out/curves.png").read_bytes().startswith(b"\x89PNG")

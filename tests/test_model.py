@@ -1,0 +1,159 @@
+"""SequenceModel and fit against their torch counterparts, on every task's batches."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from agreement import assert_all_same, assert_same
+from cases import CELLS, seeds
+from hypothesis import given
+from hypothesis import strategies as st
+
+import data
+import scratch
+import torch_impl
+from compare import pair
+
+
+@st.composite
+def models(draw):
+    """Arguments of SequenceModel."""
+    ids = draw(st.booleans())
+    return dict(
+        cell=draw(st.sampled_from(CELLS)),
+        output_size=draw(st.integers(1, 4)),
+        hidden_size=draw(st.integers(1, 4)),
+        num_layers=draw(st.integers(1, 2)),
+        bidirectional=draw(st.booleans()),
+        vocab_size=draw(st.integers(1, 5)) if ids else None,
+        embedding_size=draw(st.sampled_from([None, 3])) if ids else None,
+        input_size=None if ids else draw(st.integers(1, 3)),
+        predict=draw(st.sampled_from(["each", "last"])),
+    )
+
+
+def random_batch(model, rng, dtype, classes, padded):
+    T, B = rng.integers(1, 6), rng.integers(1, 5)
+    ids = model["vocab_size"] is not None
+    inputs = (
+        rng.integers(model["vocab_size"], size=(T, B))
+        if ids
+        else rng.standard_normal((T, B, model["input_size"])).astype(dtype)
+    )
+    shape = (T, B) if model["predict"] == "each" else (B,)
+    O = model["output_size"]
+    targets = rng.integers(O, size=shape) if classes else rng.standard_normal((*shape, O)).astype(dtype)
+    lengths = rng.integers(1, T, size=B, endpoint=True) if padded else None
+    return data.Batch(inputs, targets, lengths)
+
+
+@given(models(), seeds, st.booleans(), st.booleans(), st.sampled_from(["float64", "float32"]))
+def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
+    rng = np.random.default_rng(seed)
+    both = pair.build(model, dtype, seed)
+    batch = random_batch(model, rng, dtype, classes, padded)
+    state = None
+    twin_state = None
+    for _ in range(2):  # the second time with the state of the first
+        loss = both.scratch.loss(batch, state)
+        both.torch.zero_grad()
+        twin_loss = both.torch.loss(batch, twin_state)
+        twin_loss.backward()
+        assert abs(loss - twin_loss.item()) <= 64 * np.finfo(dtype).eps * max(1, abs(loss))
+        expected = {name: p.grad.numpy() for name, p in both.torch.named_parameters()}
+        if classes and model["output_size"] == 1:  # one class: the loss is 0 whatever the weights
+            assert all(not g.any() for g in both.scratch.backward().values())
+        else:
+            assert_all_same(both.scratch.backward(), expected, "gradient of")
+        state = both.scratch.state_n
+        twin_state = both.torch.state_n
+        twin_state = tuple(s.detach() for s in twin_state) if isinstance(twin_state, tuple) else twin_state.detach()
+        for s, t in zip(np.atleast_1d(state), np.atleast_1d(twin_state), strict=False):
+            assert_same(s, t, "state")
+
+
+@given(models())
+def test_state_dict_and_params_fit_each_other(model):
+    both = pair.build(model, "float32")
+    expected = {name: t.numpy() for name, t in both.torch.state_dict().items()}
+    assert list(both.scratch.params) == list(expected)
+    for name, p in both.scratch.params.items():
+        np.testing.assert_array_equal(p, expected[name])
+        assert p.dtype == expected[name].dtype
+
+
+def test_params_are_the_layers_own_arrays():
+    model = scratch.SequenceModel("gru", 2, hidden_size=3, vocab_size=4)
+    model.params["recurrent.bias_hh_l0"][:] = 7
+    assert (model.recurrent.params["bias_hh_l0"] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell": "transformer"}, "cell is"),
+        ({"predict": "first"}, "predict is"),
+        ({"vocab_size": None}, "vocab_size for ids or input_size"),
+        ({"input_size": 3}, "not both"),
+    ],
+)
+def test_arguments_that_do_not_fit(change, message):
+    arguments = dict(cell="gru", output_size=2, hidden_size=3, vocab_size=4) | change
+    for model in (scratch.SequenceModel, torch_impl.SequenceModel):
+        with pytest.raises(ValueError, match=message):
+            model(**arguments)
+
+
+SMALL = {
+    "text": dict(batch_size=4, window=16),
+    "names": dict(batch_size=8),
+    "series": dict(batch_size=8, window=24),
+    "memory": dict(batch_size=8, window=10),
+}
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_training_stays_together(task, cell):
+    """Thirty steps of both fits in float64, each loss and gradient norm to rounding; then the held-out metric."""
+    dataset = data.load(task, dtype=np.float64, **SMALL[task])
+    settings = SimpleNamespace(cell=cell, hidden=12, layers=2, bidirectional=False)
+    both = pair.build(pair.model_of(settings, dataset), "float64")
+    ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 30, clip=0.5)
+    theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 30, clip=0.5)
+    records = list(zip(ours, theirs, strict=True))
+    assert [(a.step, a.epoch) for a, _ in records] == [(b.step, b.epoch) for _, b in records]
+    for name in ("loss", "grad_norm"):
+        a, b = (np.array([getattr(record, name) for record in side]) for side in zip(*records, strict=True))
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert min(a.loss for a, _ in records[15:]) < records[0][0].loss
+
+    few = list(dataset.test_batches())[:3]  # the rest is only time
+    dataset.test_batches = lambda: iter(few)
+    (value, predictions), (twin_value, twin_predictions) = pair.evaluate(dataset, both)
+    assert value == pytest.approx(twin_value, rel=1e-12)
+    for p, t in zip(predictions, twin_predictions, strict=True):
+        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
+
+
+def test_the_state_is_carried_and_the_gradient_cut():
+    """Text: the second batch starts from the first one's last state, an epoch from zero; no gradient goes back."""
+    dataset = data.load("text", dtype=np.float64, **SMALL["text"])
+    model = scratch.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=np.float64)
+    frozen = scratch.SGD(model.params, lr=0.0)
+    losses = [record.loss for record in scratch.fit(model, dataset, frozen, 3)]
+    batches = dataset.train_batches(0)
+    state = None
+    for loss in losses:
+        assert loss == model.loss(next(batches), state)
+        state = model.state_n
+
+    two = list(dataset.train_batches(0))[:2]
+    dataset.train_batches = lambda epoch: iter(two)
+    losses = [record.loss for record in scratch.fit(model, dataset, frozen, 4)]
+    assert losses[:2] == losses[2:]
+    twin = torch_impl.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94)
+    for _ in torch_impl.fit(twin, dataset, torch.optim.SGD(twin.parameters(), lr=0.0), 2):
+        assert True in {s.requires_grad for s in twin.state_n}  # within a step it has a graph ...
+    # ... and a second step would have raised "backward through the graph a second time" had it not been cut

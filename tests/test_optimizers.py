@@ -1,0 +1,92 @@
+"""Every optimizer and the clipping against torch.optim, over many steps."""
+
+import numpy as np
+import pytest
+import torch
+from agreement import assert_all_same, assert_same
+from cases import seeds
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scratch
+
+SETTINGS = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("Adam", {}),
+    ("Adam", {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("AdamW", {}),
+    ("AdamW", {"betas": (0.8, 0.95), "weight_decay": 0.2}),
+    ("RMSprop", {}),
+    ("RMSprop", {"alpha": 0.9, "momentum": 0.8, "weight_decay": 0.1, "eps": 1e-4}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "eps": 1e-3}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS)
+@pytest.mark.parametrize("scale", [1.0, 1e-8], ids=["gradients near 1", "gradients near Adam's epsilon"])
+def test_a_hundred_steps_are_torchs(name, options, scale):
+    if scale < 1:
+        options = options | {"weight_decay": 0}  # it would add p itself to the gradient, and that is near 1
+    rng = np.random.default_rng(1)
+    params = {"a": rng.standard_normal((3, 4)), "b": rng.standard_normal(5)}
+    arrays = dict(params)
+    twins = [torch.nn.Parameter(torch.tensor(p)) for p in params.values()]
+    ours = getattr(scratch, name)(params, lr=0.05, **options)
+    theirs = getattr(torch.optim, name)(twins, lr=0.05, **options)
+    path = {key: np.abs(p).max() for key, p in params.items()}  # how far each array has moved in all
+    for _ in range(100):
+        before = {key: p.copy() for key, p in params.items()}
+        grads = {key: scale * rng.standard_normal(p.shape) for key, p in params.items()}
+        for twin, g in zip(twins, grads.values(), strict=True):
+            twin.grad = torch.tensor(g)
+            g.flags.writeable = False
+        ours.step(grads)
+        theirs.step()
+        for key, p in params.items():
+            path[key] += np.abs(p - before[key]).max()
+    for (key, p), t in zip(params.items(), twins, strict=True):
+        # a step is some ten operations, so it is off by some ten roundings of its own length, wherever it leads
+        np.testing.assert_allclose(p, t.detach(), rtol=0, atol=16 * np.finfo(p.dtype).eps * path[key], err_msg=key)
+    assert all(params[key] is arrays[key] for key in params), "the arrays that were given must be the ones updated"
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS)
+def test_float32_stays_float32(name, options):
+    params = {"a": np.ones(3, np.float32)}
+    optimizer = getattr(scratch, name)(params, lr=0.05, **options)
+    for _ in range(2):
+        optimizer.step({"a": np.ones(3, np.float32)})
+    kept = [array for part in vars(optimizer).values() if isinstance(part, dict) for array in part.values()]
+    assert {array.dtype for array in kept} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_default_numbers_are_torchs(name):
+    ours = getattr(scratch, name)({"a": np.ones(1)})
+    theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(1))]).defaults
+    for option in ("lr", "momentum", "nesterov", "betas", "eps", "alpha", "lr_decay"):
+        if hasattr(ours, option):
+            assert getattr(ours, option) == theirs[option], option
+    assert (ours.decay if name == "AdamW" else ours.weight_decay) == theirs["weight_decay"]
+
+
+def test_nesterov_asks_for_momentum():
+    with pytest.raises(ValueError, match="momentum above 0"):
+        scratch.SGD({}, lr=1, nesterov=True)
+
+
+@given(seeds, st.floats(0.01, 10), st.sampled_from(["float64", "float32"]))
+def test_clipping(seed, max_norm, dtype):
+    rng = np.random.default_rng(seed)
+    grads = {key: rng.standard_normal(shape).astype(dtype) for key, shape in {"a": (2, 3), "b": (4,)}.items()}
+    twins = [torch.nn.Parameter(torch.zeros(g.shape, dtype=getattr(torch, dtype))) for g in grads.values()]
+    for twin, g in zip(twins, grads.values(), strict=True):
+        twin.grad = torch.tensor(g)
+    expected = torch.nn.utils.clip_grad_norm_(twins, max_norm)
+    assert_same(scratch.clip_grad_norm(grads, max_norm), expected, "norm")
+    assert_all_same(grads, {key: t.grad for key, t in zip(grads, twins, strict=True)}, "clipped")

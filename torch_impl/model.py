@@ -1,0 +1,82 @@
+"""scratch/model.py on torch.nn: the same layers under the same names, and no backward to write."""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class SequenceModel(nn.Module):
+    """One model for all tasks; arguments as scratch.SequenceModel, with a torch dtype and a device."""
+
+    def __init__(
+        self,
+        cell,
+        output_size,
+        *,
+        hidden_size,
+        num_layers=1,
+        bidirectional=False,
+        vocab_size=None,
+        embedding_size=None,
+        input_size=None,
+        predict="each",
+        dtype=torch.float32,
+        device="cpu",
+    ):
+        super().__init__()
+        if (vocab_size is None) == (input_size is None):
+            raise ValueError("give vocab_size for ids or input_size for numbers, and not both")
+        if predict not in ("each", "last"):
+            raise ValueError(f"predict is {predict!r}; it must be 'each' or 'last'")
+        self.predict = predict
+        self.embedding = None
+        place = dict(dtype=dtype, device=device)
+        if vocab_size is not None:
+            input_size = embedding_size or hidden_size
+            self.embedding = nn.Embedding(vocab_size, input_size, **place)
+        sizes = dict(num_layers=num_layers, bidirectional=bidirectional, **place)
+        match cell:
+            case "rnn":
+                self.recurrent = nn.RNN(input_size, hidden_size, **sizes)
+            case "rnn_relu":
+                self.recurrent = nn.RNN(input_size, hidden_size, nonlinearity="relu", **sizes)
+            case "gru":
+                self.recurrent = nn.GRU(input_size, hidden_size, **sizes)
+            case "lstm":
+                self.recurrent = nn.LSTM(input_size, hidden_size, **sizes)
+            case _:
+                raise ValueError(f"cell is {cell!r}; it must be 'rnn', 'rnn_relu', 'gru' or 'lstm'")
+        self.linear = nn.Linear((2 if bidirectional else 1) * hidden_size, output_size, **place)
+        self.state_n = None
+
+    def _tensor(self, array):
+        """A NumPy array of a batch, on the model's device."""
+        return torch.as_tensor(array, device=self.linear.weight.device)
+
+    def logits(self, inputs, lengths=None, state=None):
+        """Run the model; shapes as in scratch.SequenceModel.logits, arrays in, tensors out."""
+        x = self._tensor(inputs)
+        x = x if self.embedding is None else self.embedding(x)  # (T, B, I)
+        if lengths is None:
+            y, state_n = self.recurrent(x, state)  # (T, B, D*H)
+        else:
+            packed = pack_padded_sequence(x, torch.as_tensor(lengths), enforce_sorted=False)
+            packed, state_n = self.recurrent(packed, state)
+            y, _ = pad_packed_sequence(packed, total_length=len(x))  # (T, B, D*H)
+        if self.predict == "last":
+            h_n = state_n[0] if isinstance(state_n, tuple) else state_n
+            y = torch.cat(list(h_n[-2:] if self.recurrent.bidirectional else h_n[-1:]), dim=1)  # (B, D*H)
+        return self.linear(y), state_n
+
+    def loss(self, batch, state=None):
+        """The loss of a batch, a tensor: the mean over its real targets. The state after it is `state_n`."""
+        prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state)
+        targets = self._tensor(batch.targets)
+        if self.predict == "each" and batch.lengths is not None:
+            lengths = self._tensor(batch.lengths)
+            valid = torch.arange(len(targets), device=targets.device)[:, None] < lengths  # (T, B)
+            prediction, targets = prediction[valid], targets[valid]
+        if targets.is_floating_point():
+            return mse_loss(prediction, targets)
+        return cross_entropy(prediction.flatten(0, -2), targets.flatten())
