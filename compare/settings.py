@@ -41,7 +41,7 @@ DEFAULTS = {
     "text": Settings("text", "gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
     "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015),
     "series": Settings("series", "rnn", hidden=32, steps=1000, lr=0.001),
-    "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001),
+    "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001, window=30),
 }
 # An LSTM on text counts in its cell state, up to 40 in a row of dashes, and Adam makes that grow; plain SGD does not.
 TEXT_LSTM = {"optimizer": "sgd", "lr": 1.0}
