@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from agreement import assert_all_same, assert_same
 from cases import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 import scratch
+from compare.agreement import assert_all_same, assert_same
 
 sizes = st.integers(1, 5)
 leading = st.lists(sizes, min_size=1, max_size=3).map(tuple)

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from agreement import assert_all_same, assert_same
 from cases import CELLS, seeds
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ import data
 import scratch
 import torch_impl
 from compare import pair
+from compare.agreement import assert_all_same, assert_same
 
 
 @st.composite

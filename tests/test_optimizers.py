@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from agreement import assert_all_same, assert_same
 from cases import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scratch
+from compare.agreement import assert_all_same, assert_same
 
 SETTINGS = [
     ("SGD", {}),

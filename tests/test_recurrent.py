@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from agreement import assert_all_same
 from cases import CELLS, Case, cases
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import scratch
+from compare.agreement import assert_all_same
 from torch_impl import unrolled
 
 

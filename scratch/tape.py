@@ -1,0 +1,140 @@
+"""Reverse-mode automatic differentiation over NumPy arrays, with just what the three cells need.
+
+The step between the hand-written `backward` and torch: every operation writes one line on a tape, its result together
+with how a gradient of the result becomes a share of each operand's. Going back is then no thinking at all: read the
+tape from its end and add each share up. What `scratch/lstm.py` does by hand is this tape, with lines that belong
+together put into one, and with the products over all steps taken out of the loop.
+
+    tape = Tape()
+    a = tape.variable(np.ones((2, 3)), "a")
+    b = tanh(a) * a
+    tape.backward({b: np.ones((2, 3))})
+    a.grad
+
+Wengert, "A simple automatic derivative evaluation program", CACM 7 (1964); Linnainmaa, BIT 16 (1976).
+"""
+
+import numpy as np
+
+from scratch.activations import sigmoid as logistic
+
+
+class Tape(list):
+    """The variables in the order in which they were computed."""
+
+    def variable(self, value, name):
+        """An input or a weight: it comes from nowhere, and its `grad` is what one wants to know."""
+        return Variable(self, np.asarray(value), name, [])
+
+    def backward(self, upstream):
+        """upstream: dict of Variable -> what the loss sends to it directly, of its shape. Sets every `grad`."""
+        for variable in self:
+            variable.grad = np.zeros_like(variable.value)
+        for variable, gradient in upstream.items():
+            variable.grad = variable.grad + gradient
+        for variable in reversed(self):
+            for operand, share in variable.operands:
+                # += and never =: a variable that was read twice gathers both readers' shares
+                operand.grad = operand.grad + share(variable.grad)
+
+
+class Variable:
+    """An array, how it was computed, and after Tape.backward the gradient of the loss for it.
+
+    operands: a list of (variable, function): the function turns the gradient of this result into that operand's share.
+    """
+
+    def __init__(self, tape, value, text, operands):
+        self.tape, self.value, self.text, self.operands = tape, value, text, operands
+        self.grad = None
+        self.number = len(tape)
+        tape.append(self)
+
+    def _result(self, value, text, operands):
+        return Variable(self.tape, value, text, operands)
+
+    def __add__(self, other):
+        return self._result(
+            self.value + other.value,
+            f"{self} + {other}",
+            [(self, lambda d: summed_to(d, self.value.shape)), (other, lambda d: summed_to(d, other.value.shape))],
+        )
+
+    def __mul__(self, other):
+        return self._result(
+            self.value * other.value,
+            f"{self} * {other}",
+            [(self, lambda d: d * other.value), (other, lambda d: d * self.value)],
+        )
+
+    def __rsub__(self, one):
+        return self._result(one - self.value, f"{one} - {self}", [(self, lambda d: -d)])
+
+    def __str__(self):
+        return f"v{self.number}" if self.operands else self.text
+
+
+def product(x, W):
+    """x W^T: x (B, I), W (H, I). Returns (B, H)."""
+    return x._result(
+        x.value @ W.value.T,
+        f"{x} @ {W}.T",
+        [(x, lambda d: d @ W.value), (W, lambda d: d.T @ x.value)],
+    )
+
+
+def tanh(a):
+    y = np.tanh(a.value)
+    return a._result(y, f"tanh({a})", [(a, lambda d: d * (1 - y**2))])
+
+
+def sigmoid(a):
+    y = logistic(a.value)
+    return a._result(y, f"sigmoid({a})", [(a, lambda d: d * y * (1 - y))])
+
+
+def relu(a):
+    return a._result(np.maximum(a.value, 0), f"relu({a})", [(a, lambda d: d * (a.value > 0))])
+
+
+def block(a, k, H):
+    """Columns k*H to (k+1)*H of a (B, G*H). Returns (B, H)."""
+    columns = slice(k * H, (k + 1) * H)
+
+    def share(d):
+        whole = np.zeros_like(a.value, d.dtype)
+        whole[:, columns] = d
+        return whole
+
+    return a._result(a.value[:, columns], f"{a}[block {k}]", [(a, share)])
+
+
+def summed_to(d, shape):
+    """Undo broadcasting: a bias (H,) was read by every row of (B, H), so its rows' gradients add up."""
+    return d.sum(axis=0) if d.ndim > len(shape) else d
+
+
+# The cells, one step each, in the operations above. x (B, I), h and c (B, H), weights as in torch.
+
+
+def rnn_step(x, h, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh"):
+    a = product(x, W_ih) + b_ih + product(h, W_hh) + b_hh  # (R1)
+    return tanh(a) if nonlinearity == "tanh" else relu(a)  # (R2)
+
+
+def lstm_step(x, h, c, W_ih, W_hh, b_ih, b_hh):
+    H = h.value.shape[1]
+    a = product(x, W_ih) + b_ih + product(h, W_hh) + b_hh  # (L1)
+    i, f, g, o = sigmoid(block(a, 0, H)), sigmoid(block(a, 1, H)), tanh(block(a, 2, H)), sigmoid(block(a, 3, H))  # (L2)
+    c = f * c + i * g  # (L3)
+    return o * tanh(c), c  # (L4)
+
+
+def gru_step(x, h, W_ih, W_hh, b_ih, b_hh):
+    H = h.value.shape[1]
+    u = product(x, W_ih) + b_ih  # (G1)
+    v = product(h, W_hh) + b_hh  # (G2)
+    r = sigmoid(block(u, 0, H) + block(v, 0, H))  # (G3)
+    z = sigmoid(block(u, 1, H) + block(v, 1, H))
+    n = tanh(block(u, 2, H) + r * block(v, 2, H))  # (G4)
+    return (1 - z) * n + z * h  # (G5)

@@ -1,0 +1,91 @@
+"""The helper that all other tests trust: it must see what is wrong, and say it."""
+
+import numpy as np
+import pytest
+
+from compare.agreement import assert_all_same, assert_same, in_roundings, tolerance
+
+RIGHT = np.arange(1.0, 25.0).reshape(2, 3, 4)
+
+
+def message(got, expected=RIGHT, name="da", **more):
+    with pytest.raises(AssertionError) as failed:
+        assert_same(got, expected, name, **more)
+    return str(failed.value)
+
+
+def test_equal_arrays_pass():
+    assert_same(RIGHT.copy(), RIGHT, "da")
+    assert_same(RIGHT * (1 + 0.9 * tolerance(np.float64)), RIGHT, "da")
+    assert_same(np.array([np.inf, 1.0]), np.array([np.inf, 1.0]), "loss")
+    assert_same(np.zeros((0, 3)), np.zeros((0, 3)), "empty")
+
+
+def test_a_difference_beyond_rounding_fails():
+    assert "differs in 24 of 24" in message(RIGHT + 24 * 1.1 * tolerance(np.float64))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_a_number_fails(bad):
+    got = RIGHT.copy()
+    got[1, 2, 3] = bad
+    assert f"got {bad}" in message(got)
+    assert "differs in 1 of 24" in message(got)
+    assert "differs" in message(RIGHT, got)
+    assert "differs" in message(np.array([np.inf]), np.array([-np.inf]))
+
+
+def test_the_sign_matters():
+    assert "differs in 24 of 24" in message(-RIGHT)
+
+
+def test_zero_expected_asks_for_zero():
+    assert "differs" in message(np.full(3, 1e-30), np.zeros(3))
+
+
+@pytest.mark.parametrize("shape", [(24,), (1, 24), (24, 1), (2, 3, 4, 1), ()])
+def test_a_shape_that_would_broadcast_fails(shape):
+    got, expected = np.ones(shape), np.ones((1, 2, 3, 4))
+    assert f"the shape is {shape}, it should be (1, 2, 3, 4)" in message(got, expected)
+
+
+def test_another_dtype_fails():
+    assert "the dtype is float32, it should be float64" in message(RIGHT.astype(np.float32))
+
+
+def test_a_missing_and_an_extra_name_fail():
+    with pytest.raises(AssertionError, match=r"missing \['b'\], not expected \[\]"):
+        assert_all_same({"a": RIGHT}, {"a": RIGHT, "b": RIGHT})
+    with pytest.raises(AssertionError, match=r"missing \[\], not expected \['b'\]"):
+        assert_all_same({"a": RIGHT, "b": RIGHT}, {"a": RIGHT})
+
+
+def test_the_message_reads_the_index():
+    da = np.ones((5, 2, 12))
+    wrong = da.copy()
+    wrong[1, 0, 2] += 0.5
+    wrong[3, 1, 7] += 2.0
+    text = message(wrong, da, "da", cell="lstm")
+    assert "worst at [3, 1, 7]: step 3, row 1, gate g, unit 1" in text
+    assert "got 3.0, expected 1.0" in text
+    assert "first wrong step in backward order: 3 (the last step is 4); 2 of 5 steps are wrong" in text
+    weight, wrong = np.ones((6, 2)), np.ones((6, 2))
+    wrong[3, 1] = 0
+    text = message(wrong, weight, "gradient of recurrent.weight_ih_l1_reverse", cell="gru")
+    assert "worst at [3, 1]: gate z, unit 1, from input 1" in text
+    assert "step" not in text
+    assert "worst at [3, 1]: unit 3, from unit 1" in message(wrong, weight, "dW_hh", cell="rnn")
+    assert "worst at [3, 1]: row 3, unit 1" in message(wrong, weight, "dh_0", cell="lstm")
+    assert "worst at [3, 1]: entry 3, 1" in message(wrong, weight, "something")
+
+
+def test_the_snippet_is_part_of_the_message():
+    text = message(RIGHT + 1, reproduce="case = 1\nrun(case)")
+    assert text.endswith("to see it again:\n    case = 1\n    run(case)")
+
+
+def test_units_of_rounding():
+    one = np.ones(2)
+    assert in_roundings(one, one) == 0
+    assert in_roundings(one + np.array([0, 3 * np.finfo(float).eps]), one) == 3
+    assert in_roundings(one, np.zeros(2)) == np.inf

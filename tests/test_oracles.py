@@ -1,0 +1,120 @@
+"""The derivations that share no code with the hand-written backward, each against it."""
+
+import numpy as np
+import pytest
+from cases import cases, seeds
+from hypothesis import given
+
+from compare.agreement import assert_all_same
+from scratch import gru, lstm, numerical, rnn, rtrl, tape
+
+MODULES = {"rnn": rnn, "rnn_relu": rnn, "gru": gru, "lstm": lstm}
+
+
+def cell_by_hand(case):
+    """One direction of one layer by its module: the gradients by name, and what went in."""
+    x, state, dy, dstate_n, _ = case.problem()
+    weights = list(case.layer().params.values())
+    state, dstate_n = [s[0] for s in state], [s[0] for s in dstate_n]
+    options = {"nonlinearity": "relu"} if case.cell == "rnn_relu" else {}
+    module = MODULES[case.cell]
+    *_, cache = module.forward(x, *state, *weights, **options)
+    dx, *rest = module.backward(dy, *dstate_n, cache)
+    names = [*["dh_0", "dc_0"][: case.states], "dW_ih", "dW_hh", "db_ih", "db_hh"]
+    return {"dx": dx, **dict(zip(names, rest, strict=True))}, (x, state, weights, dy, dstate_n)
+
+
+single = dict(layers=1, bidirectional=False, bias=True, padded=False)
+
+
+@given(cases(**single))
+def test_the_tape_gives_the_same_gradients(case):
+    expected, (x, state, weights, dy, dstate_n) = cell_by_hand(case)
+    t = tape.Tape()
+    leaves = [t.variable(w, name) for w, name in zip(weights, ["W_ih", "W_hh", "b_ih", "b_hh"], strict=True)]
+    inputs = [t.variable(x_t, f"x_{k}") for k, x_t in enumerate(x)]
+    first = [t.variable(s, name) for s, name in zip(state, ["h_0", "c_0"], strict=False)]
+    upstream, s = {}, first
+    for x_t, dy_t in zip(inputs, dy, strict=True):
+        if case.cell == "lstm":
+            s = tape.lstm_step(x_t, *s, *leaves)
+        elif case.cell == "gru":
+            s = [tape.gru_step(x_t, *s, *leaves)]
+        else:
+            s = [tape.rnn_step(x_t, *s, *leaves, nonlinearity=case.arguments["nonlinearity"])]
+        upstream[s[0]] = dy_t
+    for variable, gradient in zip(s, dstate_n, strict=True):
+        upstream[variable] = upstream.get(variable, 0) + gradient
+    for _ in range(2):
+        t.backward(upstream)
+        got = {"dx": np.stack([v.grad for v in inputs])}
+        got |= {f"d{v.text}": v.grad for v in (*first, *leaves)}
+        assert_all_same(got, expected, "tape")
+
+
+@given(cases(**single, cell="rnn"))
+def test_forward_mode_gives_the_same_gradients(case):
+    expected, (x, state, weights, dy, dstate_n) = cell_by_hand(case)
+    del expected["dx"]
+    got = rtrl.gradients(x, *state, *weights, dy, *dstate_n)
+    assert_all_same(dict(zip(["dh_0", "dW_ih", "dW_hh", "db_ih", "db_hh"], got, strict=True)), expected, "forward mode")
+
+
+def loss_of(case):
+    """The loss as a function of a dict of arrays: what the numerical oracles take."""
+    x, state, dy, dstate_n, lengths = case.problem()
+
+    def loss(arrays):
+        layer = case.layer()
+        layer.params = {name: arrays[name] for name in layer.params}
+        h_and_c = [arrays[name] for name in ("h_0", "c_0")[: case.states]]
+        y, state_n = layer.forward(arrays["x"], case.pack(h_and_c), lengths)
+        return np.sum(y * dy) + sum(np.sum(s * d) for s, d in zip(case.unpack(state_n), dstate_n, strict=True))
+
+    layer = case.layer()
+    layer.forward(x, case.pack(state), lengths)
+    dx, dstate = layer.backward(dy, case.pack(dstate_n))
+    names = ("h_0", "c_0")
+    arrays = {"x": x, **dict(zip(names, state, strict=False)), **layer.params}
+    gradient = {"x": dx, **dict(zip(names, case.unpack(dstate), strict=False)), **layer.grads}
+    return loss, arrays, gradient
+
+
+@given(cases(), seeds)
+def test_the_complex_step_in_a_random_direction(case, seed):
+    loss, arrays, gradient = loss_of(case)
+    direction = numerical.random_direction(arrays, np.random.default_rng(seed))
+    # the terms of the sum may cancel: what rounding can do is measured by their sizes
+    size = sum(np.sum(np.abs(gradient[name] * direction[name])) for name in arrays)
+    got = numerical.complex_step(loss, arrays, direction)
+    assert abs(got - numerical.along(gradient, direction)) <= 1e-12 * size
+
+
+@given(cases(T=3, B=2, I=2, H=2, layers=1))
+def test_the_complex_step_entry_by_entry(case):
+    loss, arrays, gradient = loss_of(case)
+    assert_all_same(numerical.complex_gradient(loss, arrays), gradient, "complex step")
+
+
+@given(cases(layers=1, cell="lstm"), seeds)
+def test_the_taylor_remainder_shrinks_as_the_square(case, seed):
+    loss, arrays, gradient = loss_of(case)
+    direction = numerical.random_direction(arrays, np.random.default_rng(seed))
+    _, slope = numerical.taylor(loss, arrays, gradient, direction)
+    assert slope > 1.7
+    wrong = gradient | {"weight_hh_l0": 1.5 * gradient["weight_hh_l0"] + 0.1}
+    _, slope = numerical.taylor(loss, arrays, wrong, direction)
+    assert slope < 1.3
+
+
+def test_the_numerical_oracles_take_any_function():
+    arrays = {"a": np.array([1.0, 2.0]), "b": np.array(3.0)}
+
+    def function(p):
+        return np.sum(p["a"] ** 2) * p["b"]
+
+    right = {"a": np.array([6.0, 12.0]), "b": np.array(5.0)}
+    assert_all_same(numerical.complex_gradient(function, arrays), right, "")
+    direction = {"a": np.array([1.0, -1.0]), "b": np.array(2.0)}
+    assert numerical.complex_step(function, arrays, direction) == pytest.approx(4.0, rel=1e-14)
+    assert numerical.taylor(function, arrays, right, direction)[1] == pytest.approx(2, abs=0.1)
