@@ -1,18 +1,30 @@
 """The command line: `python -m compare`, see --help."""
 
 import argparse
+import os
 import sys
+import traceback
+import warnings
 
 from compare.settings import CELLS, OPTIMIZERS, REAL_TASKS, configure
 from data import TASKS, UserError
 
+STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one line."""
+
+    def error(self, message):
+        self.exit(2, f"error: {message}; {self.prog} --help shows what there is\n")
+
 
 def parser():
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m compare",
         description="Train the same network twice, by hand in NumPy and with autograd in torch, and compare. "
         "Without a command: `curves` on the three real tasks.",
-        epilog="exit status: 0 they agree, 1 they differ, 2 it could not run",
+        epilog=STATUS,
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     add_curves(commands)
@@ -25,7 +37,7 @@ def add_curves(commands):
         help="train both models and draw both training curves and their gap",
         description="Train both models on each TASK and draw both training curves and their gap. "
         "An option that is not given has each task's own default.",
-        epilog="exit status: 0 they agree, 1 they differ, 2 it could not run",
+        epilog=STATUS,
     )
     curves.add_argument(
         "tasks",
@@ -68,9 +80,13 @@ def add_curves(commands):
     files.add_argument("--out", metavar="DIR", default="results", help="where the results go (default results)")
 
 
+LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
+HIGHEST = 1e30  # of others: float32 ends at 3e38
+
+
 def whole(text, least=1):
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {least}")
+    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {LARGEST}")
     return int(text)
 
 
@@ -78,48 +94,61 @@ def seed(text):
     return whole(text, least=0)
 
 
-def number(text):
+def number(text, what, fits):
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not abs(value) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number")
+    if not (abs(value) <= HIGHEST and fits(value)):
+        raise argparse.ArgumentTypeError(f"{text} is not a number {what}")
     return value
 
 
 def rate(text):
-    if number(text) <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number(text)
+    return number(text, f"above 0, at most {HIGHEST:g}", lambda value: value > 0)
 
 
 def not_negative(text):
-    if number(text) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return number(text)
+    return number(text, f"from 0 to {HIGHEST:g}", lambda value: value >= 0)
 
 
 def share(text):
-    if not 0 <= number(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to below 1")
-    return number(text)
+    return number(text, "from 0 to below 1", lambda value: 0 <= value < 1)
 
 
 def main(arguments):
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+    """Run a command; returns the exit status. 3, a fault of this program, is the only one with a traceback."""
+    if not arguments or arguments[0] in TASKS or (arguments[0][:1] == "-" and arguments[0] not in ("-h", "--help")):
         arguments = ["curves", *arguments]
+    sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character must not stop a run
     options = parser().parse_args(arguments)
     try:
         configurations = configure(**vars(options))
         from compare import curves  # imports torch: only once the options are known to be good
 
-        return curves.main(configurations, options.out)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own
+            status = curves.main(configurations, options.out)
+        sys.stdout.flush()
+        return status
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
+    except MemoryError:
+        complain("not enough memory; use a smaller --hidden, --layers, --batch-size or --window")
+    except BrokenPipeError:  # whoever read our output has gone, as `| head` does; nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        complain(f"{error.filename or 'the terminal'}: {error.strerror}")
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        complain("stopped")
+    except Exception:
+        traceback.print_exc()
+        return 3
     return 2
+
+
+def complain(message):
+    print("error:", " ".join(str(message).split()), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import rich
 import torch
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -14,7 +15,7 @@ import data
 from compare import pair, pictures, results, writing
 from compare.settings import Settings
 
-EVALUATIONS = 12  # how often the held-out metric is taken during a run
+EVALUATIONS = 12  # how often the held-out metric is taken during a run, but after every 25th step at most
 WRITTEN = 1200  # characters of text that each model writes
 
 # How far the training losses may part, by dtype, relative to the loss where it is above 1. Both sides compute the same
@@ -32,7 +33,7 @@ class Run:
     predictions: list | None = None  # of the last evaluation, an array for each test batch
     torch_predictions: list | None = None
     rows: list = field(default_factory=list)  # (step, split, metric, scratch, torch)
-    seconds: float = 0.0
+    seconds: float = 0.0  # of training; 0 until it has come to its end
 
     @property
     def title(self):
@@ -67,6 +68,8 @@ def main(configurations, out):
     torch.set_num_threads(1)  # one core for each side: they run side by side, see pair.train
     prepared = [prepare(settings) for settings in configurations]  # every mistake comes out before any training
     out = results.folder(out)
+    for run in prepared:
+        results.folder(out / run.settings.task)
     runs = []
     columns = (
         TextColumn("{task.description}"),
@@ -83,18 +86,17 @@ def main(configurations, out):
             for run, bar in zip(prepared, bars, strict=True):
                 progress.start_task(bar)
                 runs.append(run)
-                with np.errstate(all="ignore"):  # a loss that overflows ends the run with a sentence of our own
-                    _train(run, lambda status, bar=bar: progress.update(bar, advance=1, status=status))
+                _train(run, lambda status, bar=bar: progress.update(bar, advance=1, status=status))
                 _leave_results(run, out / run.settings.task)
     except pair.Diverged:
         _leave_history(runs[-1], out / runs[-1].settings.task)
         raise
-    finally:
+    finally:  # of a run that was stopped, too: what there is, and nothing older beside it
+        entries = [summary(run) for run in runs if run.seconds]
+        results.write_summary(out / "summary.json", {"environment": environment(), "tasks": entries})
         drawable = [run for run in runs if len(run.series("train")[0])]
         if drawable:
             pictures.curves(out / "curves.png", drawable)
-    entries = [summary(run) for run in runs]
-    results.write_summary(out / "summary.json", {"environment": environment(), "tasks": entries})
     rich.print(table(runs, entries))
     print(f"both curves and their gap: {out / 'curves.png'}")
     return 0 if all(run.parts_at() is None for run in runs) else 1
@@ -120,7 +122,7 @@ def prepare(settings):
 def _train(run, report):
     """Train to the end, recording each step; `report` is told one line of status a step."""
     steps = run.settings.steps
-    every = max(1, steps // EVALUATIONS)
+    every = max(25, steps // EVALUATIONS)
     start = time.perf_counter()
     _evaluate(run, 0)
     for ours, theirs in pair.train(run.settings, run.dataset, run.pair, steps):
@@ -133,7 +135,8 @@ def _train(run, report):
 
 
 def _evaluate(run, step):
-    (ours, run.predictions), (theirs, run.torch_predictions) = pair.evaluate(run.dataset, run.pair)
+    both = pair.evaluate(run.settings, run.dataset, run.pair, step)
+    (ours, run.predictions), (theirs, run.torch_predictions) = both
     run.rows.append((step, "test", run.dataset.metric, ours, theirs))
 
 
@@ -198,15 +201,15 @@ def table(runs, entries):
     result = Table(title="held out, after training", title_justify="left")
     result.add_column("")
     for run in runs:
-        result.add_column(run.title)
+        result.add_column(escape(run.title))
 
     def row(label, cells, **style):
-        result.add_row(label, *cells, **style)
+        result.add_row(label, *map(escape, cells), **style)  # a column called "[b]" is no markup
 
     row("metric", [f"{entry['metric']}, {entry['better']} is better" for entry in entries], end_section=True)
-    row("scratch", [f"{entry['scratch']:.4f}" for entry in entries])
-    row("torch", [f"{entry['torch']:.4f}" for entry in entries])
-    baselines = ["\n".join(f"{value:.4f} {label}" for label, value in entry["baselines"].items()) for entry in entries]
+    row("scratch", [f"{entry['scratch']:.5g}" for entry in entries])
+    row("torch", [f"{entry['torch']:.5g}" for entry in entries])
+    baselines = ["\n".join(f"{value:.5g} {label}" for label, value in entry["baselines"].items()) for entry in entries]
     row("baseline", baselines, end_section=True)
     row("largest gap of the losses", [f"{entry['largest_gap']:.1e}" for entry in entries])
     row("both curves", [verdict(entry) for entry in entries])

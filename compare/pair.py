@@ -42,16 +42,27 @@ def build(model, dtype, seed=0, device="cpu", weights=None):
     for name, array in (weights or {}).items():
         by_hand.params[name][...] = array
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ModuleNotFoundError) as error:
         raise UserError(f"torch cannot use the device {device!r} here; leave --device out for the cpu") from error
     by_torch = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device=device)
     by_torch.load_state_dict({name: torch.tensor(array) for name, array in by_hand.params.items()})
     return Pair(model, by_hand, by_torch)
 
 
+MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
+
+
 def model_of(settings, dataset):
-    """The arguments of SequenceModel that suit a dataset."""
+    """The arguments of SequenceModel that suit a dataset. Raises UserError for a model that cannot be trained here."""
+    inputs = dataset.input_size or settings.hidden
+    directions = 2 if settings.bidirectional else 1
+    upper = (settings.layers - 1) * directions * (directions + 1) * settings.hidden
+    parameters = 4 * settings.hidden * (directions * (inputs + settings.hidden) + upper)  # of an LSTM
+    if parameters > MOST_PARAMETERS:
+        raise UserError(
+            f"some {parameters:.1g} parameters are too many to train here; use a smaller --hidden or --layers"
+        )
     return dict(
         cell=settings.cell,
         output_size=dataset.output_size,
@@ -91,20 +102,30 @@ def train(settings, dataset, pair, steps):
             theirs = other.submit(next, torch_records)
             ours = next(records)
             theirs = theirs.result()
-            for side, record in (("scratch", ours), ("torch", theirs)):
-                if not isfinite(record.loss):
-                    raise Diverged(
-                        f"{settings.task}: the {side} loss became {record.loss} at step {record.step}; "
-                        f"try a smaller --lr (now {settings.lr}) or --clip 1"
-                    )
+            must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss)
             yield ours, theirs
 
 
-def evaluate(dataset, pair):
-    """Both sides' held-out metric and predictions: ((value, predictions), (value, predictions))."""
+def evaluate(settings, dataset, pair, step):
+    """Both sides' held-out metric and predictions: ((value, predictions), (value, predictions)).
+
+    Raises Diverged when a value is not finite.
+    """
     with ThreadPoolExecutor(1) as other:
         theirs = other.submit(torch_impl.evaluate, pair.torch, dataset)
-        return scratch.evaluate(pair.scratch, dataset), theirs.result()
+        ours = scratch.evaluate(pair.scratch, dataset)
+        theirs = theirs.result()
+    must_be_finite(settings, step, dataset.metric, ours[0], theirs[0])
+    return ours, theirs
+
+
+def must_be_finite(settings, step, what, ours, theirs):
+    for side, value in (("scratch", ours), ("torch", theirs)):
+        if not isfinite(value):
+            raise Diverged(
+                f"{settings.task}: the {side} {what} became {value} at step {step}; "
+                f"try a smaller --lr (now {settings.lr}) or --clip 1"
+            )
 
 
 def gradient_gap(pair, batch):
@@ -120,4 +141,5 @@ def gradient_gap(pair, batch):
     ours = pair.scratch.backward()
     theirs = {name: p.grad.cpu().numpy() for name, p in pair.torch.named_parameters()}
     largest = max(np.abs(g).max() for g in theirs.values())
-    return float(max(np.abs(ours[name] - theirs[name]).max() for name in theirs) / largest)
+    gap = max(np.abs(ours[name] - theirs[name]).max() for name in theirs)
+    return float(gap / largest) if gap else 0.0

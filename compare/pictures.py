@@ -1,6 +1,7 @@
 """The pictures. Scratch is thick and pale, torch thin and dashed on top, so that two equal curves are both seen."""
 
 import io
+import warnings
 
 import matplotlib
 import numpy as np
@@ -18,14 +19,22 @@ THEIRS = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (au
 READABLE = dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1)  # behind words that stand among points
 
 matplotlib.rcParams.update(
-    {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "font.size": 10}
+    {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 11,
+        "font.size": 10,
+        "text.parse_math": False,
+    }
 )
 
 
 def save(figure, path):
     """Write a PNG of 256 colours: a third of the size, and no eye sees the difference."""
     drawn, packed = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a character that the font lacks is drawn as a box
+        figure.savefig(drawn, format="png", dpi=100)
     Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
     write_whole(path, packed.getvalue())
 
@@ -69,7 +78,7 @@ def _draw_metric(axes, run):
     margin = 0.08 * (high - low or abs(high) or 1)
     axes.set_ylim(low - margin, high + margin)
     better = "lower is better" if run.dataset.better == "lower" else "higher is better"
-    axes.set(title=f"{run.title}: held out, {better}", xlabel="step", ylabel=run.dataset.metric)
+    axes.set(title=f"{run.title}: held out, {better}", xlabel="step", ylabel=short(run.dataset.metric, 40))
     axes.legend(frameon=False)
 
 
@@ -111,6 +120,10 @@ def draw_gap(axes, steps, gap, dtype):
     )
 
 
+def short(label, most=20):
+    return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def forecast(path, dataset, ours, theirs):
     """Predictions against the truth for a series, both models side by side. ours and theirs (T, 1, 1), scaled."""
     batch = next(iter(dataset.test_batches()))
@@ -125,9 +138,9 @@ def forecast(path, dataset, ours, theirs):
         side.plot(truth, color="black", linewidth=1, label="truth")
         side.plot(predicted, color=colour, linewidth=1.6, alpha=0.9, label="predicted one step ahead")
         ticks = np.linspace(0, len(truth) - 1, 6).astype(int)
-        side.set_xticks(ticks, [labels[k] for k in ticks])
+        side.set_xticks(ticks, [short(labels[k]) for k in ticks])
         error = np.abs(predicted - truth).mean()
-        side.set(title=f"{name}: mean absolute error {error:.4g}", ylabel=dataset.column)
+        side.set(title=f"{name}: mean absolute error {error:.4g}", ylabel=short(dataset.column))
         side.legend(frameon=False, loc="upper right")
     save(figure, path)
 
@@ -148,8 +161,9 @@ def confusion(path, dataset, ours, theirs):
         for row, column in np.argwhere(share.round() >= 1):
             colour = "black" if share[row, column] > 55 else "white"
             side.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
-        side.set_xticks(range(C), dataset.classes, rotation=90)
-        side.set_yticks(range(C), dataset.classes)
+        names = [short(name) for name in dataset.classes]
+        side.set_xticks(range(C), names, rotation=90)
+        side.set_yticks(range(C), names)
         side.spines[:].set_visible(False)
         right = 100 * (truth == predicted).mean()
         side.set(title=f"{name}: {right:.1f} % right", xlabel="predicted", ylabel="true language")
@@ -186,7 +200,7 @@ def writing(path, ours, theirs):
         side.set_ylim(lines, 0)
         side.set_title(name, loc="left")
         for row, (start, line) in enumerate(_wrap(text, width)[:lines]):
-            side.text(0, row, line, family="monospace", fontsize=12.5, va="top", parse_math=False)
+            side.text(0, row, line, family="monospace", fontsize=12.5, va="top")
             if part is not None and start <= part < start + max(len(line), 1):
                 side.text(
                     0,

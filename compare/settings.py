@@ -6,6 +6,7 @@ from data import TASKS, UserError
 
 CELLS = ("rnn", "rnn_relu", "gru", "lstm")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
+LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
 
 
@@ -41,7 +42,7 @@ DEFAULTS = {
     "text": Settings("text", "gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
     "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015),
     "series": Settings("series", "rnn", hidden=32, steps=1000, lr=0.001),
-    "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001, window=30),
+    "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001),
 }
 # An LSTM on text counts in its cell state, up to 40 in a row of dashes, and Adam makes that grow; plain SGD does not.
 TEXT_LSTM = {"optimizer": "sgd", "lr": 1.0}
@@ -83,5 +84,7 @@ def configure(tasks, **options):
             raise UserError(f"--momentum is for sgd and rmsprop, not {settings.optimizer}; add --optimizer sgd")
         if settings.nesterov and not (settings.optimizer == "sgd" and settings.momentum):
             raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
+        if (settings.batch_size or 1) * (settings.window or 1) > LARGEST_BATCH:
+            raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
         configurations.append(settings)
     return configurations

@@ -29,7 +29,7 @@ class Memory:
     # variance 1/12 + 1/12 = 1/6. (The often-copied 0.1767 is wrong.)
     baselines = {"always 1": 1 / 6}  # noqa: RUF012
 
-    def __init__(self, *, seed=0, batch_size=32, window=50, dtype=np.float32):
+    def __init__(self, *, seed=0, batch_size=32, window=30, dtype=np.float32):
         if window < 2:
             raise UserError(f"window {window} is too short for two marks; use --window 2 or more")
         self.seed, self.batch_size, self.window, self.dtype = seed, batch_size, window, dtype

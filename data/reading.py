@@ -11,6 +11,8 @@ def read_text(path):
     Raises UserError for a path that cannot be read, an empty file, or bytes that are not UTF-8.
     """
     try:
+        if Path(path).is_fifo():  # reading one would wait for a writer, perhaps for ever
+            raise UserError(f"{path}: is a pipe; save what comes out of it in a file first")
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the spelling and the folder") from None

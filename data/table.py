@@ -32,11 +32,11 @@ def read_column(path, column=None):
 def read_rows(path):
     """-> (column names, list of (line number in the file, cells)); blank lines are passed over."""
     text = read_text(path)
-    first_line = text.lstrip().split("\n", 1)[0]
+    first_line = text.lstrip("\n").split("\n", 1)[0]
     try:
         # The delimiter is the one that cuts the first line into most cells (a quoted one does not cut).
         delimiter = max(",;\t", key=lambda mark: len(next(csv.reader([first_line], delimiter=mark))))
-        reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
         lines = [(reader.line_num, [value.strip() for value in row]) for row in reader]
     except csv.Error as error:
         raise UserError(f"{path}: is not CSV ({error}); save the table again") from None
@@ -70,7 +70,7 @@ def is_number(text):
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python reads 1_000 as a number, a table does not mean one
 
 
 def finite(path, line, column, text):

@@ -16,9 +16,11 @@ class Embedding:
         rng = np.random.default_rng() if rng is None else rng
         self.params = {"weight": rng.standard_normal((num_embeddings, embedding_dim)).astype(dtype)}
         self.grads = {}
+        self._ids = None
 
     def forward(self, ids):
         """ids (...), whole numbers from 0 to V-1. Returns their rows (..., E). Raises ValueError on another id."""
+        ids = np.asarray(ids)
         V = len(self.params["weight"])
         if ids.dtype.kind not in "iu":
             raise ValueError(f"ids must be whole numbers; these are {ids.dtype}")
@@ -30,6 +32,8 @@ class Embedding:
 
     def backward(self, dy):
         """dy (..., E). Sets grads; returns None: whole numbers have no gradient."""
+        if self._ids is None:
+            raise RuntimeError("backward needs what forward keeps: call forward first")
         dweight = np.zeros_like(self.params["weight"])  # (V, E)
         # an id that occurs often gathers the gradients of all its places; dweight[ids] += dy would keep one
         np.add.at(dweight, self._ids, dy)
@@ -47,16 +51,19 @@ class Linear:
             "bias": rng.uniform(-bound, bound, out_features).astype(dtype),
         }
         self.grads = {}
+        self._x = None
 
     def forward(self, x):
         """x (..., I). Returns y (..., O)."""
         W, b = self.params["weight"], self.params["bias"]
-        self._x = x
+        self._x = x = np.asarray(x)
         x_rows = x.reshape(-1, x.shape[-1])  # (N, I)  all leading axes are rows: one product
         return (x_rows @ W.T + b).reshape(*x.shape[:-1], len(W))  # (..., O)
 
     def backward(self, dy):
         """dy (..., O). Sets grads; returns dx (..., I)."""
+        if self._x is None:
+            raise RuntimeError("backward needs what forward keeps: call forward first")
         W, x = self.params["weight"], self._x
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
         x_rows = x.reshape(-1, x.shape[-1])  # (N, I)

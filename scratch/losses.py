@@ -12,10 +12,12 @@ def cross_entropy(logits, targets, valid=None):
     logits (..., C) before the softmax; targets (...) class ids; valid (...) booleans, None for all: only valid
     targets count, and the loss is their mean, in nats.
     Returns loss, dlogits (..., C).
-    Raises ValueError for an id outside 0 .. C-1, for shapes that do not fit, and when no target is valid.
+    Raises ValueError for targets that are not ids from 0 to C-1, for shapes that do not fit, and when none is valid.
     """
     C = logits.shape[-1]
     valid, count = _valid(targets.shape, logits.shape[:-1], valid)
+    if targets.dtype.kind not in "iu":
+        raise ValueError(f"targets must be whole numbers; these are {targets.dtype}")
     ids = np.where(valid, targets, 0)
     if ids.min() < 0 or ids.max() >= C:
         wrong = ids.min() if ids.min() < 0 else ids.max()
@@ -34,8 +36,8 @@ def cross_entropy(logits, targets, valid=None):
     dlogits = exp / total  # (..., C)
     right_now = np.take_along_axis(dlogits, ids[..., None], axis=-1)
     np.put_along_axis(dlogits, ids[..., None], right_now - 1, axis=-1)
-    dlogits *= valid[..., None] / dlogits.dtype.type(count)
-    return loss, dlogits
+    # `where` and not a product with the mask: nan * 0 is nan
+    return loss, np.where(valid[..., None], dlogits / dlogits.dtype.type(count), 0)
 
 
 def mse(prediction, target, valid=None):
@@ -59,6 +61,8 @@ def _valid(targets_shape, predictions_shape, valid):
     if targets_shape != predictions_shape:
         raise ValueError(f"targets have shape {targets_shape}, the predictions are for {predictions_shape}")
     valid = np.ones(targets_shape, bool) if valid is None else np.broadcast_to(valid, targets_shape)
+    if valid.dtype != bool:
+        raise ValueError(f"valid must hold booleans; these are {valid.dtype}")
     count = int(valid.sum())
     if count == 0:
         raise ValueError("no target is valid: there is nothing to take the mean of")

@@ -60,6 +60,7 @@ class SequenceModel:
                 raise ValueError(f"cell is {cell!r}; it must be 'rnn', 'rnn_relu', 'gru' or 'lstm'")
         self.linear = Linear(self.recurrent.directions * hidden_size, output_size, dtype=dtype, rng=rng)
         self.state_n = None
+        self._dprediction = None
 
     def _layers(self):
         layers = {"embedding": self.embedding, "recurrent": self.recurrent, "linear": self.linear}
@@ -75,6 +76,7 @@ class SequenceModel:
 
         Returns the predictions, (T, B, O) or (B, O), before any softmax, and the last state.
         """
+        self._dprediction = None  # what an earlier `loss` left: the layers no longer keep what belongs to it
         x = inputs if self.embedding is None else self.embedding.forward(inputs)  # (T, B, I)
         y, state_n = self.recurrent.forward(x, state, lengths)  # (T, B, D*H)
         if self.predict == "last":
@@ -93,7 +95,12 @@ class SequenceModel:
         return loss if np.iscomplexobj(loss) else float(loss)
 
     def backward(self):
-        """The gradient of the last `loss` for every parameter: a dict with the names of `params`."""
+        """The gradient of `loss` for every parameter: a dict with the names of `params`.
+
+        Raises RuntimeError when `loss` was not the last thing that was called.
+        """
+        if self._dprediction is None:
+            raise RuntimeError("backward needs what loss keeps: call loss first, and logits not in between")
         dy = self.linear.backward(self._dprediction)  # (T, B, D*H) or (B, D*H)
         if self.predict == "each":
             dx, _ = self.recurrent.backward(dy)

@@ -53,17 +53,20 @@ class Adam:
         self.t = 0
 
     def step(self, grads):
+        if self.weight_decay:
+            grads = {name: grads[name] + self.weight_decay * p for name, p in self.params.items()}
+        self._update(grads)
+
+    def _update(self, grads):
         self.t += 1
         beta1, beta2 = self.betas
         for name, p in self.params.items():
             g = grads[name]
-            if self.weight_decay:
-                g = g + self.weight_decay * p
             m, v = self.m[name], self.v[name]
             m += (1 - beta1) * (g - m)
             v *= beta2
             v += (1 - beta2) * g**2
-            denominator = np.sqrt(v) / np.sqrt(1 - beta2**self.t) + self.eps
+            denominator = np.sqrt(v) / (1 - beta2**self.t) ** 0.5 + self.eps
             p -= self.lr / (1 - beta1**self.t) * m / denominator
 
 
@@ -74,13 +77,12 @@ class AdamW(Adam):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
-        super().__init__(params, lr, betas, eps)
-        self.decay = weight_decay
+        super().__init__(params, lr, betas, eps, weight_decay)
 
     def step(self, grads):
         for p in self.params.values():
-            p *= 1 - self.lr * self.decay
-        super().step(grads)
+            p *= 1 - self.lr * self.weight_decay
+        self._update(grads)
 
 
 class RMSprop:
@@ -142,7 +144,7 @@ def clip_grad_norm(grads, max_norm):
     """
     norm = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
     scale = max_norm / (norm + 1e-6)
-    if scale < 1:
+    if not scale >= 1:  # and not `scale < 1`: a nan goes on into every gradient, as in torch
         for g in grads.values():
             g *= scale
     return norm

@@ -62,7 +62,7 @@ def backward(cell, dy, dstate_n, caches, I, steps=None):
         dx, *rest = cell.backward(dy, *dstate_n, caches[0][1], steps)
         return dx, tuple(rest[:-4]), rest[-4:]
 
-    dstate = [ds.copy() for ds in dstate_n]  # rows past `rows` keep waiting with their dh_n
+    dstate = [ds.copy() for ds in dstate_n]  # written to below; rows past `rows` keep waiting with their dh_n
     dx = np.zeros((T, B, I), dy.dtype)
     dweights = None
     for (start, stop, rows), cache in reversed(caches):

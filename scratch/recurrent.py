@@ -66,17 +66,20 @@ class Recurrent:
 
         x (T, B, I); state h_0 (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole
         numbers from 1 to T in any order, None when every sequence has T steps.
-        Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end, not to be written to; and the last
-        state in the form of `state`, each row's at its own last real step.
-        Raises ValueError on a wrong shape or length.
+        Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end; and the last state in the form of
+        `state`, each row's at its own last real step. `backward` reads x and y again: y cannot be written to, and x
+        must not be before then.
+        Everything is computed in the parameters' dtype; complex numbers stay complex. Raises ValueError on a wrong
+        shape or length.
         """
+        x = self._in_dtype(x)
         T, B = self._check_input(x)
-        state = self._check_state(state, B, np.result_type(x, self.params["weight_hh_l0"]), "state")
+        state = self._check_state(state, B, "state")
         lengths, order = self._check_lengths(lengths, T, B)
         if order is not None:
             x, state = x[:, order], [s[:, order] for s in state]
 
-        state_n = [np.empty_like(s) for s in state]  # (L*D, B, H)
+        state_n = [[] for _ in state]
         caches = []
         for layer in range(self.num_layers):
             outputs = []
@@ -88,18 +91,18 @@ class Recurrent:
                 )
                 outputs.append(padding.reverse(y, lengths) if direction else y)  # (T, B, H)
                 for s_n, s in zip(state_n, last, strict=True):
-                    s_n[k] = s
+                    s_n.append(s)
                 caches.append(cache)
-            x = np.concatenate(outputs, axis=2) if direction else outputs[0]  # (T, B, D*H)
+            x = np.concatenate(outputs, axis=2) if self.directions == 2 else outputs[0]  # (T, B, D*H)
 
         self._cache = caches, lengths, order, (T, B)
+        y, state_n = x, [np.stack(s) for s in state_n]  # (T, B, D*H) and (L*D, B, H)
         if order is not None:
             inverse = np.argsort(order)
-            x, state_n = x[:, inverse], [s[:, inverse] for s in state_n]
-        else:
-            x = x.view()
-            x.flags.writeable = False  # `backward` reads these very numbers: an `y += ...` would spoil it unseen
-        return x, self._like_torch(state_n)
+            y, state_n = y[:, inverse], [s[:, inverse] for s in state_n]
+        y = y.view()
+        y.flags.writeable = False  # one direction's y is what `backward` reads: a `y += ...` would spoil it unseen
+        return y, self._like_torch(state_n)
 
     def backward(self, dy=None, dstate_n=None, steps=None):
         """Back-propagate from the outputs to the input, the first state and every parameter.
@@ -114,12 +117,10 @@ class Recurrent:
             raise RuntimeError("backward needs what forward keeps: call forward first")
         caches, lengths, order, (T, B) = self._cache
         H, D = self.hidden_size, self.directions
-        dtype = self.params["weight_hh_l0"].dtype
-        if dy is None:
-            dy = np.zeros((T, B, D * H), dtype)
-        elif dy.shape != (T, B, D * H):
+        dy = self._in_dtype(np.zeros((T, B, D * H)) if dy is None else dy)
+        if dy.shape != (T, B, D * H):
             raise ValueError(f"dy has shape {dy.shape}; y had {(T, B, D * H)} (steps, batch, directions x hidden)")
-        dstate_n = self._check_state(dstate_n, B, dtype, "dstate_n")
+        dstate_n = self._check_state(dstate_n, B, "dstate_n")
         if lengths is not None:
             dy, dstate_n = dy[:, order], [ds[:, order] for ds in dstate_n]
 
@@ -161,6 +162,11 @@ class Recurrent:
     def _like_torch(self, state):
         return state[0] if self.states == 1 else tuple(state)
 
+    def _in_dtype(self, array):
+        """The array in the parameters' dtype; complex numbers stay complex, for the complex step."""
+        array = np.asarray(array)
+        return array if np.iscomplexobj(array) else array.astype(self.params["weight_hh_l0"].dtype, copy=False)
+
     def _check_input(self, x):
         if x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
             raise ValueError(
@@ -168,10 +174,10 @@ class Recurrent:
             )
         return x.shape[:2]
 
-    def _check_state(self, state, B, dtype, name):
+    def _check_state(self, state, B, name):
         shape = (self.num_layers * self.directions, B, self.hidden_size)
         if state is None:
-            return [np.zeros(shape, dtype) for _ in range(self.states)]
+            return [self._in_dtype(np.zeros(shape)) for _ in range(self.states)]
         state = (state,) if self.states == 1 else state
         if len(state) != self.states:
             raise ValueError(f"{name} of an LSTM is a pair (h, c); this has {len(state)} parts")
@@ -180,7 +186,7 @@ class Recurrent:
                 raise ValueError(
                     f"{name} has shape {np.shape(s)}; it must be {shape} (layers x directions, batch, hidden)"
                 )
-        return list(state)
+        return [self._in_dtype(s) for s in state]
 
     def _check_lengths(self, lengths, T, B):
         """The lengths, longest first, and the order of the rows that makes them so (None: nothing to do)."""
@@ -189,6 +195,7 @@ class Recurrent:
         lengths = np.asarray(lengths)
         if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.max() > T:
             raise ValueError(f"lengths must be {B} whole numbers from 1 to {T}, one a row; these are {lengths}")
+        lengths = lengths.astype(np.int64)  # unsigned ones would turn round below 0
         order = np.argsort(-lengths, kind="stable")
         return lengths[order], order
 

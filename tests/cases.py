@@ -4,7 +4,9 @@ to few steps, rows and units rather than to round numbers."""
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import given
 from hypothesis import strategies as st
 
 import scratch
@@ -93,3 +95,19 @@ def cases(dtypes=("float64",), **fixed):
         dtype=st.sampled_from(dtypes),
     )
     return st.builds(Case, **(drawn | {name: st.just(value) for name, value in fixed.items()}))
+
+
+def for_each_cell(*more, **fixed):
+    """Run a test with a case of every cell, so that none is left to chance, and what the strategies `more` draw."""
+
+    def decorate(test):
+        @pytest.mark.parametrize("cell", fixed.pop("cell", CELLS))
+        @given(data=st.data())
+        def run(cell, data):
+            __tracebackhide__ = True
+            test(data.draw(cases(cell=cell, **fixed)), *(data.draw(strategy) for strategy in more))
+
+        run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+        return run
+
+    return decorate

@@ -156,7 +156,10 @@ def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, mon
     [
         ["--lr", "0"],
         ["--lr", "nan"],
+        ["--lr", "1e300"],
+        ["--weight-decay", "1e300"],
         ["--hidden", "0"],
+        ["--hidden", "1" * 30],
         ["--layers", "-1"],
         ["--steps", "1.5"],
         ["--clip", "-1"],
@@ -164,27 +167,74 @@ def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, mon
         ["--seed", "-1"],
         ["--cell", "transformer"],
         ["--steps", "1", "--epochs", "1"],
+        ["--bogus"],
+        ["--out"],
     ],
 )
-def test_an_impossible_number_stops_before_anything(arguments, monkeypatch, tmp_path, capsys):
+def test_an_impossible_option_is_one_line_and_stops_before_anything(arguments, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         main(["curves", "memory", *arguments])
     assert stopped.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert arguments[0] in said
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_diverges_says_where_and_keeps_what_it_has(own_data, monkeypatch, capsys):
+def test_a_task_alone_or_an_option_alone_means_curves(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["memory", "--hidden", "1000000"]) == 2
+    assert "too many to train here" in capsys.readouterr().err
+    assert main(["--data", "x"]) == 2
+    assert "one task" in capsys.readouterr().err
+
+
+def test_odd_names_are_drawn_as_they_are(own_data, monkeypatch):
+    """Dollars are no formula, brackets no markup, and what the font lacks is a box; none of it stops a run."""
     monkeypatch.chdir(own_data)
-    run = ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--cell", "rnn_relu"]
-    run += ["--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--steps", "50", "--out", "out"]
-    assert main(["curves", *run]) == 2
+    for name in ("$\\frac$", "[/red]", "漢字" * 30):
+        (own_data / "classes" / f"{name.replace('/', '')}.txt").write_text("abc\nxyz\nuvw\n", encoding="utf-8")
+        (own_data / "odd.csv").write_text(f"{name},v\n" + "".join(f"{name},{k % 7}\n" for k in range(99)))
+        command = ["series", "--data", "odd.csv", "--column", "v", "--window", "9", "--steps", "2", *SIZES]
+        assert main(command) == 0
+        (own_data / "odd.csv").write_text(f"{name}\n" + "".join(f"{k % 7}\n" for k in range(99)))
+        assert main(["series", "--data", "odd.csv", "--window", "9", "--steps", "2", *SIZES]) == 0
+    assert main(["names", "--data", "classes", "--steps", "2", *SIZES]) == 0
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (["--cell", "rnn_relu", "--steps", "24"], "series: the scratch loss became"),
+        (
+            ["--cell", "rnn_relu", "--steps", "1"],
+            "series: the scratch mean absolute error",
+        ),  # the last update is the one too many
+    ],
+)
+def test_a_run_that_diverges_says_where_and_keeps_what_it_has(own_data, run, said, monkeypatch, capsys):
+    monkeypatch.chdir(own_data)
+    data = ["--data", "table.csv", "--column", "sold", "--window", "20", "--out", "out"]
+    assert main(["series", *data, *SIZES, "--steps", "2"]) == 0
+    capsys.readouterr()
+    assert main(["series", *data, *run, "--hidden", "64", "--optimizer", "sgd", "--lr", "1e30", "--clip", "0"]) == 2
     captured = capsys.readouterr()
-    assert "series: the scratch loss became" in captured.err
+    assert said in captured.err
     assert "at step" in captured.err
     assert captured.err.count("\n") == 1
     kept = rows_of("out/series/history.csv")
     assert kept[1]["step"] == "1"
     assert kept[1]["split"] == "train"
     assert Path("out/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(Path("out/summary.json").read_text())["tasks"] == [], "the earlier run's is no longer true"
+
+
+def test_a_fault_of_ours_is_not_told_as_a_difference(monkeypatch, capsys):
+    monkeypatch.setattr("compare.curves.main", lambda *_: 1 / 0)
+    assert main(["memory"]) == 3
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.setattr("compare.curves.main", lambda *_: np.ones(10**15))
+    assert main(["memory"]) == 2
+    assert capsys.readouterr().err.startswith("error: not enough memory")

@@ -103,10 +103,42 @@ def test_mse(shape, width, seed, dtype, masked):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_cross_entropy_stays_finite_for_huge_logits(dtype):
-    logits = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4]], dtype)
-    loss, dlogits = scratch.cross_entropy(logits, np.array([1, 2]))
-    assert loss == pytest.approx((2e4 + np.log(2)) / 2, rel=1e-6)
-    assert_same(dlogits, np.array([[0.5, -0.5, 0], [0, 0.25, -0.25]], dtype), "dlogits")
+    logits = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [-1e4, -1e4, -1e4], [1, 1, 1]], dtype)
+    loss, dlogits = scratch.cross_entropy(logits, np.array([1, 2, 0, 0]))
+    assert loss == pytest.approx((2e4 + np.log(2) + 2 * np.log(3)) / 4, rel=1e-6)
+    third = [-2 / 12, 1 / 12, 1 / 12]
+    expected = np.array([[0.25, -0.25, 0], [0, 0.125, -0.125], third, third], dtype)
+    assert_same(dlogits, expected, "dlogits")
+
+
+def test_what_is_not_valid_does_not_count_whatever_it_is():
+    valid = np.array([True, False])
+    loss, dlogits = scratch.cross_entropy(np.array([[1.0, 2.0], [np.nan, 0]]), np.array([0, 99]), valid)
+    assert np.isfinite(loss)
+    assert np.isfinite(dlogits).all()
+    loss, dprediction = scratch.mse(np.array([[1.0], [np.nan]]), np.zeros((2, 1)), valid)
+    assert loss == 1
+    np.testing.assert_array_equal(dprediction, [[2], [0]])
+
+
+def test_first_values_are_spread_as_torchs():
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    pairs = [
+        (scratch.Embedding(200, 50, rng=rng), torch.nn.Embedding(200, 50)),
+        (scratch.Linear(64, 200, rng=rng), torch.nn.Linear(64, 200)),
+    ]
+    for ours, theirs in pairs:
+        for name, p in theirs.named_parameters():
+            got, expected = np.sort(ours.params[name], axis=None), np.sort(p.detach().numpy(), axis=None)
+            # the same distribution: quantile for quantile, as near as so many draws can be
+            assert np.abs(got - expected).mean() < 0.15 * expected.std(), name
+
+
+def test_backward_needs_forward():
+    for layer in (scratch.Linear(2, 3), scratch.Embedding(2, 3)):
+        with pytest.raises(RuntimeError, match="call forward first"):
+            layer.backward(np.ones((1, 3)))
 
 
 def test_losses_reject_what_does_not_fit():
@@ -117,6 +149,10 @@ def test_losses_reject_what_does_not_fit():
         scratch.cross_entropy(logits, np.array([-1, 0]))
     with pytest.raises(ValueError, match="shape"):
         scratch.cross_entropy(logits, targets[:, None])
+    with pytest.raises(ValueError, match="must be whole numbers"):
+        scratch.cross_entropy(logits, targets.astype(float))
+    with pytest.raises(ValueError, match="must hold booleans"):
+        scratch.cross_entropy(logits, targets, np.array([2, 0]))
     with pytest.raises(ValueError, match="no target is valid"):
         scratch.cross_entropy(logits, targets, np.zeros(2, bool))
     with pytest.raises(ValueError, match="must be the same"):

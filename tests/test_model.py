@@ -105,6 +105,18 @@ def test_arguments_that_do_not_fit(change, message):
             model(**arguments)
 
 
+def test_backward_belongs_to_the_loss_before_it():
+    model = scratch.SequenceModel("gru", 2, hidden_size=3, input_size=1)
+    batch = data.Batch(np.ones((4, 2, 1), np.float32), np.zeros((4, 2), int))
+    with pytest.raises(RuntimeError, match="call loss first"):
+        model.backward()
+    model.loss(batch)
+    model.backward()
+    model.logits(batch.inputs)  # overwrites what the layers keep
+    with pytest.raises(RuntimeError, match="logits not in between"):
+        model.backward()
+
+
 SMALL = {
     "text": dict(batch_size=4, window=16),
     "names": dict(batch_size=8),
@@ -137,7 +149,7 @@ def test_training_stays_together(task, cell):
         np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
 
 
-def test_the_state_is_carried_and_the_gradient_cut():
+def test_fit_takes_each_epochs_batches_carries_the_state_and_cuts_the_gradient():
     """Text: the second batch starts from the first one's last state, an epoch from zero; no gradient goes back."""
     dataset = data.load("text", dtype=np.float64, **SMALL["text"])
     model = scratch.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=np.float64)
@@ -153,6 +165,13 @@ def test_the_state_is_carried_and_the_gradient_cut():
     dataset.train_batches = lambda epoch: iter(two)
     losses = [record.loss for record in scratch.fit(model, dataset, frozen, 4)]
     assert losses[:2] == losses[2:]
+
+    names = data.load("names", batch_size=2000)  # five batches an epoch
+    model = scratch.SequenceModel("rnn", 12, hidden_size=2, vocab_size=names.vocab_size, predict="last")
+    records = list(scratch.fit(model, names, scratch.SGD(model.params, lr=0.0), 2 * names.steps_per_epoch))
+    assert [record.epoch for record in records] == [0] * names.steps_per_epoch + [1] * names.steps_per_epoch
+    expected = [model.loss(batch) for epoch in (0, 1) for batch in names.train_batches(epoch)]
+    assert [record.loss for record in records] == expected, "an epoch must have its own batches"
     twin = torch_impl.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94)
     for _ in torch_impl.fit(twin, dataset, torch.optim.SGD(twin.parameters(), lr=0.0), 2):
         assert True in {s.requires_grad for s in twin.state_n}  # within a step it has a graph ...

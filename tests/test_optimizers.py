@@ -29,23 +29,29 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("name", "options"), SETTINGS)
 @pytest.mark.parametrize("scale", [1.0, 1e-8], ids=["gradients near 1", "gradients near Adam's epsilon"])
-def test_a_hundred_steps_are_torchs(name, options, scale):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_hundred_steps_are_torchs(name, options, scale, dtype):
     if scale < 1:
         options = options | {"weight_decay": 0}  # it would add p itself to the gradient, and that is near 1
     rng = np.random.default_rng(1)
-    params = {"a": rng.standard_normal((3, 4)), "b": rng.standard_normal(5)}
+    params = {"a": rng.standard_normal((3, 4)).astype(dtype), "b": rng.standard_normal(5).astype(dtype)}
     arrays = dict(params)
     twins = [torch.nn.Parameter(torch.tensor(p)) for p in params.values()]
     ours = getattr(scratch, name)(params, lr=0.05, **options)
     theirs = getattr(torch.optim, name)(twins, lr=0.05, **options)
     path = {key: np.abs(p).max() for key, p in params.items()}  # how far each array has moved in all
+    reused = None
     for _ in range(100):
         before = {key: p.copy() for key, p in params.items()}
-        grads = {key: scale * rng.standard_normal(p.shape) for key, p in params.items()}
+        grads = {key: (scale * rng.standard_normal(p.shape)).astype(dtype) for key, p in params.items()}
         for twin, g in zip(twins, grads.values(), strict=True):
             twin.grad = torch.tensor(g)
             g.flags.writeable = False
-        ours.step(grads)
+        if reused is None:
+            reused = {key: g.copy() for key, g in grads.items()}  # the same arrays for every step, as a caller may
+        for key, g in grads.items():
+            reused[key][...] = g
+        ours.step(reused)
         theirs.step()
         for key, p in params.items():
             path[key] += np.abs(p - before[key]).max()
@@ -69,15 +75,38 @@ def test_float32_stays_float32(name, options):
 def test_default_numbers_are_torchs(name):
     ours = getattr(scratch, name)({"a": np.ones(1)})
     theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(1))]).defaults
-    for option in ("lr", "momentum", "nesterov", "betas", "eps", "alpha", "lr_decay"):
+    for option in ("lr", "momentum", "nesterov", "betas", "eps", "alpha", "lr_decay", "weight_decay"):
         if hasattr(ours, option):
             assert getattr(ours, option) == theirs[option], option
-    assert (ours.decay if name == "AdamW" else ours.weight_decay) == theirs["weight_decay"]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_no_step_is_computed_in_another_dtype(name):
+    """A NumPy float64 scalar in a formula makes float32 arrays float64 on the way, and the step slow."""
+
+    class Watched(np.ndarray):
+        def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+            plain = [np.asarray(a) if isinstance(a, Watched) else a for a in inputs]
+            out_plain = None if out is None else tuple(np.asarray(a) for a in out)
+            result = getattr(ufunc, method)(*plain, **({} if out is None else {"out": out_plain}), **options)
+            assert result.dtype == np.float32, f"{ufunc.__name__} gives {result.dtype}"
+            return out[0] if out is not None else result.view(Watched)
+
+    params = {"a": np.ones(3, np.float32).view(Watched)}
+    optimizer = getattr(scratch, name)(params, lr=0.05, weight_decay=0.1)
+    for _ in range(2):
+        optimizer.step({"a": np.ones(3, np.float32).view(Watched)})
 
 
 def test_nesterov_asks_for_momentum():
     with pytest.raises(ValueError, match="momentum above 0"):
         scratch.SGD({}, lr=1, nesterov=True)
+
+
+def test_clipping_passes_a_nan_on():
+    grads = {"a": np.array([1.0, np.nan]), "b": np.array([2.0])}
+    assert np.isnan(scratch.clip_grad_norm(grads, 1.0))
+    assert np.isnan(grads["b"]).all()
 
 
 @given(seeds, st.floats(0.01, 10), st.sampled_from(["float64", "float32"]))

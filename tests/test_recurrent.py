@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from cases import CELLS, Case, cases
-from hypothesis import example, given
+from cases import CELLS, Case, for_each_cell
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import scratch
-from compare.agreement import assert_all_same
+from compare.agreement import assert_all_same, assert_same
 from torch_impl import unrolled
 
 
@@ -53,19 +52,17 @@ def run_by_torch(case, with_dy=True, with_dstate=True):
     return {name: tensor.detach().numpy() for name, tensor in out.items()}
 
 
-@given(cases(dtypes=("float64", "float32")))
-@example(Case("lstm", 2, True, True, 5, 3, 2, 3, True, 0))
-@example(Case("gru", 1, False, False, 1, 1, 1, 1, False, 0))
+@for_each_cell(dtypes=("float64", "float32"))
 def test_outputs_and_all_gradients_are_torchs(case):
     assert_all_same(run_by_hand(case), run_by_torch(case), "")
 
 
-@given(cases(), st.sampled_from([(True, False), (False, True), (False, False)]))
+@for_each_cell(st.sampled_from([(True, False), (False, True), (False, False)]))
 def test_an_omitted_upstream_counts_as_zero(case, given_upstreams):
     assert_all_same(run_by_hand(case, *given_upstreams), run_by_torch(case, *given_upstreams), "")
 
 
-@given(cases())
+@for_each_cell()
 def test_a_second_backward_and_a_second_run_give_the_same(case):
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.layer()
@@ -82,7 +79,7 @@ def test_a_second_backward_and_a_second_run_give_the_same(case):
             np.testing.assert_array_equal(again[name], array, name)
 
 
-@given(cases())
+@for_each_cell()
 def test_gradients_are_arrays_of_their_own(case):
     arrays = run_by_hand(case)
     arrays.pop("y")  # y may share with the layer's cache, and is read-only for that reason
@@ -92,7 +89,7 @@ def test_gradients_are_arrays_of_their_own(case):
             assert not np.shares_memory(arrays[name], arrays[other]), f"{name} and {other} are one array"
 
 
-@given(cases())
+@for_each_cell()
 def test_outputs_cannot_spoil_the_backward(case):
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.layer()
@@ -104,7 +101,7 @@ def test_outputs_cannot_spoil_the_backward(case):
     assert_all_same(layer.grads, {k: v for k, v in run_by_torch(case).items() if k in layer.grads}, "")
 
 
-@given(cases(padded=True))
+@for_each_cell(padded=True)
 def test_padding_changes_nothing_and_gets_no_gradient(case):
     x, state, dy, dstate_n, lengths = case.problem()
     past = np.arange(case.T)[:, None] >= lengths  # (T, B)
@@ -124,7 +121,7 @@ def test_padding_changes_nothing_and_gets_no_gradient(case):
     assert not dx[past].any()
 
 
-@given(cases(layers=1, bidirectional=False, bias=True))
+@for_each_cell(layers=1, bidirectional=False, bias=True)
 def test_every_intermediate_has_autograds_gradient(case):
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.layer()
@@ -150,8 +147,39 @@ def test_every_intermediate_has_autograds_gradient(case):
     assert_all_same(got, expected, "steps")
 
 
-@given(cases(), st.data())
-def test_a_complex_step_through_the_forward_gives_the_same_gradient(case, data):
+@for_each_cell(bias=True)
+def test_intermediates_are_in_the_order_of_time_and_rows(case):
+    """Layer 0 read x itself: the intermediates of both its directions, step by step with x, make its dW_ih."""
+    x, state, dy, dstate_n, lengths = case.problem()
+    layer = case.layer()
+    layer.forward(x, case.pack(state), lengths)
+    steps = []
+    layer.backward(dy, case.pack(dstate_n), steps)
+    assert len(steps) == case.layers * (1 + case.bidirectional)
+    for direction, suffix in enumerate(["", "_reverse"][: 1 + case.bidirectional]):
+        da = steps[direction]["du" if case.cell == "gru" else "da"]
+        assert_same(np.einsum("tbg,tbi->gi", da, x), layer.grads[f"weight_ih_l0{suffix}"], f"weight_ih_l0{suffix}")
+
+
+@for_each_cell()
+def test_everything_is_computed_in_the_parameters_dtype(case):
+    """Inputs, states and upstreams of other kinds of numbers give what the same numbers give in the right dtype."""
+    x, state, dy, dstate_n, lengths = case.problem()
+    whole = [np.round(3 * a).astype(int) for a in (x, *state, dy, *dstate_n)]
+    found = []
+    for dtype in ("int64", "float32", "float64"):
+        x, *rest = (a.astype(dtype) for a in whole)
+        state, dy, dstate_n = rest[: case.states], rest[case.states], rest[case.states + 1 :]
+        layer = case.layer()
+        y, state_n = layer.forward(x, case.pack(state), lengths)
+        dx, dstate = layer.backward(dy, case.pack(dstate_n))
+        found.append(results(y, case.unpack(state_n), dx, case.unpack(dstate), layer.grads))
+    for other in found[:2]:
+        assert_all_same(other, found[2], "")
+
+
+@for_each_cell()
+def test_a_complex_step_through_the_forward_gives_the_same_gradient(case):
     """Im f(p + i h v) / h = <gradient, v>: an oracle with no step error, and without torch."""
     x, state, dy, dstate_n, lengths = case.problem()
     by_hand = run_by_hand(case)
