@@ -13,6 +13,6 @@ else:
 
 # default: the same examples at every run, for users; thorough: many more, at random, with a blob that replays a failure
 slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("default", max_examples=60, deadline=None, derandomize=True, suppress_health_check=slow)
+settings.register_profile("default", max_examples=30, deadline=None, derandomize=True, suppress_health_check=slow)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, print_blob=True, suppress_health_check=slow)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -60,6 +60,15 @@ def test_a_missing_and_an_extra_name_fail():
         assert_all_same({"a": RIGHT, "b": RIGHT}, {"a": RIGHT})
 
 
+def test_a_sum_that_cancelled_is_measured_by_its_neighbours():
+    expected = {"a": np.ones(2), "b": np.full(2, 1e-6)}
+    assert_all_same({"a": np.ones(2), "b": np.full(2, 1e-6 + 1e-16)}, expected)
+    with pytest.raises(AssertionError, match=r"b .* differs"):
+        assert_all_same({"a": np.ones(2), "b": np.full(2, 1e-6 + 1e-14)}, expected)
+    with pytest.raises(AssertionError, match=r"b .* differs"):
+        assert_same(np.full(2, 1e-6 + 1e-16), np.full(2, 1e-6), "b")
+
+
 def test_the_message_reads_the_index():
     da = np.ones((5, 2, 12))
     wrong = da.copy()

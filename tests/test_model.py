@@ -143,7 +143,7 @@ def test_training_stays_together(task, cell):
 
     few = list(dataset.test_batches())[:3]  # the rest is only time
     dataset.test_batches = lambda: iter(few)
-    (value, predictions), (twin_value, twin_predictions) = pair.evaluate(dataset, both)
+    (value, predictions), (twin_value, twin_predictions) = pair.evaluate(settings, dataset, both, step=30)
     assert value == pytest.approx(twin_value, rel=1e-12)
     for p, t in zip(predictions, twin_predictions, strict=True):
         np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
