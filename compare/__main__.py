@@ -6,10 +6,10 @@ import sys
 import traceback
 import warnings
 
-from compare.settings import CELLS, OPTIMIZERS, REAL_TASKS, configure
+from compare.settings import CELLS, DEFAULTS, OPTIMIZERS, REAL_TASKS, configure
 from data import TASKS, UserError
 
-STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why"
+STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why, 3 a fault of this program"
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,13 +31,25 @@ def parser():
     return top
 
 
+def defaults():
+    """Each task's own numbers, a line a task."""
+    lines = ["defaults of each task:"]
+    for task, s in DEFAULTS.items():
+        lines.append(
+            f"  {task:7} --cell {s.cell} --hidden {s.hidden} --steps {s.steps} --optimizer {s.optimizer} --lr {s.lr:g}"
+            f" --clip {s.clip:g} --batch-size {s.batch_size}" + (f" --window {s.window}" if s.window else "")
+        )
+    return "\n".join(lines)
+
+
 def add_curves(commands):
     curves = commands.add_parser(
         "curves",
         help="train both models and draw both training curves and their gap",
         description="Train both models on each TASK and draw both training curves and their gap. "
         "An option that is not given has each task's own default.",
-        epilog=STATUS,
+        epilog=f"{defaults()}\n\n{STATUS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     curves.add_argument(
         "tasks",
@@ -56,7 +68,7 @@ def add_curves(commands):
         help="read from both ends (names and memory only)",
     )
     training = curves.add_argument_group("the training")
-    training.add_argument("--optimizer", choices=OPTIMIZERS, help="(default adam)")
+    training.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
     training.add_argument("--lr", type=rate, metavar="X", help="learning rate")
     training.add_argument("--momentum", type=share, metavar="X", help="of sgd and rmsprop, from 0 to below 1")
     training.add_argument("--nesterov", action="store_true", default=None, help="Nesterov's momentum, with sgd")

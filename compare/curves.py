@@ -213,6 +213,7 @@ def table(runs, entries):
     row("baseline", baselines, end_section=True)
     row("largest gap of the losses", [f"{entry['largest_gap']:.1e}" for entry in entries])
     row("both curves", [verdict(entry) for entry in entries])
+    row("trained by", [f"{entry['settings']['optimizer']}, lr {entry['settings']['lr']:g}" for entry in entries])
     row("time", [f"{entry['seconds']:.0f} s for {entry['settings']['steps']} steps" for entry in entries])
     return result
 

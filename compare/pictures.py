@@ -16,6 +16,7 @@ ORANGE, BLUE, GREEN, GREY = "#E69F00", "#0072B2", "#009E73", "#666666"
 OURS = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
 THEIRS = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
 
+LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
 READABLE = dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1)  # behind words that stand among points
 
 matplotlib.rcParams.update(
@@ -63,7 +64,7 @@ def _draw_loss(axes, run):
     axes.plot(steps, theirs, **THEIRS)
     of = f", mean of {block} steps each" if block > 1 else ""
     axes.set(title=f"{run.title}: training loss{of}", xlabel="step", ylabel=run.loss_unit)
-    axes.legend(frameon=False)
+    axes.legend(**LEGEND)
 
 
 def _draw_metric(axes, run):
@@ -72,14 +73,16 @@ def _draw_metric(axes, run):
     axes.plot(steps, theirs, marker="o", markersize=2.5, **THEIRS)
     for (label, value), style in zip(run.dataset.baselines.items(), (":", "-."), strict=False):
         axes.axhline(value, color=GREY, linestyle=style, linewidth=1.4, label=f"{label}: {value:.4g}")
-    # The first, untrained value may lie far off; the eye should get the part where the learning happens.
+    # The untrained value lies far off; the eye should get the part where the learning happens.
     shown = [*ours[1:], *run.dataset.baselines.values()] if len(ours) > 2 else [*ours, *run.dataset.baselines.values()]
     low, high = min(shown), max(shown)
     margin = 0.08 * (high - low or abs(high) or 1)
     axes.set_ylim(low - margin, high + margin)
+    hidden = not low - margin <= ours[0] <= high + margin
+    xlabel = f"step (at 0, before training: {ours[0]:.4g})" if hidden else "step"
     better = "lower is better" if run.dataset.better == "lower" else "higher is better"
-    axes.set(title=f"{run.title}: held out, {better}", xlabel="step", ylabel=short(run.dataset.metric, 40))
-    axes.legend(frameon=False)
+    axes.set(title=f"{run.title}: held out, {better}", xlabel=xlabel, ylabel=short(run.dataset.metric, 40))
+    axes.legend(loc="upper right" if run.dataset.better == "lower" else "lower right", **LEGEND)
 
 
 def draw_gap(axes, steps, gap, dtype):
@@ -112,6 +115,7 @@ def draw_gap(axes, steps, gap, dtype):
         fontsize=9,
         bbox=READABLE,
     )
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
     axes.set_ylim(floor / 2, max(30 * eps, 5 * gap.max()))
     axes.set(
         title=f"gap of the training losses, at most {gap.max():.1e}",
@@ -141,6 +145,7 @@ def forecast(path, dataset, ours, theirs):
         side.set_xticks(ticks, [short(labels[k]) for k in ticks])
         error = np.abs(predicted - truth).mean()
         side.set(title=f"{name}: mean absolute error {error:.4g}", ylabel=short(dataset.column))
+        side.set_ylim(top=max(truth.max(), predicted.max()) + 0.25 * np.ptp(truth))  # room for the legend
         side.legend(frameon=False, loc="upper right")
     save(figure, path)
 
@@ -166,7 +171,7 @@ def confusion(path, dataset, ours, theirs):
         side.set_yticks(range(C), names)
         side.spines[:].set_visible(False)
         right = 100 * (truth == predicted).mean()
-        side.set(title=f"{name}: {right:.1f} % right", xlabel="predicted", ylabel="true language")
+        side.set(title=f"{name}: {right:.1f} % right", xlabel="predicted", ylabel="true class")
     figure.suptitle("Of each true class, per cent put where (a row sums to 100; below 1 left blank)")
     save(figure, path)
 
@@ -205,12 +210,12 @@ def writing(path, ours, theirs):
                 side.text(
                     0,
                     row,
-                    " " * (part - start) + "\N{LOWER ONE EIGHTH BLOCK}",
+                    " " * (part - start) + "\N{FULL BLOCK}",
                     family="monospace",
                     fontsize=12.5,
                     va="top",
                     color="#D55E00",
-                    fontweight="bold",
+                    alpha=0.5,
                 )
     same = "the same text, character for character" if part is None else f"the same up to character {part}, marked"
     figure.suptitle(f"Written by both models from the same random numbers: {same}")

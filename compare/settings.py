@@ -12,7 +12,10 @@ REAL_TASKS = ("text", "names", "series")
 
 @dataclass(frozen=True)
 class Settings:
-    """One task's run. None for steps, clip, data or column: by epochs, no clipping, our data, the only column."""
+    """One task's run.
+
+    None means, for steps: so many epochs; clip: no clipping; window: none (names); data: ours; column: the only one.
+    """
 
     task: str
     cell: str
@@ -27,7 +30,7 @@ class Settings:
     nesterov: bool = False
     weight_decay: float = 0.0
     clip: float | None = 1.0
-    batch_size: int | None = None
+    batch_size: int = 32
     window: int | None = None
     dtype: str = "float32"
     seed: int = 0
@@ -40,9 +43,9 @@ class Settings:
 # at which training makes rounding grow: there two right implementations part, and the gap tells nothing any more.
 DEFAULTS = {
     "text": Settings("text", "gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
-    "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015),
-    "series": Settings("series", "rnn", hidden=32, steps=1000, lr=0.001),
-    "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001),
+    "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015, batch_size=64),
+    "series": Settings("series", "rnn", hidden=32, steps=1000, lr=0.001, batch_size=32, window=96),
+    "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001, batch_size=32, window=30),
 }
 # An LSTM on text counts in its cell state, up to 40 in a row of dashes, and Adam makes that grow; plain SGD does not.
 TEXT_LSTM = {"optimizer": "sgd", "lr": 1.0}
@@ -84,7 +87,7 @@ def configure(tasks, **options):
             raise UserError(f"--momentum is for sgd and rmsprop, not {settings.optimizer}; add --optimizer sgd")
         if settings.nesterov and not (settings.optimizer == "sgd" and settings.momentum):
             raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
-        if (settings.batch_size or 1) * (settings.window or 1) > LARGEST_BATCH:
+        if settings.batch_size * (settings.window or 1) > LARGEST_BATCH:
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
         configurations.append(settings)
     return configurations

@@ -8,8 +8,8 @@ Sizes: T steps, B rows of the batch, I inputs, H hidden units. Gate blocks in to
     (G4)  n_t = tanh(u_n + r_t * v_n)         the reset gate acts AFTER the product and its bias
     (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
-Cho et al., EMNLP 2014. In the paper the reset gate multiplies h_{t-1} before the product, and z and 1 - z
-change places; here as in torch.nn.GRU, where a step needs one product instead of two.
+Cho et al., EMNLP 2014, but for the reset gate: there it multiplies h_{t-1} before the product. Here it is as in
+torch.nn.GRU, and a step needs one product instead of two. (Chung et al. 2014 write z where Cho and torch have 1 - z.)
 """
 
 import numpy as np
@@ -26,10 +26,11 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh):
     """
     T, B, H = len(x), *h_0.shape
     dtype = np.result_type(x, h_0, W_hh)
-    h = np.empty((T + 1, B, H), dtype)  # h[t + 1] is h_t, h[0] is h_0
+    # h[t] is the state before step t = 0 .. T-1 and h[t + 1] the one after it: h[0] is the initial state
+    h = np.empty((T + 1, B, H), dtype)
     h[0] = h_0
-    gates = np.empty((4, T, B, H), dtype)
-    r, z, n, v_n = gates
+    kept = np.empty((4, T, B, H), dtype)
+    r, z, n, v_n = kept
 
     # (G1)  u_t = W_ih x_t + b_ih needs no state: all steps in one product
     u = (x.reshape(T * B, -1) @ W_ih.T + b_ih).reshape(T, B, 3 * H)
@@ -46,30 +47,31 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh):
         # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
         h[t + 1] = (1 - z[t]) * n[t] + z[t] * h[t]  # (B, H)
 
-    return h[1:], h[-1], (x, h, gates, W_ih, W_hh)
+    return h[1:], h[-1], (x, h, kept, W_ih, W_hh)
 
 
-def backward(dy, dh_n, cache, steps=None):
+def backward(dy, dh_n, cache, trace=None):
     """Back-propagate through time: `forward` read from the bottom up.
 
-    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): what
-    comes back into the last state from beyond the sequence. A dict given as `steps` receives the total
-    derivatives of all steps: "dh" (T, B, H), "du" and "dv" (T, B, 3H).
+    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): the gradient of
+    the h_n that `forward` returned, zeros if nothing read it. A dict given as `trace` receives, for every step, the
+    total derivatives, through the step's own output and through all later steps: "dh" (T, B, H), "du" and "dv"
+    (T, B, 3H).
     Returns dx (T, B, I), dh_0 (B, H), dW_ih (3H, I), dW_hh (3H, H), db_ih (3H,), db_hh (3H,).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990), with the chain rule on (G1)-(G5).
     """
-    x, h, gates, W_ih, W_hh = cache
-    r, z, n, v_n = gates
+    x, h, kept, W_ih, W_hh = cache
+    r, z, n, v_n = kept
     T, B, H = dy.shape
-    dhs = np.empty_like(h[1:]) if steps is not None else None
+    dhs = np.empty_like(h[1:]) if trace is not None else None
 
     # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
     # (G5) and (G4)  through n_t to its sum u_n + r_t * v_n
     dh_du_n = (1 - z) * (1 - n**2)  # (T, B, H)
     # (G5) and (G3)  through z_t: it weighs h_{t-1} against n_t
     dh_du_z = (h[:-1] - n) * z * (1 - z)  # (T, B, H)
-    # (G4) and (G3)  through r_t, counted from u_n
+    # (G4) and (G3)  through r_t: it met v_n within the sum, so this multiplies du_n
     du_n_du_r = v_n * r * (1 - r)  # (T, B, H)
 
     # What must wait for step t + 1, and nothing else:
@@ -79,13 +81,13 @@ def backward(dy, dh_n, cache, steps=None):
     for t in reversed(range(T)):
         # h_t has two readers, the loss and step t + 1, so their gradients add up
         dh = dy[t] + dh  # (B, H)
-        if steps is not None:
+        if trace is not None:
             dhs[t] = dh
-        # (G5), (G4), (G3)  du_t, block by block; u_r and u_z share their sums with v_r and v_z
+        # (G5), (G4), (G3)  du_t, block by block
         du[t, :, 2 * H :] = dh * dh_du_n[t]  # (B, H)
         du[t, :, H : 2 * H] = dh * dh_du_z[t]  # (B, H)
         du[t, :, :H] = du[t, :, 2 * H :] * du_n_du_r[t]  # (B, H)
-        # (G4)  ... but v_n reached the sum through the reset gate
+        # (G3)  r and z see only the sums u + v, so dv is du there; (G4)  v_n reached its sum through the reset gate
         dv[t, :, : 2 * H] = du[t, :, : 2 * H]  # (B, 2H)
         dv[t, :, 2 * H :] = du[t, :, 2 * H :] * r[t]  # (B, H)
         # (G5) and (G2)  h_{t-1} has two readers within the step: the weighing by z_t, and the product
@@ -102,6 +104,6 @@ def backward(dy, dh_n, cache, steps=None):
     db_ih = du_rows.sum(axis=0)  # (3H,)  not db_hh: the n blocks differ by the reset gate
     dx = (du_rows @ W_ih).reshape(x.shape)  # (T, B, I)
 
-    if steps is not None:
-        steps.update(dh=dhs, du=du, dv=dv)
+    if trace is not None:
+        trace.update(dh=dhs, du=du, dv=dv)
     return dx, dh_0, dW_ih, dW_hh, db_ih, db_hh

@@ -24,7 +24,8 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh):
     """
     T, B, H = len(x), *h_0.shape
     dtype = np.result_type(x, h_0, c_0, W_hh)
-    h = np.empty((T + 1, B, H), dtype)  # h[t + 1] is h_t, h[0] is h_0
+    # h[t] is the state before step t = 0 .. T-1 and h[t + 1] the one after it: h[0] is the initial state
+    h = np.empty((T + 1, B, H), dtype)
     c = np.empty((T + 1, B, H), dtype)
     h[0], c[0] = h_0, c_0
     gates = np.empty((4, T, B, H), dtype)
@@ -49,12 +50,13 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh):
     return h[1:], h[-1], c[-1], (x, h, c, gates, tanh_c, W_ih, W_hh)
 
 
-def backward(dy, dh_n, dc_n, cache, steps=None):
+def backward(dy, dh_n, dc_n, cache, trace=None):
     """Back-propagate through time: `forward` read from the bottom up.
 
-    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n and dc_n
-    (B, H): what comes back into the last states from beyond the sequence. A dict given as `steps` receives
-    the total derivatives of all steps: "dh" and "dc" (T, B, H), "da" (T, B, 4H).
+    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n and dc_n (B, H): the
+    gradients of the h_n and c_n that `forward` returned, zeros if nothing read them. A dict given as `trace` receives,
+    for every step, the total derivatives, through the step's own output and through all later steps: "dh" and "dc"
+    (T, B, H), "da" (T, B, 4H).
     Returns dx (T, B, I), dh_0 (B, H), dc_0 (B, H), dW_ih (4H, I), dW_hh (4H, H), db_ih (4H,), db_hh (4H,).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990), with the chain rule on (L1)-(L4).
@@ -62,7 +64,7 @@ def backward(dy, dh_n, dc_n, cache, steps=None):
     x, h, c, gates, tanh_c, W_ih, W_hh = cache
     i, f, g, o = gates
     T, B, H = dy.shape
-    dhs, dcs = (np.empty_like(tanh_c), np.empty_like(tanh_c)) if steps is not None else (None, None)
+    dhs, dcs = (np.empty_like(tanh_c), np.empty_like(tanh_c)) if trace is not None else (None, None)
 
     # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
     # (L4)  h_t = o_t * tanh(c_t)
@@ -81,16 +83,16 @@ def backward(dy, dh_n, dc_n, cache, steps=None):
         dh = dy[t] + dh  # (B, H)
         # (L4)  c_t has two readers too: tanh in its own step, and c_{t+1}, whose share `dc` brings along
         dc = dc + dh * dh_dc[t]  # (B, H)
-        if steps is not None:
+        if trace is not None:
             dhs[t], dcs[t] = dh, dc
         # (L4), (L3), (L2)  da_t, block by block
         da[t, :, 3 * H :] = dh * dh_da_o[t]  # (B, H)  o_t acts on h_t: dh, not dc
         da[t, :, 2 * H : 3 * H] = dc * dc_da_g[t]  # (B, H)
         da[t, :, H : 2 * H] = dc * dc_da_f[t]  # (B, H)
         da[t, :, :H] = dc * dc_da_i[t]  # (B, H)
-        # (L3)  dc_{t-1} = dc_t * f_t: no matrix, no slope in the way; this is why an LSTM remembers
+        # (L3)  what step t sends to c_{t-1}: no matrix and no slope in the way, which is why an LSTM remembers
         dc = dc * f[t]  # (B, H)
-        # (L1)  dh_{t-1} = W_hh^T da_t, as rows
+        # (L1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
         dh = da[t] @ W_hh  # (B, H)
     dh_0, dc_0 = dh, dc
 
@@ -102,6 +104,6 @@ def backward(dy, dh_n, dc_n, cache, steps=None):
     db_hh = db_ih.copy()  # (4H,)  equal, but an array of its own: the optimizer keeps the two apart
     dx = (da_rows @ W_ih).reshape(x.shape)  # (T, B, I)
 
-    if steps is not None:
-        steps.update(dh=dhs, dc=dcs, da=da)
+    if trace is not None:
+        trace.update(dh=dhs, dc=dcs, da=da)
     return dx, dh_0, dc_0, dW_ih, dW_hh, db_ih, db_hh

@@ -1,6 +1,6 @@
-"""The sequence model: ids through an embedding (or numbers as they are), recurrent layers, a linear output.
+r"""The sequence model: ids through an embedding (or numbers as they are), recurrent layers, a linear output.
 
-    ids (T, B) -> Embedding -> (T, B, E)  \\
+    ids (T, B) -> Embedding -> (T, B, E)  \
                                             RNN | GRU | LSTM -> Linear -> logits or values
     numbers             (T, B, F)         /
 """
@@ -85,7 +85,7 @@ class SequenceModel:
         return self.linear.forward(y), state_n
 
     def loss(self, batch, state=None):
-        """The loss of a batch, a float: the mean over its real targets. The state after it is `state_n`."""
+        """The loss of a batch, a float: the mean over the targets that are no padding; leaves `state_n`."""
         prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state)
         valid = None
         if self.predict == "each" and batch.lengths is not None:

@@ -19,7 +19,7 @@ def segments(lengths, T, B):
     """Cut T steps where a sequence ends.
 
     lengths (B,), longest first, or None when every row runs for T steps.
-    Returns a list of (start, stop, rows): from step `start` up to `stop` the first `rows` rows run.
+    Returns a list of (start, stop, n): from step `start` up to `stop` the first n rows run.
     """
     if lengths is None:
         return [(0, T, B)]
@@ -29,7 +29,8 @@ def segments(lengths, T, B):
 
 
 def forward(cell, x, state, weights, lengths, **options):
-    """Run a cell over a padded batch: x (T, B, I), `state` a tuple of (B, H), lengths (B,) longest first.
+    """Run a cell over a padded batch: x (T, B, I), `state` a tuple of (B, H), `weights` W_ih, W_hh, b_ih, b_hh,
+    lengths (B,) longest first or None.
 
     Returns y (T, B, H), 0 past each sequence's end; the tuple of last states (B, H), each row's at its own last
     real step; and what `backward` needs.
@@ -39,46 +40,43 @@ def forward(cell, x, state, weights, lengths, **options):
         y, *state, cache = cell.forward(x, *state, *weights, **options)
         return y, tuple(state), [((0, T, B), cache)]
 
-    state = [s.astype(np.result_type(s, x, weights[1])) for s in state]  # copies, written to below
+    state = [np.array(s, np.result_type(s, x)) for s in state]  # copies, written to below
     y = np.zeros((T, *state[0].shape), state[0].dtype)  # (T, B, H)
     caches = []
-    for start, stop, rows in segments(lengths, T, B):
-        running = [s[:rows] for s in state]
-        y[start:stop, :rows], *last, cache = cell.forward(x[start:stop, :rows], *running, *weights, **options)
+    for start, stop, n in segments(lengths, T, B):
+        running = [s[:n] for s in state]
+        y[start:stop, :n], *last, cache = cell.forward(x[start:stop, :n], *running, *weights, **options)
         for s, s_last in zip(state, last, strict=True):
-            s[:rows] = s_last
-        caches.append(((start, stop, rows), cache))
+            s[:n] = s_last  # the other rows keep the state that they ended with
+        caches.append(((start, stop, n), cache))
     return y, tuple(state), caches
 
 
-def backward(cell, dy, dstate_n, caches, I, steps=None):
+def backward(cell, dy, dstate_n, caches, I, trace=None):
     """The same chain from its end: dy (T, B, H), `dstate_n` a tuple of (B, H), I inputs.
 
-    Returns dx (T, B, I), 0 on padding; the tuple of dstate_0; and the list of weight gradients, summed over
-    the segments. `steps` receives the cell's total derivatives of all steps, 0 on padding.
+    Returns dx (T, B, I), 0 on padding; the tuple of dstate_0; and the gradients of the four weights, summed over the
+    segments. `trace` receives the cell's total derivatives of all steps, 0 on padding.
     """
     T, B, _ = dy.shape
     if len(caches) == 1 and caches[0][0] == (0, T, B):
-        dx, *rest = cell.backward(dy, *dstate_n, caches[0][1], steps)
-        return dx, tuple(rest[:-4]), rest[-4:]
+        dx, *dstate, dW_ih, dW_hh, db_ih, db_hh = cell.backward(dy, *dstate_n, caches[0][1], trace)
+        return dx, tuple(dstate), [dW_ih, dW_hh, db_ih, db_hh]
 
-    dstate = [ds.copy() for ds in dstate_n]  # written to below; rows past `rows` keep waiting with their dh_n
+    dstate = [ds.copy() for ds in dstate_n]  # written to below; a row waits here with its dh_n until it runs
     dx = np.zeros((T, B, I), dy.dtype)
     dweights = None
-    for (start, stop, rows), cache in reversed(caches):
-        running = [ds[:rows] for ds in dstate]
-        of_segment = {} if steps is not None else None
-        dx[start:stop, :rows], *rest = cell.backward(dy[start:stop, :rows], *running, cache, of_segment)
-        for ds, ds_first in zip(dstate, rest[:-4], strict=True):
-            ds[:rows] = ds_first
-        if dweights is None:
-            dweights = rest[-4:]
-        else:
-            for total, share in zip(dweights, rest[-4:], strict=True):
-                total += share
-        for name, values in (of_segment or {}).items():
-            whole = steps.setdefault(name, np.zeros((T, B, values.shape[-1]), values.dtype))
-            whole[start:stop, :rows] = values
+    for (start, stop, n), cache in reversed(caches):
+        running = [ds[:n] for ds in dstate]
+        traced = {} if trace is not None else None
+        dx_part, *first, dW_ih, dW_hh, db_ih, db_hh = cell.backward(dy[start:stop, :n], *running, cache, traced)
+        dx[start:stop, :n] = dx_part
+        for ds, ds_first in zip(dstate, first, strict=True):
+            ds[:n] = ds_first
+        share = [dW_ih, dW_hh, db_ih, db_hh]
+        dweights = share if dweights is None else [total + part for total, part in zip(dweights, share, strict=True)]
+        for name, values in (traced or {}).items():
+            trace.setdefault(name, np.zeros((T, B, values.shape[-1]), values.dtype))[start:stop, :n] = values
     return dx, tuple(dstate), dweights
 
 

@@ -67,8 +67,8 @@ class Recurrent:
         x (T, B, I); state h_0 (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole
         numbers from 1 to T in any order, None when every sequence has T steps.
         Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end; and the last state in the form of
-        `state`, each row's at its own last real step. `backward` reads x and y again: y cannot be written to, and x
-        must not be before then.
+        `state`, each row's at its own last real step. `backward` reads x and y once more: y is therefore read-only, and
+        x must not be changed until then.
         Everything is computed in the parameters' dtype; complex numbers stay complex. Raises ValueError on a wrong
         shape or length.
         """
@@ -79,13 +79,12 @@ class Recurrent:
         if order is not None:
             x, state = x[:, order], [s[:, order] for s in state]
 
-        state_n = [[] for _ in state]
-        caches = []
+        y, state_n, caches = x, [[] for _ in state], []
         for layer in range(self.num_layers):
-            outputs = []
+            below, outputs = y, []  # (T, B, I), above the first layer (T, B, D*H)
             for direction in range(self.directions):
                 k = layer * self.directions + direction
-                source = padding.reverse(x, lengths) if direction else x  # (T, B, I)
+                source = padding.reverse(below, lengths) if direction else below
                 y, last, cache = padding.forward(
                     self.cell, source, [s[k] for s in state], self._weights(k), lengths, **self.options
                 )
@@ -93,10 +92,10 @@ class Recurrent:
                 for s_n, s in zip(state_n, last, strict=True):
                     s_n.append(s)
                 caches.append(cache)
-            x = np.concatenate(outputs, axis=2) if self.directions == 2 else outputs[0]  # (T, B, D*H)
+            y = np.concatenate(outputs, axis=2) if self.directions == 2 else outputs[0]  # (T, B, D*H)
 
         self._cache = caches, lengths, order, (T, B)
-        y, state_n = x, [np.stack(s) for s in state_n]  # (T, B, D*H) and (L*D, B, H)
+        state_n = [np.stack(s) for s in state_n]  # (L*D, B, H)
         if order is not None:
             inverse = np.argsort(order)
             y, state_n = y[:, inverse], [s[:, inverse] for s in state_n]
@@ -104,11 +103,11 @@ class Recurrent:
         y.flags.writeable = False  # one direction's y is what `backward` reads: a `y += ...` would spoil it unseen
         return y, self._like_torch(state_n)
 
-    def backward(self, dy=None, dstate_n=None, steps=None):
+    def backward(self, dy=None, dstate_n=None, trace=None):
         """Back-propagate from the outputs to the input, the first state and every parameter.
 
         dy (T, B, D*H) and dstate_n in the form of `state`; one that is omitted counts as zero. A list given as
-        `steps` receives a dict for every layer and direction, in the state's order: the total derivatives of all
+        `trace` receives a dict for every layer and direction, in the state's order: the total derivatives of all
         steps that the cell's `backward` names, in the order of time.
         Sets `grads` (it does not add to what stood there) and returns dx (T, B, I) and dstate_0.
         Raises ValueError on a wrong shape, RuntimeError before the first `forward`.
@@ -125,7 +124,7 @@ class Recurrent:
             dy, dstate_n = dy[:, order], [ds[:, order] for ds in dstate_n]
 
         dstate = [np.empty_like(ds) for ds in dstate_n]  # (L*D, B, H)
-        steps_of = {}
+        traces = {}
         grads = {}
         for layer in reversed(range(self.num_layers)):
             inputs = self.input_size if layer == 0 else D * H
@@ -135,9 +134,9 @@ class Recurrent:
                 dy_k = dy[:, :, direction * H : (direction + 1) * H]  # (T, B, H)
                 if direction:
                     dy_k = padding.reverse(dy_k, lengths)
-                steps_of[k] = {} if steps is not None else None
+                traces[k] = {} if trace is not None else None
                 dx_k, dstate_k, dweights = padding.backward(
-                    self.cell, dy_k, [ds[k] for ds in dstate_n], caches[k], inputs, steps_of[k]
+                    self.cell, dy_k, [ds[k] for ds in dstate_n], caches[k], inputs, traces[k]
                 )
                 dx_k = padding.reverse(dx_k, lengths) if direction else dx_k  # (T, B, I)
                 dx = dx_k if dx is None else dx + dx_k  # both directions read the same input: gradients add up
@@ -150,13 +149,13 @@ class Recurrent:
         if order is not None:
             inverse = np.argsort(order)
             dx, dstate = dx[:, inverse], [ds[:, inverse] for ds in dstate]
-        if steps is not None:
+        if trace is not None:
             for k in range(self.num_layers * D):
                 if k % D:
-                    steps_of[k] = {name: padding.reverse(v, lengths) for name, v in steps_of[k].items()}
+                    traces[k] = {name: padding.reverse(v, lengths) for name, v in traces[k].items()}
                 if order is not None:
-                    steps_of[k] = {name: v[:, inverse] for name, v in steps_of[k].items()}
-                steps.append(steps_of[k])
+                    traces[k] = {name: v[:, inverse] for name, v in traces[k].items()}
+                trace.append(traces[k])
         return dx, self._like_torch(dstate)
 
     def _like_torch(self, state):

@@ -19,7 +19,8 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh"):
     the input and the states. No a_t is kept: both slopes can be read off h_t.
     """
     T, B, H = len(x), *h_0.shape
-    h = np.empty((T + 1, B, H), np.result_type(x, h_0, W_hh))  # h[t + 1] is h_t, h[0] is h_0
+    # h[t] is the state before step t = 0 .. T-1 and h[t + 1] the one after it: h[0] is the initial state
+    h = np.empty((T + 1, B, H), np.result_type(x, h_0, W_hh))
     h[0] = h_0
 
     # (R1) the inputs' share needs no state: all steps in one product
@@ -34,19 +35,19 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh"):
     return h[1:], h[-1], (x, h, W_ih, W_hh, nonlinearity)
 
 
-def backward(dy, dh_n, cache, steps=None):
+def backward(dy, dh_n, cache, trace=None):
     """Back-propagate through time: `forward` read from the bottom up.
 
-    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): what
-    comes back into the last state from beyond the sequence. A dict given as `steps` receives the total
-    derivatives of all steps: "dh" (T, B, H) and "da" (T, B, H).
+    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): the gradient of
+    the h_n that `forward` returned, zeros if nothing read it. A dict given as `trace` receives, for every step, the
+    total derivatives, through the step's own output and through all later steps: "dh" (T, B, H) and "da" (T, B, H).
     Returns dx (T, B, I), dh_0 (B, H), dW_ih (H, I), dW_hh (H, H), db_ih (H,), db_hh (H,).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990).
     """
     x, h, W_ih, W_hh, nonlinearity = cache
     T, B, H = dy.shape
-    dhs = np.empty_like(h[1:]) if steps is not None else None
+    dhs = np.empty_like(h[1:]) if trace is not None else None
 
     # (R2)  slope of h_t = f(a_t): looks at no other step, so all steps at once, from the output alone
     dh_da = 1 - h[1:] ** 2 if nonlinearity == "tanh" else (h[1:] > 0).astype(h.dtype)  # (T, B, H)
@@ -57,11 +58,11 @@ def backward(dy, dh_n, cache, steps=None):
     for t in reversed(range(T)):
         # h_t has two readers, the loss and step t + 1, so their gradients add up
         dh = dy[t] + dh  # (B, H)
-        if steps is not None:
+        if trace is not None:
             dhs[t] = dh
         # (R2)  da_t = dh_t * f'(a_t)
         da[t] = dh * dh_da[t]  # (B, H)
-        # (R1)  dh_{t-1} = W_hh^T da_t, as rows
+        # (R1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
         dh = da[t] @ W_hh  # (B, H)
     dh_0 = dh
 
@@ -73,6 +74,6 @@ def backward(dy, dh_n, cache, steps=None):
     db_hh = db_ih.copy()  # (H,)  equal, but an array of its own: the optimizer keeps the two apart
     dx = (da_rows @ W_ih).reshape(x.shape)  # (T, B, I)
 
-    if steps is not None:
-        steps.update(dh=dhs, da=da)
+    if trace is not None:
+        trace.update(dh=dhs, da=da)
     return dx, dh_0, dW_ih, dW_hh, db_ih, db_hh

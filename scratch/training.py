@@ -29,7 +29,7 @@ def fit(model, dataset, optimizer, steps, clip=None):
         for batch in dataset.train_batches(epoch):
             loss = model.loss(batch, state)
             grads = model.backward()
-            norm = clip_grad_norm(grads, float("inf") if clip is None else clip)
+            norm = clip_grad_norm(grads, float("inf") if clip is None else clip)  # scales grads in place
             optimizer.step(grads)
             state = model.state_n if dataset.carry_state else None
             step += 1

@@ -126,9 +126,9 @@ def test_every_intermediate_has_autograds_gradient(case):
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.layer()
     layer.forward(x, case.pack(state), lengths)
-    steps = []
-    layer.backward(dy, case.pack(dstate_n), steps)
-    (got,) = steps
+    trace = []
+    layer.backward(dy, case.pack(dstate_n), trace)
+    (got,) = trace
 
     weights = [torch.tensor(p, requires_grad=True) for p in layer.params.values()]
     lengths = np.full(case.B, case.T) if lengths is None else lengths
@@ -144,7 +144,7 @@ def test_every_intermediate_has_autograds_gradient(case):
         for name in expected:
             found = torch.autograd.grad(loss, kept[name[1:]], retain_graph=True)
             expected[name][:stop, row] = torch.cat(found).numpy()
-    assert_all_same(got, expected, "steps")
+    assert_all_same(got, expected, "trace")
 
 
 @for_each_cell(bias=True)
@@ -153,11 +153,11 @@ def test_intermediates_are_in_the_order_of_time_and_rows(case):
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.layer()
     layer.forward(x, case.pack(state), lengths)
-    steps = []
-    layer.backward(dy, case.pack(dstate_n), steps)
-    assert len(steps) == case.layers * (1 + case.bidirectional)
+    trace = []
+    layer.backward(dy, case.pack(dstate_n), trace)
+    assert len(trace) == case.layers * (1 + case.bidirectional)
     for direction, suffix in enumerate(["", "_reverse"][: 1 + case.bidirectional]):
-        da = steps[direction]["du" if case.cell == "gru" else "da"]
+        da = trace[direction]["du" if case.cell == "gru" else "da"]
         assert_same(np.einsum("tbg,tbi->gi", da, x), layer.grads[f"weight_ih_l0{suffix}"], f"weight_ih_l0{suffix}")
 
 

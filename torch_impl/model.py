@@ -70,7 +70,7 @@ class SequenceModel(nn.Module):
         return self.linear(y), state_n
 
     def loss(self, batch, state=None):
-        """The loss of a batch, a tensor: the mean over its real targets. The state after it is `state_n`."""
+        """The loss of a batch, a tensor: the mean over the targets that are no padding; leaves `state_n`."""
         prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state)
         targets = self._tensor(batch.targets)
         if self.predict == "each" and batch.lengths is not None:
