@@ -14,40 +14,45 @@ torch.nn.GRU, and a step needs one product instead of two. (Chung et al. 2014 wr
 
 import numpy as np
 
-from scratch.activations import sigmoid
+from scratch import inputs
+from scratch.activations import gate_blocks, sigmoid
 
 
-def forward(x, h_0, W_ih, W_hh, b_ih, b_hh):
+def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
     """Run the cell over a whole sequence.
 
-    x (T, B, I), h_0 (B, H), W_ih (3H, I), W_hh (3H, H), b_ih and b_hh (3H,).
-    Returns y (T, B, H), the state h_t at every step; h_n (B, H), the last one; and what `backward` needs:
-    input, states, gates after their nonlinearity, and v_n, the factor that the reset gate met.
+    x (T, B, I), h_0 (B, H), W_ih (3H, I), W_hh (3H, H), b_ih and b_hh (3H,). x may also be ids (T, B), with
+    W_ih (3H, V): see scratch/inputs.py.
+    Returns y (T, B, H), the state h_t at every step, written into the array `y` if one is given; h_n (B, H), the last
+    one; and what `backward` needs: input, states, gates after their nonlinearity, and v_n, the factor that the reset
+    gate met.
     """
     T, B, H = len(x), *h_0.shape
-    dtype = np.result_type(x, h_0, W_hh)
-    # h[t] is the state before step t = 0 .. T-1 and h[t + 1] the one after it: h[0] is the initial state
-    h = np.empty((T + 1, B, H), dtype)
-    h[0] = h_0
-    kept = np.empty((4, T, B, H), dtype)
-    r, z, n, v_n = kept
-
     # (G1)  u_t = W_ih x_t + b_ih needs no state: all steps in one product
-    u = (x.reshape(T * B, -1) @ W_ih.T + b_ih).reshape(T, B, 3 * H)
+    u = inputs.forward(x, W_ih, b_ih)  # (T, B, 3H)
+    dtype = np.result_type(u, h_0, W_hh)
+    y = np.empty((T, B, H), dtype) if y is None else y
+    r_z = np.empty((T, 2, B, H), dtype)
+    n = np.empty((T, B, H), dtype)
+    v_n = np.empty((T, B, H), dtype)
+    W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 3H)  copied once, for a faster product at every step
 
+    h_before = h_0
     for t in range(T):
         # (G2)  v_t = W_hh h_{t-1} + b_hh; b_hh cannot join b_ih above: the reset gate scales its n block
-        v = h[t] @ W_hh.T + b_hh  # (B, 3H)
+        v = gate_blocks(h_before @ W_hh_T + b_hh, 3)  # (3, B, H)
+        u_t = gate_blocks(u[t], 3)  # (3, B, H)
         # (G3)  r_t = sigmoid(u_r + v_r), z_t = sigmoid(u_z + v_z)
-        r[t] = sigmoid(u[t, :, :H] + v[:, :H])  # (B, H)
-        z[t] = sigmoid(u[t, :, H : 2 * H] + v[:, H : 2 * H])  # (B, H)
+        r_z[t] = sigmoid(u_t[:2] + v[:2])  # (2, B, H)
+        r, z = r_z[t]
         # (G4)  n_t = tanh(u_n + r_t * v_n)
-        v_n[t] = v[:, 2 * H :]  # (B, H)
-        n[t] = np.tanh(u[t, :, 2 * H :] + r[t] * v_n[t])  # (B, H)
+        v_n[t] = v[2]  # (B, H)
+        n[t] = np.tanh(u_t[2] + r * v_n[t])  # (B, H)
         # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
-        h[t + 1] = (1 - z[t]) * n[t] + z[t] * h[t]  # (B, H)
+        y[t] = (1 - z) * n[t] + z * h_before  # (B, H)
+        h_before = y[t]
 
-    return h[1:], h[-1], (x, h, kept, W_ih, W_hh)
+    return y, y[-1], (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
 
 
 def backward(dy, dh_n, cache, trace=None):
@@ -57,53 +62,53 @@ def backward(dy, dh_n, cache, trace=None):
     the h_n that `forward` returned, zeros if nothing read it. A dict given as `trace` receives, for every step, the
     total derivatives, through the step's own output and through all later steps: "dh" (T, B, H), "du" and "dv"
     (T, B, 3H).
-    Returns dx (T, B, I), dh_0 (B, H), dW_ih (3H, I), dW_hh (3H, H), db_ih (3H,), db_hh (3H,).
+    Returns dx (T, B, I), None for ids; dh_0 (B, H), dW_ih (3H, I), dW_hh (3H, H), db_ih (3H,), db_hh (3H,).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990), with the chain rule on (G1)-(G5).
     """
-    x, h, kept, W_ih, W_hh = cache
-    r, z, n, v_n = kept
-    T, B, H = dy.shape
-    dhs = np.empty_like(h[1:]) if trace is not None else None
+    x, h_0, y, r_z, n, v_n, W_ih, W_hh = cache
+    r, z = r_z.swapaxes(0, 1)  # (T, B, H) each
+    T, B, H = y.shape
+    h_before = np.concatenate([h_0[None], y[:-1]])  # (T, B, H)
 
     # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
+    slopes = np.empty((T, 3, B, H), y.dtype)
+    dh_dv_r, dh_dv_z, dh_dv_n = slopes.swapaxes(0, 1)  # (T, B, H) each
     # (G5) and (G4)  through n_t to its sum u_n + r_t * v_n
     dh_du_n = (1 - z) * (1 - n**2)  # (T, B, H)
+    # (G4)  v_n reached that sum through the reset gate, u_n did not
+    dh_dv_n[...] = dh_du_n * r
     # (G5) and (G3)  through z_t: it weighs h_{t-1} against n_t
-    dh_du_z = (h[:-1] - n) * z * (1 - z)  # (T, B, H)
-    # (G4) and (G3)  through r_t: it met v_n within the sum, so this multiplies du_n
-    du_n_du_r = v_n * r * (1 - r)  # (T, B, H)
+    dh_dv_z[...] = (h_before - n) * z * (1 - z)
+    # (G4) and (G3)  through r_t: it met v_n within the sum
+    dh_dv_r[...] = dh_du_n * v_n * r * (1 - r)
 
     # What must wait for step t + 1, and nothing else:
-    du = np.empty((T, B, 3 * H), h.dtype)
-    dv = np.empty((T, B, 3 * H), h.dtype)
-    dh = dh_n  # (B, H)
+    dh = np.empty_like(n)  # (T, B, H)
+    dv = np.empty((T, B, 3 * H), y.dtype)
+    dv_r_z_n = gate_blocks(dv, 3)  # (T, 3, B, H)  a view
+    carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # h_t has two readers, the loss and step t + 1, so their gradients add up
-        dh = dy[t] + dh  # (B, H)
-        if trace is not None:
-            dhs[t] = dh
-        # (G5), (G4), (G3)  du_t, block by block
-        du[t, :, 2 * H :] = dh * dh_du_n[t]  # (B, H)
-        du[t, :, H : 2 * H] = dh * dh_du_z[t]  # (B, H)
-        du[t, :, :H] = du[t, :, 2 * H :] * du_n_du_r[t]  # (B, H)
-        # (G3)  r and z see only the sums u + v, so dv is du there; (G4)  v_n reached its sum through the reset gate
-        dv[t, :, : 2 * H] = du[t, :, : 2 * H]  # (B, 2H)
-        dv[t, :, 2 * H :] = du[t, :, 2 * H :] * r[t]  # (B, H)
+        dh[t] = dy[t] + carried  # (B, H)
+        # (G5), (G4), (G3)  dv_t, all three blocks
+        dv_r_z_n[t] = dh[t] * slopes[t]  # (3, B, H)
         # (G5) and (G2)  h_{t-1} has two readers within the step: the weighing by z_t, and the product
-        dh = dh * z[t] + dv[t] @ W_hh  # (B, H)
-    dh_0 = dh
+        carried = dh[t] * z[t] + dv[t] @ W_hh  # (B, H)
+    dh_0 = carried
+
+    # (G3)  r and z see only the sums u + v, so du is dv there; (G4)  in the n block it lacks the reset gate
+    du = dv.copy()  # (T, B, 3H)
+    du[:, :, 2 * H :] = dh * dh_du_n
 
     # (G2)  every step used the same weights: dW is the sum over steps and rows, one product for all of them
     dv_rows = dv.reshape(T * B, 3 * H)
-    dW_hh = dv_rows.T @ h[:-1].reshape(T * B, H)  # (3H, H)  dv_t meets h_{t-1}, not h_t
+    dW_hh = dv_rows.T @ h_before.reshape(T * B, H)  # (3H, H)  dv_t meets h_{t-1}, not h_t
     db_hh = dv_rows.sum(axis=0)  # (3H,)
     # (G1)
-    du_rows = du.reshape(T * B, 3 * H)
-    dW_ih = du_rows.T @ x.reshape(T * B, -1)  # (3H, I)
-    db_ih = du_rows.sum(axis=0)  # (3H,)  not db_hh: the n blocks differ by the reset gate
-    dx = (du_rows @ W_ih).reshape(x.shape)  # (T, B, I)
+    dx, dW_ih = inputs.backward(du, x, W_ih)  # (T, B, I), (3H, I)
+    db_ih = du.sum(axis=(0, 1))  # (3H,)  not db_hh: the n blocks differ by the reset gate
 
     if trace is not None:
-        trace.update(dh=dhs, du=du, dv=dv)
+        trace.update(dh=dh, du=du, dv=dv)
     return dx, dh_0, dW_ih, dW_hh, db_ih, db_hh

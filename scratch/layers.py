@@ -5,6 +5,19 @@ Sizes: V words of the vocabulary, E numbers for each, I inputs, O outputs; "..."
 
 import numpy as np
 
+from scratch.inputs import sum_by_id
+
+
+def whole_numbers(ids, V):
+    """ids as an array. Raises ValueError when they are not whole numbers from 0 to V-1."""
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu":
+        raise ValueError(f"ids must be whole numbers; these are {ids.dtype}")
+    if ids.size and (ids.min() < 0 or ids.max() >= V):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise ValueError(f"id {wrong} is outside the vocabulary of {V}: ids run from 0 to {V - 1}")
+    return ids
+
 
 class Embedding:
     """A table of V rows, one for each id: looking a row up is multiplying by a one-hot vector, done faster.
@@ -20,24 +33,16 @@ class Embedding:
 
     def forward(self, ids):
         """ids (...), whole numbers from 0 to V-1. Returns their rows (..., E). Raises ValueError on another id."""
-        ids = np.asarray(ids)
-        V = len(self.params["weight"])
-        if ids.dtype.kind not in "iu":
-            raise ValueError(f"ids must be whole numbers; these are {ids.dtype}")
-        if ids.size and (ids.min() < 0 or ids.max() >= V):
-            wrong = ids.min() if ids.min() < 0 else ids.max()
-            raise ValueError(f"id {wrong} is outside the vocabulary of {V}: ids run from 0 to {V - 1}")
-        self._ids = ids
-        return self.params["weight"][ids]
+        self._ids = whole_numbers(ids, len(self.params["weight"]))
+        return self.params["weight"][self._ids]
 
     def backward(self, dy):
         """dy (..., E). Sets grads; returns None: whole numbers have no gradient."""
         if self._ids is None:
             raise RuntimeError("backward needs what forward keeps: call forward first")
-        dweight = np.zeros_like(self.params["weight"])  # (V, E)
-        # an id that occurs often gathers the gradients of all its places; dweight[ids] += dy would keep one
-        np.add.at(dweight, self._ids, dy)
-        self.grads = {"weight": dweight}
+        V, E = self.params["weight"].shape
+        # an id that occurs often gathers the gradients of all its places
+        self.grads = {"weight": sum_by_id(dy.reshape(-1, E), self._ids.ravel(), V)}  # (V, E)
 
 
 class Linear:

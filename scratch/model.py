@@ -61,6 +61,7 @@ class SequenceModel:
         self.linear = Linear(self.recurrent.directions * hidden_size, output_size, dtype=dtype, rng=rng)
         self.state_n = None
         self._dprediction = None
+        self._looks_up = False
 
     def _layers(self):
         layers = {"embedding": self.embedding, "recurrent": self.recurrent, "linear": self.linear}
@@ -77,8 +78,14 @@ class SequenceModel:
         Returns the predictions, (T, B, O) or (B, O), before any softmax, and the last state.
         """
         self._dprediction = None  # what an earlier `loss` left: the layers no longer keep what belongs to it
-        x = inputs if self.embedding is None else self.embedding.forward(inputs)  # (T, B, I)
-        y, state_n = self.recurrent.forward(x, state, lengths)  # (T, B, D*H)
+        # When a batch has more places than there are ids, the layer had better multiply the ids' table, once, than
+        # each place's row of it.
+        self._looks_up = self.embedding is not None and len(self.embedding.params["weight"]) < np.size(inputs)
+        if self._looks_up:
+            y, state_n = self.recurrent.forward(inputs, state, lengths, self.embedding.params["weight"])  # (T, B, D*H)
+        else:
+            x = inputs if self.embedding is None else self.embedding.forward(inputs)  # (T, B, I)
+            y, state_n = self.recurrent.forward(x, state, lengths)  # (T, B, D*H)
         if self.predict == "last":
             h_n = state_n[0] if isinstance(state_n, tuple) else state_n
             y = np.concatenate(h_n[-self.recurrent.directions :], axis=1)  # (B, D*H)  the last layer's states
@@ -106,7 +113,9 @@ class SequenceModel:
             dx, _ = self.recurrent.backward(dy)
         else:
             dx, _ = self.recurrent.backward(dstate_n=self._last_state_gradient(dy))
-        if self.embedding is not None:
+        if self._looks_up:
+            self.embedding.grads = {"weight": dx}  # the layer read the table itself
+        elif self.embedding is not None:
             self.embedding.backward(dx)
         return {f"{name}.{p}": g for name, layer in self._layers().items() for p, g in layer.grads.items()}
 

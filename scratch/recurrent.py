@@ -6,7 +6,8 @@ one entry for every layer and direction, in torch's order: layer 0 forward, laye
 
 import numpy as np
 
-from scratch import gru, lstm, padding, rnn
+from scratch import gru, lstm, rnn, stretches
+from scratch.layers import whole_numbers
 
 
 class Recurrent:
@@ -61,19 +62,20 @@ class Recurrent:
         weights = [self.params[name] for name in self._names(k).values()]
         return weights if self.bias else [*weights, *2 * (np.zeros_like(weights[0], shape=len(weights[0])),)]
 
-    def forward(self, x, state=None, lengths=None):
+    def forward(self, x, state=None, lengths=None, embedding=None):
         """Run all layers over a batch of sequences.
 
-        x (T, B, I); state h_0 (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole
-        numbers from 1 to T in any order, None when every sequence has T steps.
+        x (T, B, I), or ids (T, B) together with the table `embedding` (V, I) whose rows they name; state h_0
+        (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole numbers from 1 to T in any
+        order, None when every sequence has T steps.
         Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end; and the last state in the form of
         `state`, each row's at its own last real step. `backward` reads x and y once more: y is therefore read-only, and
         x must not be changed until then.
         Everything is computed in the parameters' dtype; complex numbers stay complex. Raises ValueError on a wrong
         shape or length.
         """
-        x = self._in_dtype(x)
-        T, B = self._check_input(x)
+        x = self._in_dtype(x) if embedding is None else whole_numbers(x, len(embedding))
+        T, B = self._check_input(x, embedding)
         state = self._check_state(state, B, "state")
         lengths, order = self._check_lengths(lengths, T, B)
         if order is not None:
@@ -84,17 +86,21 @@ class Recurrent:
             below, outputs = y, []  # (T, B, I), above the first layer (T, B, D*H)
             for direction in range(self.directions):
                 k = layer * self.directions + direction
-                source = padding.reverse(below, lengths) if direction else below
-                y, last, cache = padding.forward(
-                    self.cell, source, [s[k] for s in state], self._weights(k), lengths, **self.options
+                weights = self._weights(k)
+                if layer == 0 and embedding is not None:
+                    # W_ih times row x of the table, for all V rows: no step needs a product of its own any more
+                    weights[0] = weights[0] @ embedding.T  # (G*H, V)
+                source = stretches.reverse(below, lengths) if direction else below
+                y, last, cache = stretches.forward(
+                    self.cell, source, [s[k] for s in state], weights, lengths, **self.options
                 )
-                outputs.append(padding.reverse(y, lengths) if direction else y)  # (T, B, H)
+                outputs.append(stretches.reverse(y, lengths) if direction else y)  # (T, B, H)
                 for s_n, s in zip(state_n, last, strict=True):
                     s_n.append(s)
                 caches.append(cache)
             y = np.concatenate(outputs, axis=2) if self.directions == 2 else outputs[0]  # (T, B, D*H)
 
-        self._cache = caches, lengths, order, (T, B)
+        self._cache = caches, lengths, order, (T, B), embedding
         state_n = [np.stack(s) for s in state_n]  # (L*D, B, H)
         if order is not None:
             inverse = np.argsort(order)
@@ -109,12 +115,13 @@ class Recurrent:
         dy (T, B, D*H) and dstate_n in the form of `state`; one that is omitted counts as zero. A list given as
         `trace` receives a dict for every layer and direction, in the state's order: the total derivatives of all
         steps that the cell's `backward` names, in the order of time.
-        Sets `grads` (it does not add to what stood there) and returns dx (T, B, I) and dstate_0.
+        Sets `grads` (it does not add to what stood there) and returns dx (T, B, I), for ids the table's dembedding
+        (V, I), and dstate_0.
         Raises ValueError on a wrong shape, RuntimeError before the first `forward`.
         """
         if self._cache is None:
             raise RuntimeError("backward needs what forward keeps: call forward first")
-        caches, lengths, order, (T, B) = self._cache
+        caches, lengths, order, (T, B), embedding = self._cache
         H, D = self.hidden_size, self.directions
         dy = self._in_dtype(np.zeros((T, B, D * H)) if dy is None else dy)
         if dy.shape != (T, B, D * H):
@@ -127,18 +134,22 @@ class Recurrent:
         traces = {}
         grads = {}
         for layer in reversed(range(self.num_layers)):
-            inputs = self.input_size if layer == 0 else D * H
             dx = None
             for direction in reversed(range(D)):
                 k = layer * D + direction
                 dy_k = dy[:, :, direction * H : (direction + 1) * H]  # (T, B, H)
                 if direction:
-                    dy_k = padding.reverse(dy_k, lengths)
+                    dy_k = stretches.reverse(dy_k, lengths)
                 traces[k] = {} if trace is not None else None
-                dx_k, dstate_k, dweights = padding.backward(
-                    self.cell, dy_k, [ds[k] for ds in dstate_n], caches[k], inputs, traces[k]
+                dx_k, dstate_k, dweights = stretches.backward(
+                    self.cell, dy_k, [ds[k] for ds in dstate_n], caches[k], traces[k]
                 )
-                dx_k = padding.reverse(dx_k, lengths) if direction else dx_k  # (T, B, I)
+                if layer == 0 and embedding is not None:
+                    dtable = dweights[0]  # (G*H, V)  of W_ih embedding^T: both factors get their share
+                    dx_k = dtable.T @ self._weights(k)[0]  # (V, I)
+                    dweights[0] = dtable @ embedding  # (G*H, I)
+                elif direction:
+                    dx_k = stretches.reverse(dx_k, lengths)  # (T, B, I)
                 dx = dx_k if dx is None else dx + dx_k  # both directions read the same input: gradients add up
                 for ds, ds_k in zip(dstate, dstate_k, strict=True):
                     ds[k] = ds_k
@@ -148,11 +159,12 @@ class Recurrent:
         self.grads = {name: grads[name] for name in self.params}
         if order is not None:
             inverse = np.argsort(order)
-            dx, dstate = dx[:, inverse], [ds[:, inverse] for ds in dstate]
+            dx = dx[:, inverse] if embedding is None else dx
+            dstate = [ds[:, inverse] for ds in dstate]
         if trace is not None:
             for k in range(self.num_layers * D):
                 if k % D:
-                    traces[k] = {name: padding.reverse(v, lengths) for name, v in traces[k].items()}
+                    traces[k] = {name: stretches.reverse(v, lengths) for name, v in traces[k].items()}
                 if order is not None:
                     traces[k] = {name: v[:, inverse] for name, v in traces[k].items()}
                 trace.append(traces[k])
@@ -166,8 +178,14 @@ class Recurrent:
         array = np.asarray(array)
         return array if np.iscomplexobj(array) else array.astype(self.params["weight_hh_l0"].dtype, copy=False)
 
-    def _check_input(self, x):
-        if x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
+    def _check_input(self, x, embedding):
+        if embedding is not None:
+            if x.ndim != 2 or 0 in x.shape or embedding.shape[1:] != (self.input_size,):
+                raise ValueError(
+                    f"ids have shape {x.shape}, the table {embedding.shape}; they must be (steps, batch), with at least "
+                    f"one step and row, and (vocabulary, {self.input_size})"
+                )
+        elif x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
             raise ValueError(
                 f"x has shape {x.shape}; it must be (steps, batch, {self.input_size}), with at least one step and row"
             )

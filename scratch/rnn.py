@@ -10,29 +10,30 @@ Elman, "Finding structure in time", Cognitive Science 14 (1990); two biases as i
 
 import numpy as np
 
+from scratch import inputs
 
-def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh"):
+
+def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
     """Run the cell over a whole sequence.
 
-    x (T, B, I), h_0 (B, H), W_ih (H, I), W_hh (H, H), b_ih and b_hh (H,); nonlinearity "tanh" or "relu".
-    Returns y (T, B, H), the state h_t at every step; h_n (B, H), the last one; and what `backward` needs:
-    the input and the states. No a_t is kept: both slopes can be read off h_t.
+    x (T, B, I), h_0 (B, H), W_ih (H, I), W_hh (H, H), b_ih and b_hh (H,); nonlinearity "tanh" or "relu". x may also be
+    ids (T, B), with W_ih (H, V): see scratch/inputs.py.
+    Returns y (T, B, H), the state h_t at every step, written into the array `y` if one is given; h_n (B, H), the last
+    one; and what `backward` needs: the input and the states. No a_t is kept: both slopes can be read off h_t.
     """
-    T, B, H = len(x), *h_0.shape
-    # h[t] is the state before step t = 0 .. T-1 and h[t + 1] the one after it: h[0] is the initial state
-    h = np.empty((T + 1, B, H), np.result_type(x, h_0, W_hh))
-    h[0] = h_0
-
     # (R1) the inputs' share needs no state: all steps in one product
-    a_x = (x.reshape(T * B, -1) @ W_ih.T + (b_ih + b_hh)).reshape(T, B, H)
+    u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, H)
+    y = np.empty(u.shape, np.result_type(u, h_0, W_hh)) if y is None else y
+    W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, H)  copied once, for a faster product at every step
 
-    for t in range(T):
-        # (R1)  a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-        a = a_x[t] + h[t] @ W_hh.T  # (B, H)
+    h = h_0
+    for t in range(len(x)):
+        # (R1)  a_t = u_t + W_hh h_{t-1}
+        a = u[t] + h @ W_hh_T  # (B, H)
         # (R2)  h_t = f(a_t)
-        h[t + 1] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
+        h = y[t] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
 
-    return h[1:], h[-1], (x, h, W_ih, W_hh, nonlinearity)
+    return y, h, (x, h_0, y, W_ih, W_hh, nonlinearity)
 
 
 def backward(dy, dh_n, cache, trace=None):
@@ -41,39 +42,37 @@ def backward(dy, dh_n, cache, trace=None):
     dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): the gradient of
     the h_n that `forward` returned, zeros if nothing read it. A dict given as `trace` receives, for every step, the
     total derivatives, through the step's own output and through all later steps: "dh" (T, B, H) and "da" (T, B, H).
-    Returns dx (T, B, I), dh_0 (B, H), dW_ih (H, I), dW_hh (H, H), db_ih (H,), db_hh (H,).
+    Returns dx (T, B, I), None for ids; dh_0 (B, H), dW_ih (H, I), dW_hh (H, H), db_ih (H,), db_hh (H,).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990).
     """
-    x, h, W_ih, W_hh, nonlinearity = cache
-    T, B, H = dy.shape
-    dhs = np.empty_like(h[1:]) if trace is not None else None
+    x, h_0, y, W_ih, W_hh, nonlinearity = cache
+    T, B, H = y.shape
 
     # (R2)  slope of h_t = f(a_t): looks at no other step, so all steps at once, from the output alone
-    dh_da = 1 - h[1:] ** 2 if nonlinearity == "tanh" else (h[1:] > 0).astype(h.dtype)  # (T, B, H)
+    dh_da = 1 - y**2 if nonlinearity == "tanh" else (y > 0).astype(y.dtype)  # (T, B, H)
 
     # What must wait for step t + 1, and nothing else:
+    dh = np.empty_like(dh_da)  # (T, B, H)
     da = np.empty_like(dh_da)  # (T, B, H)
-    dh = dh_n  # (B, H)
+    carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # h_t has two readers, the loss and step t + 1, so their gradients add up
-        dh = dy[t] + dh  # (B, H)
-        if trace is not None:
-            dhs[t] = dh
+        dh[t] = dy[t] + carried  # (B, H)
         # (R2)  da_t = dh_t * f'(a_t)
-        da[t] = dh * dh_da[t]  # (B, H)
+        da[t] = dh[t] * dh_da[t]  # (B, H)
         # (R1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
-        dh = da[t] @ W_hh  # (B, H)
-    dh_0 = dh
+        carried = da[t] @ W_hh  # (B, H)
+    dh_0 = carried
 
     # (R1)  every step used the same weights: dW is the sum over steps and rows, one product for all of them
+    h_before = np.concatenate([h_0[None], y[:-1]])  # (T, B, H)  da_t meets h_{t-1}, not h_t
     da_rows = da.reshape(T * B, H)
-    dW_hh = da_rows.T @ h[:-1].reshape(T * B, H)  # (H, H)  da_t meets h_{t-1}, not h_t
-    dW_ih = da_rows.T @ x.reshape(T * B, -1)  # (H, I)
-    db_ih = da_rows.sum(axis=0)  # (H,)
-    db_hh = db_ih.copy()  # (H,)  equal, but an array of its own: the optimizer keeps the two apart
-    dx = (da_rows @ W_ih).reshape(x.shape)  # (T, B, I)
+    dW_hh = da_rows.T @ h_before.reshape(T * B, H)  # (H, H)
+    db_hh = da_rows.sum(axis=0)  # (H,)
+    dx, dW_ih = inputs.backward(da, x, W_ih)  # (T, B, I), (H, I)
+    db_ih = db_hh.copy()  # (H,)  equal, but an array of its own: the optimizer keeps the two apart
 
     if trace is not None:
-        trace.update(dh=dhs, da=da)
+        trace.update(dh=dh, da=da)
     return dx, dh_0, dW_ih, dW_hh, db_ih, db_hh
