@@ -37,22 +37,26 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
     v_n = np.empty((T, B, H), dtype)
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 3H)  copied once, for a faster product at every step
 
-    h_before = h_0
+    v = np.empty((B, 3 * H), dtype)  # of the step at hand
+    u_blocks, v_blocks = gate_blocks(u, 3), gate_blocks(v, 3)  # (T, 3, B, H), (3, B, H)  views
+    h = h_0
     for t in range(T):
         # (G2)  v_t = W_hh h_{t-1} + b_hh; b_hh cannot join b_ih above: the reset gate scales its n block
-        v = gate_blocks(h_before @ W_hh_T + b_hh, 3)  # (3, B, H)
-        u_t = gate_blocks(u[t], 3)  # (3, B, H)
-        # (G3)  r_t = sigmoid(u_r + v_r), z_t = sigmoid(u_z + v_z)
-        r_z[t] = sigmoid(u_t[:2] + v[:2])  # (2, B, H)
-        r, z = r_z[t]
-        # (G4)  n_t = tanh(u_n + r_t * v_n)
-        v_n[t] = v[2]  # (B, H)
-        n[t] = np.tanh(u_t[2] + r * v_n[t])  # (B, H)
-        # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
-        y[t] = (1 - z) * n[t] + z * h_before  # (B, H)
-        h_before = y[t]
+        np.matmul(h, W_hh_T, out=v)  # (B, 3H)
+        v += b_hh
+        v_n[t] = v_blocks[2]  # (B, H)
+        # (G3)  r_t = sigmoid(v_r + u_r), z_t = sigmoid(v_z + u_z)
+        r, z = sigmoid(v_blocks[:2] + u_blocks[t, :2], out=r_z[t])  # (B, H) each
+        # (G4)  n_t = tanh(r_t * v_n + u_n)
+        a_n = r * v_n[t]  # (B, H)
+        a_n += u_blocks[t, 2]
+        np.tanh(a_n, out=n[t])  # (B, H)
+        # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}, with one product less: (h_{t-1} - n_t) * z_t + n_t
+        h = np.subtract(h, n[t], out=y[t])  # (B, H)
+        h *= z
+        h += n[t]
 
-    return y, y[-1], (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
+    return y, h, (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
 
 
 def backward(dy, dh_n, cache, trace=None):
@@ -90,11 +94,12 @@ def backward(dy, dh_n, cache, trace=None):
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # h_t has two readers, the loss and step t + 1, so their gradients add up
-        dh[t] = dy[t] + carried  # (B, H)
+        np.add(dy[t], carried, out=dh[t])  # (B, H)
         # (G5), (G4), (G3)  dv_t, all three blocks
-        dv_r_z_n[t] = dh[t] * slopes[t]  # (3, B, H)
+        np.multiply(dh[t], slopes[t], out=dv_r_z_n[t])  # (3, B, H)
         # (G5) and (G2)  h_{t-1} has two readers within the step: the weighing by z_t, and the product
-        carried = dh[t] * z[t] + dv[t] @ W_hh  # (B, H)
+        carried = dv[t] @ W_hh  # (B, H)
+        carried += dh[t] * z[t]
     dh_0 = carried
 
     # (G3)  r and z see only the sums u + v, so du is dv there; (G4)  in the n block it lacks the reset gate

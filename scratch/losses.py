@@ -15,29 +15,32 @@ def cross_entropy(logits, targets, valid=None):
     Raises ValueError for targets that are not ids from 0 to C-1, for shapes that do not fit, and when none is valid.
     """
     C = logits.shape[-1]
-    valid, count = _valid(targets.shape, logits.shape[:-1], valid)
+    count = _count(targets.shape, logits.shape[:-1], valid)
     if targets.dtype.kind not in "iu":
         raise ValueError(f"targets must be whole numbers; these are {targets.dtype}")
-    ids = np.where(valid, targets, 0)
+    ids = (targets if valid is None else np.where(valid, targets, 0)).ravel()  # (N,)
     if ids.min() < 0 or ids.max() >= C:
         wrong = ids.min() if ids.min() < 0 else ids.max()
         raise ValueError(f"target {wrong} is outside the {C} classes: ids run from 0 to {C - 1}")
 
+    rows = np.arange(len(ids))
     # exp overflows above 88 in float32: subtract the largest logit first, which changes no probability
-    shifted = logits - logits.real.max(axis=-1, keepdims=True)  # (..., C)
-    exp = np.exp(shifted)  # (..., C)
-    total = exp.sum(axis=-1, keepdims=True)  # (..., 1)
-    right = np.take_along_axis(shifted, ids[..., None], axis=-1)  # (..., 1)
+    shifted = logits.reshape(-1, C)
+    shifted = shifted - shifted.real.max(axis=1, keepdims=True)  # (N, C)
+    right = shifted[rows, ids]  # (N,)
+    exp = np.exp(shifted, out=shifted)  # (N, C)
+    total = exp.sum(axis=1)  # (N,)
     # log softmax as shifted - log(total): taking the log of a probability that has become 0 gives -inf
-    nats = (np.log(total) - right)[..., 0]  # (...)
-    loss = nats.sum(where=valid) / count
+    nats = np.log(total) - right  # (N,)
+    loss = nats.sum(where=True if valid is None else np.ravel(valid)) / count
 
     # d loss / d logit = (probability - 1 for the right class) / count
-    dlogits = exp / total  # (..., C)
-    right_now = np.take_along_axis(dlogits, ids[..., None], axis=-1)
-    np.put_along_axis(dlogits, ids[..., None], right_now - 1, axis=-1)
-    # `where` and not a product with the mask: nan * 0 is nan
-    return loss, np.where(valid[..., None], dlogits / dlogits.dtype.type(count), 0)
+    dlogits = np.divide(exp, total[:, None], out=exp)  # (N, C)
+    dlogits[rows, ids] -= 1
+    dlogits /= dlogits.dtype.type(count)
+    if valid is not None:
+        dlogits[~np.ravel(valid)] = 0  # and not times the mask: nan * 0 is nan
+    return loss, dlogits.reshape(logits.shape)
 
 
 def mse(prediction, target, valid=None):
@@ -49,21 +52,21 @@ def mse(prediction, target, valid=None):
     """
     if prediction.shape != target.shape:  # (B, 1) against (B,) would broadcast to (B, B) and still give a number
         raise ValueError(f"prediction has shape {prediction.shape}, target {target.shape}; they must be the same")
-    valid, count = _valid(target.shape[:-1], prediction.shape[:-1], valid)
-    count *= prediction.shape[-1]
-    difference = np.where(valid[..., None], prediction - target, 0)  # (..., O)
+    count = _count(target.shape[:-1], prediction.shape[:-1], valid) * prediction.shape[-1]
+    difference = prediction - target  # (..., O)
+    if valid is not None:
+        difference[~valid] = 0  # and not times the mask: nan * 0 is nan
     loss = (difference**2).sum() / count
     return loss, difference * (2 / prediction.dtype.type(count))
 
 
-def _valid(targets_shape, predictions_shape, valid):
-    """The mask in full, and the number of valid targets."""
+def _count(targets_shape, predictions_shape, valid):
+    """The number of valid targets. Raises ValueError where the shapes do not fit, or for none."""
     if targets_shape != predictions_shape:
         raise ValueError(f"targets have shape {targets_shape}, the predictions are for {predictions_shape}")
-    valid = np.ones(targets_shape, bool) if valid is None else np.broadcast_to(valid, targets_shape)
-    if valid.dtype != bool:
-        raise ValueError(f"valid must hold booleans; these are {valid.dtype}")
-    count = int(valid.sum())
+    if valid is not None and (valid.shape != targets_shape or valid.dtype != bool):
+        raise ValueError(f"valid must hold booleans of shape {targets_shape}; these are {valid.dtype} {valid.shape}")
+    count = int(np.prod(targets_shape) if valid is None else valid.sum())
     if count == 0:
         raise ValueError("no target is valid: there is nothing to take the mean of")
-    return valid, count
+    return count

@@ -28,10 +28,11 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
 
     h = h_0
     for t in range(len(x)):
-        # (R1)  a_t = u_t + W_hh h_{t-1}
-        a = u[t] + h @ W_hh_T  # (B, H)
+        # (R1)  a_t = W_hh h_{t-1} + u_t
+        a = h @ W_hh_T  # (B, H)
+        a += u[t]
         # (R2)  h_t = f(a_t)
-        h = y[t] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
+        h = np.tanh(a, out=y[t]) if nonlinearity == "tanh" else np.maximum(a, 0, out=y[t])  # (B, H)
 
     return y, h, (x, h_0, y, W_ih, W_hh, nonlinearity)
 
@@ -58,9 +59,9 @@ def backward(dy, dh_n, cache, trace=None):
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # h_t has two readers, the loss and step t + 1, so their gradients add up
-        dh[t] = dy[t] + carried  # (B, H)
+        np.add(dy[t], carried, out=dh[t])  # (B, H)
         # (R2)  da_t = dh_t * f'(a_t)
-        da[t] = dh[t] * dh_da[t]  # (B, H)
+        np.multiply(dh[t], dh_da[t], out=da[t])  # (B, H)
         # (R1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
         carried = da[t] @ W_hh  # (B, H)
     dh_0 = carried

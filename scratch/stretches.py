@@ -15,10 +15,12 @@ A long stretch is cut once more, so that what the cell computes for all its step
 cache. The cut changes nothing: the state goes over it, and on the way back so does its gradient.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
-ROWS = 1024  # steps times rows of a stretch, where it has more than
-STEPS = 16  # steps
+# A stretch has about so many steps times rows, but where that is less than so many steps, these.
+ROWS, STEPS = 1024, 16
 
 
 def stretches(lengths, T, B):
@@ -31,9 +33,10 @@ def stretches(lengths, T, B):
     chain, start = [], 0
     for end in ends:
         n = B if lengths is None else int(np.sum(lengths >= end))
-        for cut in [*range(start, end, max(STEPS, ROWS // n))][1:] + [end]:
-            chain.append((start, cut, n))
-            start = cut
+        pieces = max(1, round((end - start) / max(STEPS, ROWS / n)))
+        cuts = np.linspace(start, end, pieces + 1).round().astype(int).tolist()
+        chain += [(*cut, n) for cut in pairwise(cuts)]
+        start = end
     return chain
 
 
