@@ -39,10 +39,10 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
 
     v = np.empty((B, 3 * H), dtype)  # of the step at hand
     u_blocks, v_blocks = gate_blocks(u, 3), gate_blocks(v, 3)  # (T, 3, B, H), (3, B, H)  views
-    h = h_0
+    h_before = h_0
     for t in range(T):
         # (G2)  v_t = W_hh h_{t-1} + b_hh; b_hh cannot join b_ih above: the reset gate scales its n block
-        np.matmul(h, W_hh_T, out=v)  # (B, 3H)
+        np.matmul(h_before, W_hh_T, out=v)  # (B, 3H)
         v += b_hh
         v_n[t] = v_blocks[2]  # (B, H)
         # (G3)  r_t = sigmoid(v_r + u_r), z_t = sigmoid(v_z + u_z)
@@ -52,11 +52,12 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
         a_n += u_blocks[t, 2]
         np.tanh(a_n, out=n[t])  # (B, H)
         # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}, with one product less: (h_{t-1} - n_t) * z_t + n_t
-        h = np.subtract(h, n[t], out=y[t])  # (B, H)
-        h *= z
-        h += n[t]
+        np.subtract(h_before, n[t], out=y[t])  # (B, H)
+        y[t] *= z
+        y[t] += n[t]
+        h_before = y[t]
 
-    return y, h, (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
+    return y, y[-1], (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
 
 
 def backward(dy, dh_n, cache, trace=None):

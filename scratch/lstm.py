@@ -41,10 +41,10 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
 
     a = np.empty((B, 4 * H), dtype)  # of the step at hand
     a_blocks = gate_blocks(a, 4)  # (4, B, H)  a view
-    h, c_before = h_0, c_0
+    h_before, c_before = h_0, c_0
     for t in range(T):
         # (L1)  a_t = W_hh h_{t-1} + u_t
-        np.matmul(h, W_hh_T, out=a)  # (B, 4H)
+        np.matmul(h_before, W_hh_T, out=a)  # (B, 4H)
         a += u[t]
         # (L2)  i, f, o = sigmoid(a), g = tanh(a)
         np.multiply(a_blocks, half, out=gates[t])  # (4, B, H)
@@ -57,10 +57,10 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
         c[t] += i * g
         # (L4)  h_t = o_t * tanh(c_t)
         np.tanh(c[t], out=tanh_c[t])  # (B, H)
-        h = np.multiply(o, tanh_c[t], out=y[t])  # (B, H)
-        c_before = c[t]
+        np.multiply(o, tanh_c[t], out=y[t])  # (B, H)
+        h_before, c_before = y[t], c[t]
 
-    return y, h, c[-1], (x, h_0, c_0, y, c, gates, tanh_c, W_ih, W_hh)
+    return y, y[-1], c[-1], (x, h_0, c_0, y, c, gates, tanh_c, W_ih, W_hh)
 
 
 def backward(dy, dh_n, dc_n, cache, trace=None):

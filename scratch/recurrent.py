@@ -182,8 +182,8 @@ class Recurrent:
         if embedding is not None:
             if x.ndim != 2 or 0 in x.shape or embedding.shape[1:] != (self.input_size,):
                 raise ValueError(
-                    f"ids have shape {x.shape}, the table {embedding.shape}; they must be (steps, batch), with at least "
-                    f"one step and row, and (vocabulary, {self.input_size})"
+                    f"ids have shape {x.shape}, the table {embedding.shape}; they must be (steps, batch), with "
+                    f"at least one step and row, and (vocabulary, {self.input_size})"
                 )
         elif x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
             raise ValueError(

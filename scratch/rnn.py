@@ -26,15 +26,16 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
     y = np.empty(u.shape, np.result_type(u, h_0, W_hh)) if y is None else y
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, H)  copied once, for a faster product at every step
 
-    h = h_0
+    h_before = h_0
     for t in range(len(x)):
         # (R1)  a_t = W_hh h_{t-1} + u_t
-        a = h @ W_hh_T  # (B, H)
+        a = h_before @ W_hh_T  # (B, H)
         a += u[t]
         # (R2)  h_t = f(a_t)
-        h = np.tanh(a, out=y[t]) if nonlinearity == "tanh" else np.maximum(a, 0, out=y[t])  # (B, H)
+        y[t] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
+        h_before = y[t]
 
-    return y, h, (x, h_0, y, W_ih, W_hh, nonlinearity)
+    return y, y[-1], (x, h_0, y, W_ih, W_hh, nonlinearity)
 
 
 def backward(dy, dh_n, cache, trace=None):
