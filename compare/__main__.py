@@ -28,6 +28,7 @@ def parser():
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     add_curves(commands)
+    add_gradients(commands)
     return top
 
 
@@ -57,16 +58,7 @@ def add_curves(commands):
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default: {', '.join(REAL_TASKS)}; memory is the generated adding problem)",
     )
-    model = curves.add_argument_group("the model")
-    model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
-    model.add_argument("--layers", type=whole, metavar="N", help="recurrent layers (default 1)")
-    model.add_argument("--hidden", type=whole, metavar="N", help="hidden units of a layer and direction")
-    model.add_argument(
-        "--bidirectional",
-        action="store_true",
-        default=None,
-        help="read from both ends (names and memory only)",
-    )
+    add_model(curves)
     training = curves.add_argument_group("the training")
     training.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
     training.add_argument("--lr", type=rate, metavar="X", help="learning rate")
@@ -90,6 +82,79 @@ def add_curves(commands):
     )
     files.add_argument("--column", metavar="NAME", help="the CSV's column to predict")
     files.add_argument("--out", metavar="DIR", default="results", help="where the results go (default results)")
+    curves.set_defaults(run=run_curves)
+
+
+def add_model(command):
+    model = command.add_argument_group("the model")
+    model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
+    model.add_argument("--layers", type=whole, metavar="N", help="recurrent layers (default 1)")
+    model.add_argument("--hidden", type=whole, metavar="N", help="hidden units of a layer and direction")
+    model.add_argument(
+        "--bidirectional",
+        action="store_true",
+        default=None,
+        help="read from both ends (names and memory only)",
+    )
+
+
+def add_gradients(commands):
+    gradients = commands.add_parser(
+        "gradients",
+        help="compare every gradient of one batch, and draw how they travel through time",
+        description="Compare every gradient of one batch of TASK, by hand and by autograd, of the parameters and of "
+        "every intermediate. Exits with 1 when one differs.",
+        epilog=STATUS,
+    )
+    gradients.add_argument(
+        "task", nargs="?", default="memory", metavar="TASK", help=f"{', '.join(TASKS)} (default memory)"
+    )
+    add_model(gradients)
+    batch = gradients.add_argument_group("the batch")
+    batch.add_argument("--steps", type=whole, metavar="N", help="steps of the sequences; not for names (default 60)")
+    batch.add_argument("--batch-size", type=whole, metavar="N")
+    batch.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="(default float64)")
+    batch.add_argument("--seed", type=seed, metavar="N", help="of weights and batch (default 0)")
+    batch.add_argument("--data", metavar="PATH", help="your own, as for curves")
+    batch.add_argument("--column", metavar="NAME", help="the CSV's column to predict")
+    shown = gradients.add_argument_group("what is shown")
+    shown.add_argument("--out", metavar="DIR", default="results", help="where gradients.png goes (default results)")
+    shown.add_argument("--json", action="store_true", help="the table for machines")
+    other = shown.add_mutually_exclusive_group()
+    other.add_argument("--tape", action="store_true", help="instead: one step's tape beside the hand-written lines")
+    other.add_argument(
+        "--mistakes", action="store_true", help="instead: wrong backward passes, and which way of checking sees which"
+    )
+    gradients.set_defaults(run=run_gradients)
+
+
+def run_gradients(options):
+    if options.tape:
+        from compare import beside
+
+        beside.main((options.cell or "lstm").removesuffix("_relu"), options.seed or 0)
+        return 0
+    if options.mistakes:
+        from compare import checks
+
+        return checks.main()
+    if options.steps and options.task == "names":
+        raise UserError("names are as long as they are; drop --steps")
+    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "dtype", "seed", "data", "column")
+    given = {name: getattr(options, name) for name in names}
+    window = options.steps or (60 if options.task != "names" else None)
+    (settings,) = configure([options.task], window=window, **given)
+    from compare import gradients
+
+    cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
+    return gradients.main(settings, cells, options.out, options.json)
+
+
+def run_curves(options):
+    configurations = configure(**vars(options))
+    from compare import curves  # imports torch: only once the options are known to be good
+
+    return curves.main(configurations, options.out)
 
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
@@ -135,12 +200,9 @@ def main(arguments):
     sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character must not stop a run
     options = parser().parse_args(arguments)
     try:
-        configurations = configure(**vars(options))
-        from compare import curves  # imports torch: only once the options are known to be good
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own
-            status = curves.main(configurations, options.out)
+            status = options.run(options)
         sys.stdout.flush()
         return status
     except UserError as error:

@@ -50,6 +50,12 @@ def in_roundings(got, expected):
     return float(error / (np.finfo(expected.dtype).eps * largest)) if largest else float("inf")
 
 
+def least_size(arrays):
+    """What the arrays of one backward pass are measured by where their largest entry is smaller, see CANCELLED."""
+    arrays = [np.asarray(array) for array in arrays]
+    return CANCELLED * max((np.abs(a[np.isfinite(a)]).max(initial=0) for a in arrays), default=0)
+
+
 def assert_same(got, expected, name, cell=None, reproduce=None, least=0.0):
     """Same shape, same dtype, and no entry further off than rounding explains.
 
@@ -76,8 +82,7 @@ def assert_all_same(got, expected, what="", cell=None, reproduce=None):
     missing, extra = [n for n in expected if n not in got], [n for n in got if n not in expected]
     if missing or extra:
         raise AssertionError(f"{what}: missing {missing}, not expected {extra}")
-    arrays = [np.asarray(array) for array in expected.values()]
-    least = CANCELLED * max((np.abs(a[np.isfinite(a)]).max(initial=0) for a in arrays), default=0)
+    least = least_size(expected.values())
     for name in expected:
         assert_same(got[name], expected[name], f"{what} {name}".strip(), cell, reproduce, least)
 

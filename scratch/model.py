@@ -101,18 +101,19 @@ class SequenceModel:
         loss, self._dprediction = criterion(prediction, batch.targets, valid)
         return loss if np.iscomplexobj(loss) else float(loss)
 
-    def backward(self):
+    def backward(self, trace=None):
         """The gradient of `loss` for every parameter: a dict with the names of `params`.
 
+        A list given as `trace` receives every total derivative of the recurrent layers, see Recurrent.backward.
         Raises RuntimeError when `loss` was not the last thing that was called.
         """
         if self._dprediction is None:
             raise RuntimeError("backward needs what loss keeps: call loss first, and logits not in between")
         dy = self.linear.backward(self._dprediction)  # (T, B, D*H) or (B, D*H)
         if self.predict == "each":
-            dx, _ = self.recurrent.backward(dy)
+            dx, _ = self.recurrent.backward(dy, trace=trace)
         else:
-            dx, _ = self.recurrent.backward(dstate_n=self._last_state_gradient(dy))
+            dx, _ = self.recurrent.backward(dstate_n=self._last_state_gradient(dy), trace=trace)
         if self._looks_up:
             self.embedding.grads = {"weight": dx}  # the layer read the table itself
         elif self.embedding is not None:

@@ -11,6 +11,8 @@ together put into one, and with the products over all steps taken out of the loo
     tape.backward({b: np.ones((2, 3))})
     a.grad
 
+`python -m compare gradients --tape` prints the tape of one step beside the hand-written lines.
+
 Wengert, "A simple automatic derivative evaluation program", CACM 7 (1964); Linnainmaa, BIT 16 (1976).
 """
 
@@ -21,6 +23,8 @@ from scratch.activations import sigmoid as logistic
 
 class Tape(list):
     """The variables in the order in which they were computed."""
+
+    equation = ""  # the equation whose operations are being written down, for a reader of the tape
 
     def variable(self, value, name):
         """An input or a weight: it comes from nowhere, and its `grad` is what one wants to know."""
@@ -33,7 +37,7 @@ class Tape(list):
         for variable, gradient in upstream.items():
             variable.grad = variable.grad + gradient
         for variable in reversed(self):
-            for operand, share in variable.operands:
+            for operand, share, _ in variable.operands:
                 # += and never =: a variable that was read twice gathers both readers' shares
                 operand.grad = operand.grad + share(variable.grad)
 
@@ -41,12 +45,14 @@ class Tape(list):
 class Variable:
     """An array, how it was computed, and after Tape.backward the gradient of the loss for it.
 
-    operands: a list of (variable, function): the function turns the gradient of this result into that operand's share.
+    operands: a list of (variable, function, text): the function turns the gradient d of this result into that operand's
+    share, and the text says how.
     """
 
     def __init__(self, tape, value, text, operands):
         self.tape, self.value, self.text, self.operands = tape, value, text, operands
         self.grad = None
+        self.equation = tape.equation
         self.number = len(tape)
         tape.append(self)
 
@@ -54,21 +60,24 @@ class Variable:
         return Variable(self.tape, value, text, operands)
 
     def __add__(self, other):
-        return self._result(
-            self.value + other.value,
-            f"{self} + {other}",
-            [(self, lambda d: summed_to(d, self.value.shape)), (other, lambda d: summed_to(d, other.value.shape))],
-        )
+        def share(operand):
+            return (
+                operand,
+                lambda d: summed_to(d, operand.value.shape),
+                "d" if operand.value.ndim > 1 else "sum over rows of d",
+            )
+
+        return self._result(self.value + other.value, f"{self} + {other}", [share(self), share(other)])
 
     def __mul__(self, other):
         return self._result(
             self.value * other.value,
             f"{self} * {other}",
-            [(self, lambda d: d * other.value), (other, lambda d: d * self.value)],
+            [(self, lambda d: d * other.value, f"d * {other}"), (other, lambda d: d * self.value, f"d * {self}")],
         )
 
     def __rsub__(self, one):
-        return self._result(one - self.value, f"{one} - {self}", [(self, lambda d: -d)])
+        return self._result(one - self.value, f"{one} - {self}", [(self, lambda d: -d, "-d")])
 
     def __str__(self):
         return f"v{self.number}" if self.operands else self.text
@@ -79,22 +88,26 @@ def product(x, W):
     return x._result(
         x.value @ W.value.T,
         f"{x} @ {W}.T",
-        [(x, lambda d: d @ W.value), (W, lambda d: d.T @ x.value)],
+        [(x, lambda d: d @ W.value, f"d @ {W}"), (W, lambda d: d.T @ x.value, f"d.T @ {x}")],
     )
 
 
 def tanh(a):
     y = np.tanh(a.value)
-    return a._result(y, f"tanh({a})", [(a, lambda d: d * (1 - y**2))])
+    result = a._result(y, f"tanh({a})", [])
+    result.operands.append((a, lambda d: d * (1 - y**2), f"d * (1 - v{result.number}**2)"))
+    return result
 
 
 def sigmoid(a):
     y = logistic(a.value)
-    return a._result(y, f"sigmoid({a})", [(a, lambda d: d * y * (1 - y))])
+    result = a._result(y, f"sigmoid({a})", [])
+    result.operands.append((a, lambda d: d * y * (1 - y), f"d * v{result.number} * (1 - v{result.number})"))
+    return result
 
 
 def relu(a):
-    return a._result(np.maximum(a.value, 0), f"relu({a})", [(a, lambda d: d * (a.value > 0))])
+    return a._result(np.maximum(a.value, 0), f"relu({a})", [(a, lambda d: d * (a.value > 0), f"d * ({a} > 0)")])
 
 
 def block(a, k, H):
@@ -106,7 +119,7 @@ def block(a, k, H):
         whole[:, columns] = d
         return whole
 
-    return a._result(a.value[:, columns], f"{a}[block {k}]", [(a, share)])
+    return a._result(a.value[:, columns], f"{a}[block {k}]", [(a, share, f"d in block {k}")])
 
 
 def summed_to(d, shape):
@@ -118,23 +131,34 @@ def summed_to(d, shape):
 
 
 def rnn_step(x, h, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh"):
-    a = product(x, W_ih) + b_ih + product(h, W_hh) + b_hh  # (R1)
-    return tanh(a) if nonlinearity == "tanh" else relu(a)  # (R2)
+    x.tape.equation = "R1"
+    a = product(x, W_ih) + b_ih + product(h, W_hh) + b_hh
+    x.tape.equation = "R2"
+    return tanh(a) if nonlinearity == "tanh" else relu(a)
 
 
 def lstm_step(x, h, c, W_ih, W_hh, b_ih, b_hh):
     H = h.value.shape[1]
-    a = product(x, W_ih) + b_ih + product(h, W_hh) + b_hh  # (L1)
-    i, f, g, o = sigmoid(block(a, 0, H)), sigmoid(block(a, 1, H)), tanh(block(a, 2, H)), sigmoid(block(a, 3, H))  # (L2)
-    c = f * c + i * g  # (L3)
-    return o * tanh(c), c  # (L4)
+    x.tape.equation = "L1"
+    a = product(x, W_ih) + b_ih + product(h, W_hh) + b_hh
+    x.tape.equation = "L2"
+    i, f, g, o = sigmoid(block(a, 0, H)), sigmoid(block(a, 1, H)), tanh(block(a, 2, H)), sigmoid(block(a, 3, H))
+    x.tape.equation = "L3"
+    c = f * c + i * g
+    x.tape.equation = "L4"
+    return o * tanh(c), c
 
 
 def gru_step(x, h, W_ih, W_hh, b_ih, b_hh):
     H = h.value.shape[1]
-    u = product(x, W_ih) + b_ih  # (G1)
-    v = product(h, W_hh) + b_hh  # (G2)
-    r = sigmoid(block(u, 0, H) + block(v, 0, H))  # (G3)
+    x.tape.equation = "G1"
+    u = product(x, W_ih) + b_ih
+    x.tape.equation = "G2"
+    v = product(h, W_hh) + b_hh
+    x.tape.equation = "G3"
+    r = sigmoid(block(u, 0, H) + block(v, 0, H))
     z = sigmoid(block(u, 1, H) + block(v, 1, H))
-    n = tanh(block(u, 2, H) + r * block(v, 2, H))  # (G4)
-    return (1 - z) * n + z * h  # (G5)
+    x.tape.equation = "G4"
+    n = tanh(block(u, 2, H) + r * block(v, 2, H))
+    x.tape.equation = "G5"
+    return (1 - z) * n + z * h

@@ -5,6 +5,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from torch_impl import unrolled
+
 
 class SequenceModel(nn.Module):
     """One model for all tasks; arguments as scratch.SequenceModel, with a torch dtype and a device."""
@@ -54,11 +56,18 @@ class SequenceModel(nn.Module):
         """A NumPy array of a batch, on the model's device."""
         return torch.as_tensor(array, device=self.linear.weight.device)
 
-    def logits(self, inputs, lengths=None, state=None):
-        """Run the model; shapes as in scratch.SequenceModel.logits, arrays in, tensors out."""
+    def logits(self, inputs, lengths=None, state=None, kept=None):
+        """Run the model; shapes as in scratch.SequenceModel.logits, arrays in, tensors out.
+
+        A list given as `kept` receives every intermediate of the recurrent layers, see unrolled.layers, which then
+        computes them in place of torch.nn.
+        """
         x = self._tensor(inputs)
         x = x if self.embedding is None else self.embedding(x)  # (T, B, I)
-        if lengths is None:
+        if kept is not None:
+            y, state_n, everything = unrolled.layers(self.recurrent, x, lengths, state)
+            kept.extend(everything)
+        elif lengths is None:
             y, state_n = self.recurrent(x, state)  # (T, B, D*H)
         else:
             packed = pack_padded_sequence(x, torch.as_tensor(lengths), enforce_sorted=False)
@@ -69,9 +78,9 @@ class SequenceModel(nn.Module):
             y = torch.cat(list(h_n[-2:] if self.recurrent.bidirectional else h_n[-1:]), dim=1)  # (B, D*H)
         return self.linear(y), state_n
 
-    def loss(self, batch, state=None):
+    def loss(self, batch, state=None, kept=None):
         """The loss of a batch, a tensor: the mean over the targets that are no padding; leaves `state_n`."""
-        prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state)
+        prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state, kept)
         targets = self._tensor(batch.targets)
         if self.predict == "each" and batch.lengths is not None:
             lengths = self._tensor(batch.lengths)

@@ -61,6 +61,64 @@ def gru(x, h_0, W_ih, W_hh, b_ih, b_hh):
     return torch.stack(kept["h"]), h, kept
 
 
+def layers(recurrent, x, lengths=None, state=None):
+    """A whole torch.nn.RNN, GRU or LSTM step by step, with that layer's own weights.
+
+    x (T, B, I); lengths (B,) or None; state as the layer takes it.
+    Returns y (T, B, D*H), the last state, and a dict kept for every layer and direction, in the state's order: name ->
+    tensor (T, B, ...), in the order of time.
+    """
+    T, B, _ = x.shape
+    lengths = torch.full((B,), T) if lengths is None else torch.as_tensor(lengths)
+    t = torch.arange(T)[:, None]  # (T, 1)
+    real = (t < lengths)[:, :, None]  # (T, B, 1)
+    backwards = torch.where(t < lengths, lengths - 1 - t, t)  # (T, B)  each sequence's own last step first
+    D = 2 if recurrent.bidirectional else 1
+    is_lstm = isinstance(recurrent, torch.nn.LSTM)
+    options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
+    cell = {torch.nn.RNN: rnn, torch.nn.GRU: gru, torch.nn.LSTM: lstm}[type(recurrent)]
+    if state is None:
+        zeros = torch.zeros(recurrent.num_layers * D, B, recurrent.hidden_size, dtype=x.dtype)
+        state = (zeros, zeros) if is_lstm else zeros
+    states = state if is_lstm else (state,)
+
+    last, everything = [[] for _ in states], []
+    for layer in range(recurrent.num_layers):
+        below, outputs = x, []
+        for direction in range(D):
+            k = layer * D + direction
+            weights = [getattr(recurrent, name) for name in recurrent._all_weights[k]]
+            if not recurrent.bias:
+                weights += 2 * [torch.zeros(len(weights[0]), dtype=x.dtype)]
+            source = below[backwards, torch.arange(B)] if direction else below
+            *_, kept = cell(source, *(s[k] for s in states), *weights, **options)
+            # the state at each row's own last real step; what the cell computed from padding is read by no one
+            for name, s_n in zip("hc", last, strict=False):
+                s_n.append(torch.stack(kept[name])[lengths - 1, torch.arange(B)])
+            y = torch.where(real, torch.stack(kept["h"]), 0)
+            outputs.append(y[backwards, torch.arange(B)] if direction else y)
+            everything.append((kept, backwards if direction else None))
+        x = torch.cat(outputs, dim=2)
+    last = [torch.stack(s_n) for s_n in last]
+    return x, tuple(last) if is_lstm else last[0], everything
+
+
+def gradients(loss, everything):
+    """The total derivative of every intermediate that `layers` kept: a dict of arrays for every layer and direction.
+
+    "da" -> (T, B, 4H) and so on, in the order of time.
+    """
+    found = []
+    for kept, backwards in everything:
+        grads = {}
+        for name, steps in kept.items():
+            parts = torch.autograd.grad(loss, steps, retain_graph=True, materialize_grads=True)
+            d = torch.stack(parts)
+            grads[f"d{name}"] = (d if backwards is None else d[backwards, torch.arange(d.shape[1])]).numpy()
+        found.append(grads)
+    return found
+
+
 def _keep(kept, **tensors):
     for name, tensor in tensors.items():
         kept[name].append(tensor)
