@@ -29,6 +29,7 @@ def parser():
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     add_curves(commands)
     add_gradients(commands)
+    add_bench(commands)
     return top
 
 
@@ -148,6 +149,27 @@ def run_gradients(options):
 
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
     return gradients.main(settings, cells, options.out, options.json)
+
+
+def add_bench(commands):
+    bench = commands.add_parser(
+        "bench",
+        help="time a training step, by hand and in torch, and measure its memory",
+        description="Time a training step of every cell at five sizes, scratch and torch in turn, and measure the "
+        "memory of long sequences. Takes under three minutes; leave the machine alone meanwhile.",
+        epilog=STATUS,
+    )
+    bench.add_argument("--quick", action="store_true", help="two sizes and short sequences: twenty seconds")
+    bench.add_argument("--tricks", action="store_true", help="instead: a step without each of the tricks, one by one")
+    bench.add_argument("--json", action="store_true", help="print the figures for machines")
+    bench.add_argument("--out", metavar="DIR", default="results", help="where bench.png goes (default results)")
+    bench.set_defaults(run=run_bench)
+
+
+def run_bench(options):
+    from compare import bench
+
+    return bench.main(options.out, options.quick, options.json, options.tricks)
 
 
 def run_curves(options):

@@ -136,7 +136,7 @@ def axes_of(name, ndim):
 def read_index(index, axes, shape, cell):
     """An index in words: (3, 0, 7) of an LSTM's da (.., .., 20) is "step 3, row 0, gate f, unit 2"."""
     if axes is None:
-        return "entry " + ", ".join(map(str, index))
+        return "entry " + ", ".join(map(str, index)) if index else "the number itself"
     words = []
     for axis, i, size in zip(axes, index, shape, strict=True):
         gates = GATES.get(cell, ())

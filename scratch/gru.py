@@ -94,7 +94,7 @@ def backward(dy, dh_n, cache, trace=None):
     dv_r_z_n = gate_blocks(dv, 3)  # (T, 3, B, H)  a view
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
-        # h_t has two readers, the loss and step t + 1, so their gradients add up
+        # (G5)  h_t has two readers, the loss and step t + 1, so their gradients add up
         np.add(dy[t], carried, out=dh[t])  # (B, H)
         # (G5), (G4), (G3)  dv_t, all three blocks
         np.multiply(dh[t], slopes[t], out=dv_r_z_n[t])  # (3, B, H)

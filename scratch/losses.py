@@ -26,7 +26,7 @@ def cross_entropy(logits, targets, valid=None):
     rows = np.arange(len(ids))
     # exp overflows above 88 in float32: subtract the largest logit first, which changes no probability
     shifted = logits.reshape(-1, C)
-    shifted = shifted - shifted.real.max(axis=1, keepdims=True)  # (N, C)
+    shifted = shifted - shifted.real.max(axis=1, keepdims=True)  # (N, C)  not -=: it is the caller's until here
     right = shifted[rows, ids]  # (N,)
     exp = np.exp(shifted, out=shifted)  # (N, C)
     total = exp.sum(axis=1)  # (N,)

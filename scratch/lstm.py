@@ -15,7 +15,8 @@ import numpy as np
 from scratch import inputs
 from scratch.activations import gate_blocks
 
-# sigmoid(a) = tanh(a / 2) / 2 + 1/2. With a half for i, f and o and a one for g, one tanh serves all four gates.
+# sigmoid(a) = tanh(a / 2) / 2 + 1/2, and tanh(a) = tanh(a * 1) * 1 + 0. So one tanh serves all four gates, with
+# half = 1/2 for i, f and o and 1 for g, and rest = 1 - half: tanh(a * half) * half + rest.
 HALF = np.array([0.5, 0.5, 1, 0.5]).reshape(4, 1, 1)
 
 
@@ -46,7 +47,7 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
         # (L1)  a_t = W_hh h_{t-1} + u_t
         np.matmul(h_before, W_hh_T, out=a)  # (B, 4H)
         a += u[t]
-        # (L2)  i, f, o = sigmoid(a), g = tanh(a)
+        # (L2)  i, f, o = sigmoid(a), g = tanh(a), all as tanh(a * half) * half + rest
         np.multiply(a_blocks, half, out=gates[t])  # (4, B, H)
         np.tanh(gates[t], out=gates[t])
         gates[t] *= half
@@ -98,9 +99,9 @@ def backward(dy, dh_n, dc_n, cache, trace=None):
     da_blocks = gate_blocks(da, 4)  # (T, 4, B, H)  a view
     dh_carried, dc_carried = dh_n, dc_n  # (B, H)  from step t + 1; at the last step, from whoever read h_n and c_n
     for t in reversed(range(T)):
-        # h_t has two readers, the loss and step t + 1, so their gradients add up
+        # (L4)  h_t has two readers, the loss and step t + 1, so their gradients add up
         np.add(dy[t], dh_carried, out=dh[t])  # (B, H)
-        # (L4)  c_t has two readers too: tanh in its own step, and c_{t+1}
+        # (L4), (L3)  c_t has two readers too: tanh in its own step, and c_{t+1}
         np.multiply(dh[t], dh_dc[t], out=dc[t])  # (B, H)
         dc[t] += dc_carried
         # (L4), (L3), (L2)  da_t, block by block: o_t acts on h_t, the other three on c_t

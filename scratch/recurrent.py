@@ -127,7 +127,7 @@ class Recurrent:
         if dy.shape != (T, B, D * H):
             raise ValueError(f"dy has shape {dy.shape}; y had {(T, B, D * H)} (steps, batch, directions x hidden)")
         dstate_n = self._check_state(dstate_n, B, "dstate_n")
-        if lengths is not None:
+        if order is not None:
             dy, dstate_n = dy[:, order], [ds[:, order] for ds in dstate_n]
 
         dstate = [np.empty_like(ds) for ds in dstate_n]  # (L*D, B, H)

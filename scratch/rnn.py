@@ -59,7 +59,7 @@ def backward(dy, dh_n, cache, trace=None):
     da = np.empty_like(dh_da)  # (T, B, H)
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
-        # h_t has two readers, the loss and step t + 1, so their gradients add up
+        # (R2)  h_t has two readers, the loss and step t + 1, so their gradients add up
         np.add(dy[t], carried, out=dh[t])  # (B, H)
         # (R2)  da_t = dh_t * f'(a_t)
         np.multiply(dh[t], dh_da[t], out=da[t])  # (B, H)

@@ -1,0 +1,69 @@
+"""`python -m compare bench`: it measures what it says, and says what it measured. No test here looks at a time."""
+
+import json
+
+import numpy as np
+import pytest
+
+import scratch
+import torch_impl
+from compare import bench, workload
+from compare.__main__ import main
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_both_sides_train_the_same_network(cell):
+    """What is timed as one step by hand and as one in torch has the same size, and lowers the loss on both."""
+    by_hand = scratch.SequenceModel(cell, workload.V, hidden_size=4, vocab_size=workload.V)
+    by_torch = torch_impl.SequenceModel(cell, workload.V, hidden_size=4, vocab_size=workload.V)
+    assert {n: p.shape for n, p in by_hand.params.items()} == {
+        n: tuple(p.shape) for n, p in by_torch.named_parameters()
+    }
+    for make in (workload.step_by_hand, workload.step_by_torch, workload.unfolded, workload.floor):
+        make(cell, 2, 3, 4)()
+
+
+def test_the_short_cut_and_the_long_way_are_one_step(monkeypatch):
+    """With ids looked up and with ids multiplied: the same loss, step for step."""
+    losses = {"folded": [], "unfolded": []}
+    right = scratch.cross_entropy
+    for name, make in (("folded", workload.step_by_hand), ("unfolded", workload.unfolded)):
+
+        def spy(*arguments, name=name):
+            loss, dlogits = right(*arguments)
+            losses[name].append(loss)
+            return loss, dlogits
+
+        monkeypatch.setattr("scratch.cross_entropy", spy)
+        monkeypatch.setattr("scratch.model.cross_entropy", spy)
+        # the same first weights: embedding, layer and output are drawn in this order from one seed
+        run = make("lstm", 8, 12, 5)
+        for _ in range(5):
+            run()
+    np.testing.assert_allclose(losses["unfolded"], losses["folded"], rtol=1e-5)
+    assert losses["folded"][-1] < losses["folded"][0]
+
+
+def test_the_command_measures_and_draws(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "QUICK_SIZES", ((2, 3, 4),))
+    monkeypatch.setattr(bench, "QUICK_LENGTHS", (80,))
+    monkeypatch.setattr(bench, "CELLS", ("gru",))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert main(["bench", "--quick", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert [row["cell"] for row in figures["one_thread"]] == ["gru"]
+    for row in figures["one_thread"]:
+        assert all(row[name] > 0 for name in ("scratch", "torch", "ratio", "unfolded", "kept", "floor"))
+        assert row["ratio_spread"][0] <= row["ratio"] <= row["ratio_spread"][1]
+    assert [row["kind"] for row in figures["by_length"]] == ["plain", "checkpointed", "torch"]
+    assert json.loads((tmp_path / "results/bench.json").read_text())["sides"][1].startswith("torch 2.13.0")
+    assert (tmp_path / "results/bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_process_that_is_killed_ends_in_one_line():
+    with bench.workers(("scratch",)) as (worker,):
+        worker.process.kill()
+        worker.process.join()
+        with pytest.raises(bench.UserError, match="ended from outside"):
+            worker.ask("versions")
