@@ -65,17 +65,12 @@ TRICKS = (
         name="one tanh for all gates",
         file="lstm",
         why="sigmoid is a stretched tanh, and one call on four gates costs less than four calls.",
-        right="""\
-        np.multiply(a_blocks, half, out=gates[t])  # (4, B, H)
-        np.tanh(gates[t], out=gates[t])
-        gates[t] *= half
-        gates[t] += rest
-""",
+        right="gates[t] = np.tanh(gate_blocks(a, 4) * half) * half + rest",
         wrong="""\
-        for k in (0, 1, 3):
-            gates[t, k] = 1 / (1 + np.exp(-a_blocks[k]))
-        gates[t, 2] = np.tanh(a_blocks[2])
-""",
+a_i, a_f, a_g, a_o = gate_blocks(a, 4)
+        for k, block in ((0, a_i), (1, a_f), (3, a_o)):
+            gates[t, k] = 1 / (1 + np.exp(-block))
+        gates[t, 2] = np.tanh(a_g)""",
     ),
     Without(
         name="W_hh transposed once",
@@ -83,43 +78,6 @@ TRICKS = (
         why="OpenBLAS multiplies small matrices faster when neither has to be read across.",
         right="W_hh_T = np.ascontiguousarray(W_hh.T)",
         wrong="W_hh_T = W_hh.T",
-    ),
-    Without(
-        name="writing in place, forward",
-        file="lstm",
-        why="An expression makes a new array for every operation; here each goes where it is kept.",
-        right="""\
-        np.multiply(f, c_before, out=c[t])  # (B, H)
-        c[t] += i * g
-        # (L4)  h_t = o_t * tanh(c_t)
-        np.tanh(c[t], out=tanh_c[t])  # (B, H)
-        np.multiply(o, tanh_c[t], out=y[t])  # (B, H)
-""",
-        wrong="""\
-        c[t] = f * c_before + i * g
-        tanh_c[t] = np.tanh(c[t])
-        y[t] = o * tanh_c[t]
-""",
-    ),
-    Without(
-        name="writing in place, backward",
-        file="lstm",
-        why="The same on the way back.",
-        right="""\
-        np.add(dy[t], dh_carried, out=dh[t])  # (B, H)
-        # (L4), (L3)  c_t has two readers too: tanh in its own step, and c_{t+1}
-        np.multiply(dh[t], dh_dc[t], out=dc[t])  # (B, H)
-        dc[t] += dc_carried
-        # (L4), (L3), (L2)  da_t, block by block: o_t acts on h_t, the other three on c_t
-        np.multiply(dh[t], slopes[t, 3], out=da_blocks[t, 3])  # (B, H)
-        np.multiply(dc[t], slopes[t, :3], out=da_blocks[t, :3])  # (3, B, H)
-""",
-        wrong="""\
-        dh[t] = dy[t] + dh_carried
-        dc[t] = dh[t] * dh_dc[t] + dc_carried
-        da_blocks[t, 3] = dh[t] * slopes[t, 3]
-        da_blocks[t, :3] = dc[t] * slopes[t, :3]
-""",
     ),
     Without(
         name="dtable by one product with one-hot rows",

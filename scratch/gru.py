@@ -30,6 +30,7 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
     T, B, H = len(x), *h_0.shape
     # (G1)  u_t = W_ih x_t + b_ih needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih)  # (T, B, 3H)
+    u_blocks = gate_blocks(u, 3)  # (T, 3, B, H)  a view
     dtype = np.result_type(u, h_0, W_hh)
     y = np.empty((T, B, H), dtype) if y is None else y
     r_z = np.empty((T, 2, B, H), dtype)
@@ -37,24 +38,19 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
     v_n = np.empty((T, B, H), dtype)
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 3H)  copied once, for a faster product at every step
 
-    v = np.empty((B, 3 * H), dtype)  # of the step at hand
-    u_blocks, v_blocks = gate_blocks(u, 3), gate_blocks(v, 3)  # (T, 3, B, H), (3, B, H)  views
     h_before = h_0
     for t in range(T):
+        u_r_z, u_n = u_blocks[t, :2], u_blocks[t, 2]  # (2, B, H), (B, H)
         # (G2)  v_t = W_hh h_{t-1} + b_hh; b_hh cannot join b_ih above: the reset gate scales its n block
-        np.matmul(h_before, W_hh_T, out=v)  # (B, 3H)
-        v += b_hh
-        v_n[t] = v_blocks[2]  # (B, H)
-        # (G3)  r_t = sigmoid(v_r + u_r), z_t = sigmoid(v_z + u_z)
-        r, z = sigmoid(v_blocks[:2] + u_blocks[t, :2], out=r_z[t])  # (B, H) each
-        # (G4)  n_t = tanh(r_t * v_n + u_n)
-        a_n = r * v_n[t]  # (B, H)
-        a_n += u_blocks[t, 2]
-        np.tanh(a_n, out=n[t])  # (B, H)
-        # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}, with one product less: (h_{t-1} - n_t) * z_t + n_t
-        np.subtract(h_before, n[t], out=y[t])  # (B, H)
-        y[t] *= z
-        y[t] += n[t]
+        v = gate_blocks(h_before @ W_hh_T + b_hh, 3)  # (3, B, H)
+        # (G3)  r_t = sigmoid(u_r + v_r), z_t = sigmoid(u_z + v_z)
+        r_z[t] = sigmoid(u_r_z + v[:2])  # (2, B, H)
+        r, z = r_z[t]  # (B, H) each
+        # (G4)  n_t = tanh(u_n + r_t * v_n)
+        v_n[t] = v[2]  # (B, H)
+        n[t] = np.tanh(u_n + r * v_n[t])  # (B, H)
+        # (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
+        y[t] = (1 - z) * n[t] + z * h_before  # (B, H)
         h_before = y[t]
 
     return y, y[-1], (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
@@ -91,16 +87,15 @@ def backward(dy, dh_n, cache, trace=None):
     # What must wait for step t + 1, and nothing else:
     dh = np.empty_like(n)  # (T, B, H)
     dv = np.empty((T, B, 3 * H), y.dtype)
-    dv_r_z_n = gate_blocks(dv, 3)  # (T, 3, B, H)  a view
+    dv_blocks = gate_blocks(dv, 3)  # (T, 3, B, H)  a view
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # (G5)  h_t has two readers, the loss and step t + 1, so their gradients add up
-        np.add(dy[t], carried, out=dh[t])  # (B, H)
+        dh[t] = dy[t] + carried  # (B, H)
         # (G5), (G4), (G3)  dv_t, all three blocks
-        np.multiply(dh[t], slopes[t], out=dv_r_z_n[t])  # (3, B, H)
+        dv_blocks[t] = dh[t] * slopes[t]  # (3, B, H)
         # (G5) and (G2)  h_{t-1} has two readers within the step: the weighing by z_t, and the product
-        carried = dv[t] @ W_hh  # (B, H)
-        carried += dh[t] * z[t]
+        carried = dh[t] * z[t] + dv[t] @ W_hh  # (B, H)
     dh_0 = carried
 
     # (G3)  r and z see only the sums u + v, so du is dv there; (G4)  in the n block it lacks the reset gate

@@ -40,25 +40,18 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
     half, rest = HALF.astype(u.dtype), (1 - HALF).astype(u.dtype)
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 4H)  copied once, for a faster product at every step
 
-    a = np.empty((B, 4 * H), dtype)  # of the step at hand
-    a_blocks = gate_blocks(a, 4)  # (4, B, H)  a view
     h_before, c_before = h_0, c_0
     for t in range(T):
-        # (L1)  a_t = W_hh h_{t-1} + u_t
-        np.matmul(h_before, W_hh_T, out=a)  # (B, 4H)
-        a += u[t]
+        # (L1)  a_t = u_t + W_hh h_{t-1}
+        a = u[t] + h_before @ W_hh_T  # (B, 4H)
         # (L2)  i, f, o = sigmoid(a), g = tanh(a), all as tanh(a * half) * half + rest
-        np.multiply(a_blocks, half, out=gates[t])  # (4, B, H)
-        np.tanh(gates[t], out=gates[t])
-        gates[t] *= half
-        gates[t] += rest
+        gates[t] = np.tanh(gate_blocks(a, 4) * half) * half + rest  # (4, B, H)
         i, f, g, o = gates[t]  # (B, H) each
         # (L3)  c_t = f_t * c_{t-1} + i_t * g_t
-        np.multiply(f, c_before, out=c[t])  # (B, H)
-        c[t] += i * g
+        c[t] = f * c_before + i * g  # (B, H)
         # (L4)  h_t = o_t * tanh(c_t)
-        np.tanh(c[t], out=tanh_c[t])  # (B, H)
-        np.multiply(o, tanh_c[t], out=y[t])  # (B, H)
+        tanh_c[t] = np.tanh(c[t])  # (B, H)
+        y[t] = o * tanh_c[t]  # (B, H)
         h_before, c_before = y[t], c[t]
 
     return y, y[-1], c[-1], (x, h_0, c_0, y, c, gates, tanh_c, W_ih, W_hh)
@@ -100,13 +93,12 @@ def backward(dy, dh_n, dc_n, cache, trace=None):
     dh_carried, dc_carried = dh_n, dc_n  # (B, H)  from step t + 1; at the last step, from whoever read h_n and c_n
     for t in reversed(range(T)):
         # (L4)  h_t has two readers, the loss and step t + 1, so their gradients add up
-        np.add(dy[t], dh_carried, out=dh[t])  # (B, H)
+        dh[t] = dy[t] + dh_carried  # (B, H)
         # (L4), (L3)  c_t has two readers too: tanh in its own step, and c_{t+1}
-        np.multiply(dh[t], dh_dc[t], out=dc[t])  # (B, H)
-        dc[t] += dc_carried
+        dc[t] = dh[t] * dh_dc[t] + dc_carried  # (B, H)
         # (L4), (L3), (L2)  da_t, block by block: o_t acts on h_t, the other three on c_t
-        np.multiply(dh[t], slopes[t, 3], out=da_blocks[t, 3])  # (B, H)
-        np.multiply(dc[t], slopes[t, :3], out=da_blocks[t, :3])  # (3, B, H)
+        da_blocks[t, 3] = dh[t] * slopes[t, 3]  # (B, H)
+        da_blocks[t, :3] = dc[t] * slopes[t, :3]  # (3, B, H)
         # (L3)  what step t sends to c_{t-1}: no matrix and no slope in the way, which is why an LSTM remembers
         dc_carried = dc[t] * f[t]  # (B, H)
         # (L1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above

@@ -28,9 +28,8 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
 
     h_before = h_0
     for t in range(len(x)):
-        # (R1)  a_t = W_hh h_{t-1} + u_t
-        a = h_before @ W_hh_T  # (B, H)
-        a += u[t]
+        # (R1)  a_t = u_t + W_hh h_{t-1}
+        a = u[t] + h_before @ W_hh_T  # (B, H)
         # (R2)  h_t = f(a_t)
         y[t] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
         h_before = y[t]
@@ -60,9 +59,9 @@ def backward(dy, dh_n, cache, trace=None):
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # (R2)  h_t has two readers, the loss and step t + 1, so their gradients add up
-        np.add(dy[t], carried, out=dh[t])  # (B, H)
+        dh[t] = dy[t] + carried  # (B, H)
         # (R2)  da_t = dh_t * f'(a_t)
-        np.multiply(dh[t], dh_da[t], out=da[t])  # (B, H)
+        da[t] = dh[t] * dh_da[t]  # (B, H)
         # (R1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
         carried = da[t] @ W_hh  # (B, H)
     dh_0 = carried

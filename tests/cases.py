@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +45,8 @@ class Case:
         return getattr(scratch, self.name)(self.I, self.H, **self.arguments, dtype=dtype or self.dtype, rng=rng)
 
     def torch_layer(self):
+        import torch  # here, so that the tests of scratch/ alone run without it
+
         layer = getattr(torch.nn, self.name)(self.I, self.H, **self.arguments, dtype=getattr(torch, self.dtype))
         layer.load_state_dict({name: torch.tensor(p) for name, p in self.layer().params.items()})
         return layer
