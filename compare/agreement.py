@@ -110,8 +110,8 @@ def difference(got, expected, name, cell=None, least=0.0):
         f"{name} {got.shape} differs in {wrong.sum()} of {wrong.size} entries",
         f"  worst at {list(worst)}: {read_index(worst, axes, expected.shape, cell)}",
         f"  got {got[worst]!s}, expected {expected[worst]!s}",
-        f"  off by {error[worst]:.3g}, where the largest entry is {largest:.3g} and rounding explains"
-        f" {tolerance(expected.dtype) * largest:.3g}",
+        f"  off by {error[worst]:.3g}, {relative(error[worst], expected[worst])} of what is expected there; the largest"
+        f" entry is {largest:.3g}, and rounding explains {tolerance(expected.dtype) * largest:.3g}",
     ]
     if axes and axes[0] == "step":
         steps = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
@@ -120,6 +120,11 @@ def difference(got, expected, name, cell=None, least=0.0):
             f" {len(steps)} of {len(wrong)} steps are wrong"
         )
     return "\n".join(lines)
+
+
+def relative(error, expected):
+    """An error as a share of the value: there is none of 0."""
+    return f"{100 * error / abs(expected):.3g} %" if expected and np.isfinite(error) else "no multiple"
 
 
 def axes_of(name, ndim):

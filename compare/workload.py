@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 V = 65  # characters
 LEARNING_RATE = 0.1
@@ -248,18 +249,12 @@ def reset_peak():
 
 
 def versions(side):
-    """What computes on this side, in a line."""
+    """What computes on this side, in a line: the library, its BLAS with the kernel that it chose, and the threads."""
     if side == "torch":
         import torch
 
-        blas = next(
-            (
-                line.strip("- ").split(" Version")[0]
-                for line in torch.__config__.show().split("\n")
-                if "Math Kernel" in line
-            ),
-            "",
-        )
-        return f"torch {torch.__version__}, {blas or 'its own BLAS'}, {torch.get_num_threads()} thread(s)"
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"numpy {np.__version__}, {blas['name']} {blas['version']}"
+        blas = "MKL" if torch.backends.mkl.is_available() else "its own BLAS"
+        lstm = "oneDNN for the LSTM" if torch.backends.mkldnn.is_available() else "no oneDNN"
+        return f"torch {torch.__version__} with {blas}, {lstm}"
+    (blas,) = (found for found in threadpool_info() if found["user_api"] == "blas")
+    return f"numpy {np.__version__} with {blas['internal_api']} {blas['version']}, kernel {blas['architecture']}"

@@ -123,7 +123,7 @@ class Recurrent:
             raise RuntimeError("backward needs what forward keeps: call forward first")
         caches, lengths, order, (T, B), embedding = self._cache
         H, D = self.hidden_size, self.directions
-        dy = self._in_dtype(np.zeros((T, B, D * H)) if dy is None else dy)
+        dy = np.zeros((T, B, D * H), self.params["weight_hh_l0"].dtype) if dy is None else self._in_dtype(dy)
         if dy.shape != (T, B, D * H):
             raise ValueError(f"dy has shape {dy.shape}; y had {(T, B, D * H)} (steps, batch, directions x hidden)")
         dstate_n = self._check_state(dstate_n, B, "dstate_n")

@@ -99,16 +99,37 @@ def cases(dtypes=("float64",), **fixed):
 
 
 def for_each_cell(*more, **fixed):
-    """Run a test with a case of every cell, so that none is left to chance, and what the strategies `more` draw."""
+    """Run a test with a case of every cell, so that none is left to chance, and what the strategies `more` draw.
+
+    A failure ends with a snippet that sees it again, without pytest and hypothesis.
+    """
 
     def decorate(test):
         @pytest.mark.parametrize("cell", fixed.pop("cell", CELLS))
         @given(data=st.data())
         def run(cell, data):
             __tracebackhide__ = True
-            test(data.draw(cases(cell=cell, **fixed)), *(data.draw(strategy) for strategy in more))
+            case, others = data.draw(cases(cell=cell, **fixed)), [data.draw(strategy) for strategy in more]
+            try:
+                test(case, *others)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{snippet(test, case, *others)}") from error
 
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+        run.plain = test
         return run
 
     return decorate
+
+
+def snippet(test, *arguments):
+    """Lines of Python to paste, in the folder of the project, that run a test with just these arguments."""
+    return "\n".join(
+        [
+            "  to see it again:",
+            "    import sys; sys.path.insert(0, 'tests')",
+            "    from cases import Case",
+            f"    from {test.__module__} import {test.__name__}",
+            f"    {test.__name__}.plain({', '.join(map(repr, arguments))})",
+        ]
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import for_each_cell
 
 from compare.agreement import assert_all_same, assert_same, in_roundings, tolerance
 
@@ -98,3 +99,18 @@ def test_units_of_rounding():
     assert in_roundings(one, one) == 0
     assert in_roundings(one + np.array([0, 3 * np.finfo(float).eps]), one) == 3
     assert in_roundings(one, np.zeros(2)) == np.inf
+
+
+def test_a_failed_property_ends_with_a_snippet_that_sees_it_again():
+    @for_each_cell(cell=["gru"], T=2, seed=7)
+    def test_of_mine(case, *_):
+        assert case.T == 3, "two steps"
+
+    with pytest.raises(AssertionError, match="two steps") as failed:
+        test_of_mine("gru")
+    *_, lines = str(failed.value).partition("to see it again:\n")
+    assert "from test_agreement import test_of_mine" in lines
+    scope = {"test_of_mine": test_of_mine}
+    code = "\n".join(line.strip() for line in lines.splitlines() if "test_agreement" not in line)
+    with pytest.raises(AssertionError, match="two steps"):
+        exec(code, scope)

@@ -1,9 +1,12 @@
 """The derivations that share no code with the hand-written backward, each against it."""
 
+import re
+
 import numpy as np
 import pytest
 from cases import for_each_cell, seeds
 
+import scratch
 from compare.agreement import assert_all_same
 from scratch import gru, lstm, numerical, rnn, rtrl, tape
 
@@ -49,6 +52,56 @@ def test_the_tape_gives_the_same_gradients(case):
         got = {"dx": np.stack([v.grad for v in inputs])}
         got |= {f"d{v.text}": v.grad for v in (*first, *leaves)}
         assert_all_same(got, expected, "tape")
+
+
+@pytest.mark.parametrize("step", ["rnn_step", "relu_step", "gru_step", "lstm_step"])
+def test_what_the_tape_says_is_what_it_does(step):
+    """Every line of the tape, read as Python, gives the value and the shares that were computed."""
+    G, H, letter, equations = {"g": (3, 4, "G", 5), "l": (4, 4, "L", 4), "r": (1, 4, "R", 2)}[step[0]]
+    rng = np.random.default_rng(0)
+    shapes = {"x": (2, 3), "h": (2, H), **({"c": (2, H)} if step[0] == "l" else {})}
+    shapes |= {"W_ih": (G * H, 3), "W_hh": (G * H, H), "b_ih": (G * H,), "b_hh": (G * H,)}
+    t = tape.Tape()
+    leaves = [t.variable(rng.standard_normal(shape), name) for name, shape in shapes.items()]
+    relu = step == "relu_step"
+    results = tape.rnn_step(*leaves, nonlinearity="relu") if relu else getattr(tape, step)(*leaves)
+    results = results if isinstance(results, tuple) else (results,)
+    t.backward({result: rng.standard_normal((2, H)) for result in results})
+
+    def block(a, k):
+        return a[:, k * H : (k + 1) * H]
+
+    def in_block(d, k):
+        whole = np.zeros((2, G * H))
+        whole[:, k * H : (k + 1) * H] = d
+        return whole
+
+    names = {"tanh": np.tanh, "sigmoid": tape.logistic, "relu": lambda a: np.maximum(a, 0)}
+    names |= {"block": block, "in_block": in_block} | {str(v): v.value for v in t}
+    seen = [v.equation for v in t if v.operands]
+    assert list(dict.fromkeys(seen)) == [f"{letter}{n}" for n in range(1, equations + 1)]
+    for v in t:
+        if not v.operands:
+            continue
+        text = re.sub(r"(\w+)\[block (\d)\]", r"block(\1, \2)", v.text)
+        np.testing.assert_array_equal(eval(text, names), v.value, v.text)
+        for operand, share, how in v.operands:
+            text = re.sub(r"d in block (\d)", r"in_block(d, \1)", how).replace("sum over rows of d", "d.sum(axis=0)")
+            np.testing.assert_array_equal(
+                eval(text, names | {"d": v.grad}), share(v.grad), f"{v.text}: {operand}: {how}"
+            )
+
+
+def test_at_the_kink_of_a_relu_the_slope_is_0_as_in_torch():
+    """A sum of exactly 0, by hand, by the tape and in torch."""
+    t = tape.Tape()
+    a = t.variable(np.array([[-1.0, 0.0, 1.0]]), "a")
+    t.backward({tape.relu(a): np.ones((1, 3))})
+    np.testing.assert_array_equal(a.grad, [[0, 0, 1]])
+    layer = scratch.RNN(1, 1, nonlinearity="relu", bias=False, dtype=np.float64)
+    layer.forward(np.zeros((1, 1, 1)))
+    dx, _ = layer.backward(np.ones((1, 1, 1)))
+    np.testing.assert_array_equal(dx, 0)
 
 
 @for_each_cell(**single, cell=["rnn"])

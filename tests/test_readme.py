@@ -1,0 +1,27 @@
+"""What README.md shows is true: its Python runs, its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "scratch" / "README.md", ROOT / "data" / "SOURCES.md"]
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.S))
+def test_its_python_runs(code, capsys):
+    exec(code, {})
+    printed = [float(line) for line in capsys.readouterr().out.split()]
+    if "taylor" in code:  # says what the two numbers must be
+        rounding, slope = printed
+        assert abs(rounding) < 1e-12
+        assert slope == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_its_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    for target in targets:
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
