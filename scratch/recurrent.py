@@ -14,18 +14,7 @@ class Recurrent:
     """What the three layers share. Use RNN, GRU or LSTM below."""
 
     def __init__(
-        self,
-        cell,
-        gates,
-        states,
-        input_size,
-        hidden_size,
-        num_layers,
-        bias,
-        bidirectional,
-        dtype,
-        rng,
-        **options,
+        self, cell, gates, states, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng, **options
     ):
         for name, size in dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers).items():
             if size < 1:
@@ -234,34 +223,15 @@ class RNN(Recurrent):
     ):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity is {nonlinearity!r}; it must be 'tanh' or 'relu'")
-        super().__init__(
-            rnn,
-            1,
-            1,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            bidirectional,
-            dtype,
-            rng,
-            nonlinearity=nonlinearity,
-        )
+        sizes = input_size, hidden_size, num_layers
+        super().__init__(rnn, 1, 1, *sizes, bias, bidirectional, dtype, rng, nonlinearity=nonlinearity)
 
 
 class GRU(Recurrent):
     """The gated recurrent unit; arguments and parameter names as torch.nn.GRU."""
 
     def __init__(
-        self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        bidirectional=False,
-        *,
-        dtype=np.float32,
-        rng=None,
+        self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False, *, dtype=np.float32, rng=None
     ):
         super().__init__(gru, 3, 1, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng)
 
@@ -270,14 +240,6 @@ class LSTM(Recurrent):
     """Long short-term memory; arguments and parameter names as torch.nn.LSTM. Its state is the pair (h, c)."""
 
     def __init__(
-        self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        bidirectional=False,
-        *,
-        dtype=np.float32,
-        rng=None,
+        self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False, *, dtype=np.float32, rng=None
     ):
         super().__init__(lstm, 4, 2, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng)

@@ -70,11 +70,8 @@ class Variable:
         return self._result(self.value + other.value, f"{self} + {other}", [share(self), share(other)])
 
     def __mul__(self, other):
-        return self._result(
-            self.value * other.value,
-            f"{self} * {other}",
-            [(self, lambda d: d * other.value, f"d * {other}"), (other, lambda d: d * self.value, f"d * {self}")],
-        )
+        shares = [(self, lambda d: d * other.value, f"d * {other}"), (other, lambda d: d * self.value, f"d * {self}")]
+        return self._result(self.value * other.value, f"{self} * {other}", shares)
 
     def __rsub__(self, one):
         return self._result(one - self.value, f"{one} - {self}", [(self, lambda d: -d, "-d")])
@@ -85,11 +82,8 @@ class Variable:
 
 def product(x, W):
     """x W^T: x (B, I), W (H, I). Returns (B, H)."""
-    return x._result(
-        x.value @ W.value.T,
-        f"{x} @ {W}.T",
-        [(x, lambda d: d @ W.value, f"d @ {W}"), (W, lambda d: d.T @ x.value, f"d.T @ {x}")],
-    )
+    shares = [(x, lambda d: d @ W.value, f"d @ {W}"), (W, lambda d: d.T @ x.value, f"d.T @ {x}")]
+    return x._result(x.value @ W.value.T, f"{x} @ {W}.T", shares)
 
 
 def tanh(a):
