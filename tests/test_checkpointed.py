@@ -21,11 +21,17 @@ def by_name(case, total, dx, dstate, grads):
     }
 
 
-@for_each_cell(st.one_of(st.none(), st.integers(1, 7)), st.booleans(), bidirectional=False, padded=False)
+@for_each_cell(
+    st.one_of(st.none(), st.integers(1, 7)),
+    st.booleans(),
+    bidirectional=False,
+    padded=False,
+    dtypes=("float64", "float32"),
+)
 def test_the_gradients_are_the_plain_ones(case, steps, ids):
     x, state, dy, _, _ = case.problem()
     rng = np.random.default_rng([case.seed, 4])
-    embedding = rng.standard_normal((3, case.I)) if ids else None
+    embedding = rng.standard_normal((3, case.I)).astype(case.dtype) if ids else None
     x = rng.integers(3, size=(case.T, case.B)) if ids else x
     seen = []
 

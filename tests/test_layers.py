@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
+from scratch import inputs
 
 sizes = st.integers(1, 5)
 leading = st.lists(sizes, min_size=1, max_size=3).map(tuple)
@@ -54,7 +55,25 @@ def test_embedding(shape, words, width, seed, dtype):
         assert_same(layer.grads["weight"], twin.weight.grad, "dweight")
 
 
-@pytest.mark.parametrize(("ids", "message"), [([3], "id 3 is outside"), ([-1], "id -1"), ([0.5], "whole numbers")])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("V", [inputs.ONE_HOT, inputs.ONE_HOT + 1], ids=["one-hot product", "sorting"])
+def test_the_gradients_of_an_id_add_up(V, dtype):
+    """For few ids and for many; ids that do not occur, and one that occurs often, among them."""
+    rng = np.random.default_rng(0)
+    ids, rows = frozen(rng.integers(0, V, size=40) // 7 * 7), frozen(rng.standard_normal((40, 3)).astype(dtype))
+    expected = np.zeros((V, 3), dtype)
+    np.add.at(expected, ids, rows)
+    assert_same(inputs.sum_by_id(rows, ids, V), expected, "sum")
+
+
+def test_before_the_first_backward_there_are_no_gradients():
+    for layer in (scratch.Embedding(3, 2), scratch.Linear(3, 2), scratch.RNN(3, 2), scratch.GRU(3, 2)):
+        assert layer.grads == {}
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"), [([0, 3], "id 3 is outside"), ([-1, 2], "id -1"), ([0.5], "whole numbers")]
+)
 def test_embedding_rejects_what_is_not_an_id(ids, message):
     with pytest.raises(ValueError, match=message):
         scratch.Embedding(3, 2).forward(np.array(ids))

@@ -73,6 +73,34 @@ def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
             assert_same(s, t, "state")
 
 
+@pytest.mark.parametrize(("V", "looks_up"), [(5, True), (6, False), (7, False)])
+def test_ids_are_looked_up_in_the_projected_table_when_they_are_fewer_than_places(V, looks_up):
+    """A batch of 2 x 3 places. Either way it is the same model."""
+    model = scratch.SequenceModel("gru", 4, hidden_size=3, vocab_size=V, dtype=np.float64)
+    batch = data.Batch(np.arange(6).reshape(2, 3) % V, np.zeros((2, 3), int))
+    loss, grads = model.loss(batch), model.backward()
+    assert model.recurrent._cache[-1] is (model.embedding.params["weight"] if looks_up else None)
+    assert type(loss) is float
+    both = pair.build(dict(cell="gru", output_size=4, hidden_size=3, vocab_size=V), "float64", weights=model.params)
+    twin = both.torch.loss(batch)
+    twin.backward()
+    assert loss == pytest.approx(twin.item(), rel=1e-14)
+    assert_all_same(grads, {name: p.grad.numpy() for name, p in both.torch.named_parameters()}, "")
+
+
+@pytest.mark.parametrize("predict", ["each", "last"])
+def test_backward_traces_every_layer(predict):
+    model = scratch.SequenceModel(
+        "lstm", 2, hidden_size=3, num_layers=2, bidirectional=True, input_size=2, predict=predict
+    )
+    targets = np.zeros((5, 4) if predict == "each" else 4, int)
+    model.loss(data.Batch(np.ones((5, 4, 2), np.float32), targets))
+    trace = []
+    model.backward(trace)
+    assert [set(found) for found in trace] == 4 * [{"dh", "dc", "da"}]
+    assert all(found["da"].shape == (5, 4, 12) and found["da"].any() for found in trace)
+
+
 @given(models())
 def test_state_dict_and_params_fit_each_other(model):
     both = pair.build(model, "float32")
@@ -168,9 +196,10 @@ def test_fit_takes_each_epochs_batches_carries_the_state_and_cuts_the_gradient()
 
     names = data.load("names", batch_size=2000)  # five batches an epoch
     model = scratch.SequenceModel("rnn", 12, hidden_size=2, vocab_size=names.vocab_size, predict="last")
-    records = list(scratch.fit(model, names, scratch.SGD(model.params, lr=0.0), 2 * names.steps_per_epoch))
-    assert [record.epoch for record in records] == [0] * names.steps_per_epoch + [1] * names.steps_per_epoch
-    expected = [model.loss(batch) for epoch in (0, 1) for batch in names.train_batches(epoch)]
+    assert list(scratch.fit(model, names, scratch.SGD(model.params, lr=0.0), 0)) == []
+    records = list(scratch.fit(model, names, scratch.SGD(model.params, lr=0.0), 3 * names.steps_per_epoch))
+    assert [record.epoch for record in records] == [e for e in (0, 1, 2) for _ in range(names.steps_per_epoch)]
+    expected = [model.loss(batch) for epoch in (0, 1, 2) for batch in names.train_batches(epoch)]
     assert [record.loss for record in records] == expected, "an epoch must have its own batches"
     twin = torch_impl.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94)
     for _ in torch_impl.fit(twin, dataset, torch.optim.SGD(twin.parameters(), lr=0.0), 2):

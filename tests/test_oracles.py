@@ -159,6 +159,13 @@ def test_the_taylor_remainder_shrinks_as_the_square(case, seed):
     assert slope < 1.3
 
 
+def test_a_random_direction_asks_about_every_entry():
+    arrays = {"a": np.zeros((2, 3)), "b": np.zeros(())}
+    direction = numerical.random_direction(arrays, np.random.default_rng(0))
+    assert {name: np.shape(v) for name, v in direction.items()} == {"a": (2, 3), "b": ()}
+    assert len(np.unique(direction["a"])) == 6
+
+
 def test_the_numerical_oracles_take_any_function():
     arrays = {"a": np.array([1.0, 2.0]), "b": np.array(3.0)}
 
