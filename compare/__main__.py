@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 
-from compare.settings import CELLS, DEFAULTS, OPTIMIZERS, REAL_TASKS, configure
+from compare.settings import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, configure
 from data import TASKS, UserError
 
 STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why, 3 a fault of this program"
@@ -133,7 +133,7 @@ def run_gradients(options):
     if options.tape:
         from compare import beside
 
-        beside.main((options.cell or "lstm").removesuffix("_relu"), options.seed or 0)
+        beside.main(options.cell or "lstm", options.seed or 0)
         return 0
     if options.mistakes:
         from compare import checks
@@ -144,6 +144,8 @@ def run_gradients(options):
     names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "dtype", "seed", "data", "column")
     given = {name: getattr(options, name) for name in names}
     window = options.steps or (60 if options.task != "names" else None)
+    if (options.batch_size or 1) * (window or 1) > LARGEST_BATCH:
+        raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --steps")
     (settings,) = configure([options.task], window=window, **given)
     from compare import gradients
 
@@ -219,6 +221,8 @@ def main(arguments):
     """Run a command; returns the exit status. 3, a fault of this program, is the only one with a traceback."""
     if not arguments or arguments[0] in TASKS or (arguments[0][:1] == "-" and arguments[0] not in ("-h", "--help")):
         arguments = ["curves", *arguments]
+    if sys.stdout is None:  # closed, as `>&-` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character must not stop a run
     options = parser().parse_args(arguments)
     try:

@@ -41,13 +41,14 @@ def tolerance(dtype):
     return ROUNDINGS * np.finfo(dtype).eps
 
 
-def in_roundings(got, expected):
-    """The largest difference in units of rounding of the largest entry: below ROUNDINGS the arrays agree."""
-    largest = np.abs(expected).max(initial=0)
-    error = np.abs(got - expected).max(initial=0)
-    if error == 0:
-        return 0.0
-    return float(error / (np.finfo(expected.dtype).eps * largest)) if largest else float("inf")
+def in_roundings(got, expected, step_by_step=False):
+    """The largest difference in units of rounding of the largest entry, or of each step's own."""
+    scale = step_sizes(expected) if step_by_step else np.abs(expected).max(initial=0)
+    error = np.abs(got - expected)
+    with np.errstate(divide="ignore"):
+        return float(
+            np.divide(error, np.finfo(expected.dtype).eps * scale, where=error > 0, out=0 * error).max(initial=0)
+        )
 
 
 def least_size(arrays):
@@ -87,8 +88,12 @@ def assert_all_same(got, expected, what="", cell=None, reproduce=None):
         assert_same(got[name], expected[name], f"{what} {name}".strip(), cell, reproduce, least)
 
 
-def difference(got, expected, name, cell=None, least=0.0):
-    """What is wrong, in a few lines, or None when the arrays are the same numbers."""
+def difference(got, expected, name, cell=None, least=0.0, step_by_step=False):
+    """What is wrong, in a few lines, or None when the arrays are the same numbers.
+
+    step_by_step: measure each step by its own largest entry: a gradient that vanishes on its way back through time must
+    be right where it is small, too.
+    """
     if got.shape != expected.shape:  # before any number: (64,) would broadcast against (1, 64) and seem equal
         return f"{name}: the shape is {got.shape}, it should be {expected.shape}"
     if got.dtype != expected.dtype:
@@ -98,13 +103,16 @@ def difference(got, expected, name, cell=None, least=0.0):
     finite = np.isfinite(expected)
     same_inf = ~finite & (got == expected)
     largest = np.abs(expected[finite]).max(initial=least)
+    scale = step_sizes(expected) if step_by_step else largest
     # `not <=` rather than `>`: a nan is neither, and must fail
-    wrong = ~((error <= tolerance(expected.dtype) * largest) | same_inf)
+    wrong = ~((error <= tolerance(expected.dtype) * scale) | same_inf)
     if not wrong.any():
         return None
 
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error) * wrong), error.shape)
+    by_scale = np.where(np.isnan(error), np.inf, error) / np.where(scale, scale, 1)
+    worst = np.unravel_index(np.argmax(by_scale * wrong), error.shape)
     worst = tuple(int(i) for i in worst)
+    largest = float(np.broadcast_to(scale, error.shape)[worst])
     axes = axes_of(name, error.ndim)
     lines = [
         f"{name} {got.shape} differs in {wrong.sum()} of {wrong.size} entries",
@@ -120,6 +128,13 @@ def difference(got, expected, name, cell=None, least=0.0):
             f" {len(steps)} of {len(wrong)} steps are wrong"
         )
     return "\n".join(lines)
+
+
+def step_sizes(expected):
+    """Each step's largest entry (T, 1, ...), but not less than the smallest number that has all its digits."""
+    sizes = np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True, initial=0)
+    info = np.finfo(expected.dtype)
+    return np.where(sizes > 0, np.maximum(sizes, info.tiny / info.eps), 0)
 
 
 def relative(error, expected):

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import platform
 import statistics
+import sys
 import time
 
 import rich
@@ -56,10 +57,11 @@ class Worker:
             raise UserError(f"{self.side}: {answer}; try --quick")
         return answer
 
-    def stop(self):
-        with contextlib.suppress(OSError):
-            self.connection.send(None)
-        self.process.join(5)
+    def stop(self, at_once=False):
+        if not at_once:
+            with contextlib.suppress(OSError):
+                self.connection.send(None)
+            self.process.join(5)
         self.process.kill()
 
 
@@ -83,7 +85,7 @@ def workers(*descriptions):
         yield found
     finally:
         for worker in found:
-            worker.stop()
+            worker.stop(at_once=sys.exc_info()[0] is not None)
 
 
 def main(out, quick=False, as_json=False, tricks=False):

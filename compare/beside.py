@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from functools import partial
 
 import numpy as np
 import rich
@@ -11,7 +12,12 @@ from rich.table import Table
 from compare.agreement import assert_all_same
 from scratch import gru, lstm, rnn, tape
 
-CELLS = {"rnn": (rnn, tape.rnn_step, 1), "gru": (gru, tape.gru_step, 3), "lstm": (lstm, tape.lstm_step, 4)}
+CELLS = {
+    "rnn": (rnn, tape.rnn_step, 1),
+    "rnn_relu": (rnn, partial(tape.rnn_step, nonlinearity="relu"), 1),
+    "gru": (gru, tape.gru_step, 3),
+    "lstm": (lstm, tape.lstm_step, 4),
+}
 
 
 def main(cell, seed=0):
@@ -37,7 +43,8 @@ def main(cell, seed=0):
     results = results if cell == "lstm" else [results]
     written.backward(dict(zip(results, upstream, strict=True)))
 
-    *_, cache = module.forward(x, *values.values())
+    options = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
+    *_, cache = module.forward(x, *values.values(), **options)
     dx, *rest = module.backward(np.zeros((T, B, H)), *upstream, cache)
     by_hand = {"x_1": dx[0]} | dict(zip(leaves, rest, strict=True))
     by_tape = {"x_1": x_1.grad} | {name: leaf.grad for name, leaf in leaves.items()}

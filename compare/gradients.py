@@ -128,7 +128,8 @@ def compare(ours, theirs, cell):
     rows = []
     for name, expected in theirs.items():
         got = ours[name]
-        problem = difference(got, expected, name, cell, least)
+        traced = name.split("_")[0] in TRACED[cell]  # an array of all steps
+        problem = difference(got, expected, name, cell, least, step_by_step=traced)
         fits = got.shape == expected.shape
         exact = fits and np.array_equal(got, expected)
         rows.append(
@@ -137,7 +138,7 @@ def compare(ours, theirs, cell):
                 "shape": list(expected.shape),
                 "largest": float(np.abs(expected).max()),
                 "difference": float(np.abs(got - expected).max()) if fits else None,
-                "roundings": in_roundings(got, expected) if fits else None,
+                "roundings": in_roundings(got, expected, step_by_step=traced) if fits else None,
                 "verdict": "differs" if problem else "exact" if exact else "equal",
                 "problem": problem,
             }
@@ -149,7 +150,7 @@ def table(rows, title):
     """The rows of `compare` for a terminal."""
     result = Table(title=title, title_justify="left", caption_justify="left")
     result.caption = (
-        f"roundings: the difference in units of rounding of the largest entry; "
+        "roundings: the difference in units of rounding of the largest entry (dh and the like: of each step's own); "
         f"up to {ROUNDINGS} are what sums over steps and rows explain"
     )
     result.add_column("gradient", no_wrap=True)

@@ -456,8 +456,8 @@ RECURRENT = (
         name="omitted_upstream_is_ones",
         file="recurrent",
         why="A backward pass starts from a gradient of one, but that is the loss's own and not that of every output.",
-        right="np.zeros((T, B, D * H)) if dy is None",
-        wrong="np.ones((T, B, D * H)) if dy is None",
+        right="dy = np.zeros((T, B, D * H), ",
+        wrong="dy = np.ones((T, B, D * H), ",
     ),
     Mistake(
         name="gradients_pile_up",

@@ -1,8 +1,10 @@
 """The pictures. Scratch is thick and pale, torch thin and dashed on top, so that two equal curves are both seen."""
 
 import io
+import os
 import warnings
 
+os.environ["MPLBACKEND"] = "agg"  # files, never windows, whatever a shell may say
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure

@@ -4,8 +4,10 @@ A process of its own, because OpenBLAS's threads go on spinning for a tenth of a
 process with torch they would take the second core from it. Nothing of the other side is imported here.
 """
 
+import contextlib
 import gc
 import importlib
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ LEARNING_RATE = 0.1
 
 def serve(side, threads, connection):
     """Answer requests (name, arguments) with what the function of that name in this module returns, until None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends this process
     if side == "torch":
         import torch
 
@@ -27,12 +30,13 @@ def serve(side, threads, connection):
         right, np.empty = np.empty, lambda *_: None
         importlib.import_module("scratch")
         np.empty = right
-    while (request := connection.recv()) is not None:
-        name, arguments = request
-        try:
-            connection.send((True, globals()[name](side, *arguments)))
-        except MemoryError:
-            connection.send((False, "not enough memory"))
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent has gone
+        while (request := connection.recv()) is not None:
+            name, arguments = request
+            try:
+                connection.send((True, globals()[name](side, *arguments)))
+            except MemoryError:
+                connection.send((False, "not enough memory"))
 
 
 prepared = {}  # (side, what, cell, B, T, H) -> a function that does it once

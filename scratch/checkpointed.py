@@ -29,13 +29,16 @@ def gradients(layer, x, loss, state=None, embedding=None, steps=None):
     the first state, None for zeros; steps: of a segment, None for about sqrt(T).
     loss: a function of a segment's y (t, B, H) and the number of its first step. It returns the segment's share of the
     loss, the whole loss being their sum, and dy (t, B, H). Last segment first, each once.
-    Returns the loss, dx (of x, or of the table) and dstate_0; sets layer.grads.
-    Raises ValueError for a bidirectional layer: it would have to begin at both ends.
+    Returns the loss, dx (of x, or of the table) and dstate_0; sets layer.grads. `loss` must leave the layer alone.
+    Raises ValueError for a bidirectional layer, which would have to begin at both ends, and for no steps.
     """
     if layer.directions == 2:
         raise ValueError("a bidirectional layer begins at both ends: it cannot be run a segment at a time")
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps is {steps}; a segment has at least 1")
+    x = np.asarray(x)
     T = len(x)
-    steps = math.isqrt(T - 1) + 1 if steps is None else steps
+    steps = math.isqrt(max(T, 1) - 1) + 1 if steps is None else steps
     starts = range(0, T, steps)
 
     states = [state]  # before each segment

@@ -1,4 +1,4 @@
-"""The layers before and after the recurrent one: Embedding and Linear.
+"""The layers before and after the recurrent one: Embedding and Linear. `backward` reads what `forward` was given.
 
 Sizes: V words of the vocabulary, E numbers for each, I inputs, O outputs; "..." stands for any leading axes.
 """
@@ -41,6 +41,8 @@ class Embedding:
         if self._ids is None:
             raise RuntimeError("backward needs what forward keeps: call forward first")
         V, E = self.params["weight"].shape
+        if dy.shape != (*self._ids.shape, E):
+            raise ValueError(f"dy has shape {dy.shape}; the rows had {(*self._ids.shape, E)}")
         # an id that occurs often gathers the gradients of all its places
         self.grads = {"weight": sum_by_id(dy.reshape(-1, E), self._ids.ravel(), V)}  # (V, E)
 
@@ -72,6 +74,8 @@ class Linear:
         if self._x is None:
             raise RuntimeError("backward needs what forward keeps: call forward first")
         W, x = self.params["weight"], self._x
+        if dy.shape != (*x.shape[:-1], len(W)):
+            raise ValueError(f"dy has shape {dy.shape}; y had {(*x.shape[:-1], len(W))}")
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
         x_rows = x.reshape(-1, x.shape[-1])  # (N, I)
         self.grads = {"weight": dy_rows.T @ x_rows, "bias": dy_rows.sum(axis=0)}

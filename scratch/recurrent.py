@@ -58,14 +58,19 @@ class Recurrent:
         (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole numbers from 1 to T in any
         order, None when every sequence has T steps.
         Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end; and the last state in the form of
-        `state`, each row's at its own last real step. `backward` reads x and y once more: y is therefore read-only, and
-        x must not be changed until then.
+        `state`, each row's at its own last real step. `backward` reads x, y, the table and the parameters once
+        more: y is therefore read-only, and the others must not be changed until then.
         Everything is computed in the parameters' dtype; complex numbers stay complex. Raises ValueError on a wrong
         shape or length.
         """
-        x = self._in_dtype(x) if embedding is None else whole_numbers(x, len(embedding))
-        T, B = self._check_input(x, embedding)
-        state = self._check_state(state, B, "state")
+        if embedding is None:
+            x = self._in_dtype(x)
+        else:
+            embedding = self._in_dtype(embedding)
+            self._check_table(embedding)
+            x = whole_numbers(x, len(embedding))
+        T, B = self._check_input(x, ids=embedding is not None)
+        state = [s.copy() for s in self._check_state(state, B, "state")]  # the caller's may change before `backward`
         lengths, order = self._check_lengths(lengths, T, B)
         if order is not None:
             x, state = x[:, order], [s[:, order] for s in state]
@@ -167,13 +172,14 @@ class Recurrent:
         array = np.asarray(array)
         return array if np.iscomplexobj(array) else array.astype(self.params["weight_hh_l0"].dtype, copy=False)
 
-    def _check_input(self, x, embedding):
-        if embedding is not None:
-            if x.ndim != 2 or 0 in x.shape or embedding.shape[1:] != (self.input_size,):
-                raise ValueError(
-                    f"ids have shape {x.shape}, the table {embedding.shape}; they must be (steps, batch), with "
-                    f"at least one step and row, and (vocabulary, {self.input_size})"
-                )
+    def _check_table(self, embedding):
+        if embedding.ndim != 2 or embedding.shape[1] != self.input_size or not len(embedding):
+            raise ValueError(f"the table has shape {embedding.shape}; it must be (vocabulary, {self.input_size})")
+
+    def _check_input(self, x, ids):
+        if ids:
+            if x.ndim != 2 or 0 in x.shape:
+                raise ValueError(f"ids have shape {x.shape}; it must be (steps, batch), with at least one of each")
         elif x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
             raise ValueError(
                 f"x has shape {x.shape}; it must be (steps, batch, {self.input_size}), with at least one step and row"

@@ -70,6 +70,8 @@ class Variable:
         return self._result(self.value + other.value, f"{self} + {other}", [share(self), share(other)])
 
     def __mul__(self, other):
+        if self.value.shape != other.value.shape:
+            raise ValueError(f"{self.value.shape} * {other.value.shape}: the cells multiply only arrays of one shape")
         shares = [(self, lambda d: d * other.value, f"d * {other}"), (other, lambda d: d * self.value, f"d * {self}")]
         return self._result(self.value * other.value, f"{self} * {other}", shares)
 

@@ -14,7 +14,7 @@ from scratch import checkpointed
 
 def by_name(case, total, dx, dstate, grads):
     return {
-        "loss": np.asarray(total),
+        "loss": np.asarray(total, case.dtype),
         "dx": dx,
         **{f"d{n}_0": s for n, s in zip("hc", case.unpack(dstate), strict=False)},
         **grads,
@@ -79,3 +79,9 @@ def test_a_bidirectional_layer_is_refused():
     layer = scratch.GRU(2, 3, bidirectional=True)
     with pytest.raises(ValueError, match="both ends"):
         checkpointed.gradients(layer, np.zeros((4, 1, 2)), lambda y, _: (0.0, y))
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_a_segment_without_steps_is_refused(steps):
+    with pytest.raises(ValueError, match=f"steps is {steps}"):
+        checkpointed.gradients(scratch.GRU(2, 3), np.zeros((4, 1, 2)), lambda y, _: (0.0, y), steps=steps)

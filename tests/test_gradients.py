@@ -11,7 +11,7 @@ import torch
 import data
 from compare import beside, gradients, pair
 from compare.__main__ import main
-from scratch import lstm
+from scratch import lstm, rnn
 from torch_impl import unrolled
 
 SMALL = ["--hidden", "6", "--batch-size", "5"]
@@ -81,7 +81,23 @@ def test_a_wrong_line_is_red_named_and_explained(monkeypatch, tmp_path, capsys):
     assert "gradients differ" in said
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_what_has_vanished_must_be_right_too(monkeypatch, tmp_path, capsys):
+    """A gradient that is cut where hardly any is left: a millionth of the largest entry, but all that its step has."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scratch.stretches.ROWS", 10**9)
+    right = rnn.backward
+
+    def cut(dy, dh_n, cache, trace=None):
+        found = right(dy, dh_n, cache, trace)
+        trace["dh"][:20] = 0
+        return found
+
+    monkeypatch.setattr(rnn, "backward", cut)
+    assert main(["gradients", "--cell", "rnn", "--dtype", "float32", *SMALL]) == 1
+    assert "first wrong step in backward order: 19" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "gru", "lstm"])
 def test_the_tape_stands_beside_the_lines_by_hand(cell, capsys):
     assert main(["gradients", "--tape", "--cell", cell]) == 0
     said = capsys.readouterr().out
@@ -89,7 +105,7 @@ def test_the_tape_stands_beside_the_lines_by_hand(cell, capsys):
     assert "both give the same gradients of x_1, h_0" in said
     lines = beside.lines_of(inspect.getsource(beside.CELLS[cell][0].backward))
     letter = cell[0].upper()
-    for number in range(1, {"rnn": 2, "gru": 5, "lstm": 4}[cell] + 1):
+    for number in range(1, {"rnn": 2, "rnn_relu": 2, "gru": 5, "lstm": 4}[cell] + 1):
         assert lines[f"{letter}{number}"], "every equation has lines that answer it"
 
 

@@ -66,6 +66,15 @@ def test_the_gradients_of_an_id_add_up(V, dtype):
     assert_same(inputs.sum_by_id(rows, ids, V), expected, "sum")
 
 
+def test_an_upstream_of_another_shape_is_refused():
+    linear, embedding = scratch.Linear(2, 2), scratch.Embedding(3, 2)
+    linear.forward(np.ones((4, 3, 2)))
+    embedding.forward(np.ones((4, 3), int))
+    for layer in (linear, embedding):
+        with pytest.raises(ValueError, match=r"dy has shape \(3, 4, 2\)"):
+            layer.backward(np.ones((3, 4, 2), np.float32))
+
+
 def test_before_the_first_backward_there_are_no_gradients():
     for layer in (scratch.Embedding(3, 2), scratch.Linear(3, 2), scratch.RNN(3, 2), scratch.GRU(3, 2)):
         assert layer.grads == {}

@@ -244,6 +244,28 @@ class TestMistakesOfTheCaller:
         with pytest.raises(ValueError, match="dstate_n has shape"):
             self.layer.backward(dstate_n=(np.ones(4), np.ones(4)))
 
+    def test_a_state_that_the_caller_uses_again(self):
+        h, c = np.ones((1, 2, 4)), np.ones((1, 2, 4))
+        found = []
+        for spoil in (False, True):
+            self.layer.forward(self.x, (h, c))
+            if spoil:
+                h[...], c[...] = 7, 7
+            self.layer.backward(np.ones((5, 2, 4)))
+            found.append(self.layer.grads["weight_hh_l0"])
+        np.testing.assert_array_equal(*found)
+
+    def test_the_table(self):
+        ids = np.zeros((5, 2), int)
+        for wrong in (np.ones((6, 4)), np.ones(3), np.ones((0, 3))):
+            with pytest.raises(ValueError, match=r"it must be \(vocabulary, 3\)"):
+                self.layer.forward(ids, embedding=wrong)
+        y, _ = self.layer.forward(ids, embedding=np.ones((6, 3), np.float32))
+        assert y.dtype == np.float64
+        for wrong in (np.zeros(5, int), np.zeros((5, 2, 1), int), np.zeros((0, 2), int)):
+            with pytest.raises(ValueError, match="ids have shape"):
+                self.layer.forward(wrong, embedding=np.ones((6, 3)))
+
     def test_backward_first(self):
         with pytest.raises(RuntimeError, match="call forward first"):
             scratch.GRU(1, 1).backward()

@@ -184,6 +184,8 @@ def must_be_finite(options, step, what, value):
 
 def main(arguments):
     """Train as the arguments say; returns the exit status."""
+    if sys.stdout is None:  # closed, as `>&-` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     device = distributed.join()
     if dist.get_rank() > 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # process 0 speaks for all
@@ -195,6 +197,10 @@ def main(arguments):
         return fail(error)
     except KeyboardInterrupt:
         return fail("stopped")
+    except (MemoryError, RuntimeError) as error:  # torch has no exception of its own for a full memory on the CPU
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        return fail("not enough memory; use a smaller --hidden, --layers, --batch-size or --window")
     finally:
         dist.destroy_process_group()
 
