@@ -19,8 +19,7 @@ def forward(x, W_ih, b):
         table = np.add(W_ih.T, b, order="C")  # (V, N)  its rows whole in memory, to be copied as they are
         return table[x]
     T, B, I = x.shape
-    u = x.reshape(T * B, I) @ W_ih.T  # (T * B, N)  all steps and rows in one product
-    u += b
+    u = x.reshape(T * B, I) @ W_ih.T + b  # (T * B, N)  all steps and rows in one product
     return u.reshape(T, B, -1)
 
 

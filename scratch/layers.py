@@ -65,8 +65,7 @@ class Linear:
         W, b = self.params["weight"], self.params["bias"]
         self._x = x = np.asarray(x)
         x_rows = x.reshape(-1, x.shape[-1])  # (N, I)  all leading axes are rows: one product
-        y = x_rows @ W.T  # (N, O)
-        y += b
+        y = x_rows @ W.T + b  # (N, O)
         return y.reshape(*x.shape[:-1], len(W))  # (..., O)
 
     def backward(self, dy):

@@ -9,6 +9,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
+from compare.gradients import TRACED
+from scratch import gru, lstm, rnn
 from torch_impl import unrolled
 
 
@@ -129,6 +131,7 @@ def test_every_intermediate_has_autograds_gradient(case):
     trace = []
     layer.backward(dy, case.pack(dstate_n), trace)
     (got,) = trace
+    assert tuple(got) == TRACED[case.cell]
 
     weights = [torch.tensor(p, requires_grad=True) for p in layer.params.values()]
     lengths = np.full(case.B, case.T) if lengths is None else lengths
@@ -202,6 +205,45 @@ def test_a_complex_step_through_the_forward_gives_the_same_gradient(case):
     # the terms of `slope` may cancel: measure against their sizes
     size = sum(np.abs(by_hand[k]).sum() for k in by_hand if k not in ("y", "h_n", "c_n"))
     assert abs(value.imag / h - slope) <= 1e-12 * size
+
+
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+def test_defaults_are_torchs(name):
+    ours, theirs = getattr(scratch, name)(2, 3), getattr(torch.nn, name)(2, 3)
+    assert {k: p.shape for k, p in ours.params.items()} == {k: tuple(p.shape) for k, p in theirs.named_parameters()}
+    assert {p.dtype for p in ours.params.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(("cell", "states"), [(rnn, 1), (gru, 1), (lstm, 2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(cell, states, dtype):
+    """Called without a layer: real numbers stay as they are, and one complex argument makes the rest complex."""
+    G = {rnn: 1, gru: 3, lstm: 4}[cell]
+    rng = np.random.default_rng(0)
+    shapes = [(3, 2, 2), *states * [(2, 4)], (G * 4, 2), (G * 4, 4), (G * 4,), (G * 4,)]
+    arguments = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    y, *state_n, cache = cell.forward(*arguments)
+    found = cell.backward(y, *state_n, cache)
+    assert {array.dtype for array in (y, *state_n, *found)} == {np.dtype(dtype)}
+    for k, argument in enumerate(arguments):
+        moved = [*arguments[:k], argument + 1e-3j, *arguments[k + 1 :]]
+        y, *state_n, _ = cell.forward(*moved)
+        assert all(np.abs(array.imag).max() > 0 for array in (y, *state_n)), shapes[k]
+
+
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("moved", ["x", "state", "params"])
+def test_a_layer_loses_no_imaginary_part(name, moved):
+    layer = getattr(scratch, name)(2, 3, dtype=np.float64, rng=np.random.default_rng(0))
+    x, h = np.ones((4, 2, 2)), np.ones((1, 2, 3))
+    if moved == "x":
+        x = x + 1e-3j
+    if moved == "state":
+        h = h + 1e-3j
+    if moved == "params":
+        layer.params = {k: p + 1e-3j for k, p in layer.params.items()}
+    y, _ = layer.forward(x, (h, h) if name == "LSTM" else h)
+    assert np.abs(y.imag).max() > 0
 
 
 @pytest.mark.parametrize("cell", CELLS)
