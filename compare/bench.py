@@ -185,7 +185,8 @@ def in_turn(variants, size, threads=1):
     times = {name: [] for name in variants}
     once = max(worker.ask("seconds", what, *size, 1) for worker, what in variants.values())
     repeats = max(1, round(0.06 / once))
-    number = max(3, min(25, round(1.2 / (once * repeats * len(variants)))))
+    turn = once * repeats + (PAUSE if threads > 1 else 0)
+    number = max(3, min(25, round(1.2 / (turn * len(variants)))))
     for _ in range(number):
         for name, (worker, what) in variants.items():
             if threads > 1:
