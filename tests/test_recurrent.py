@@ -313,7 +313,9 @@ class TestMistakesOfTheCaller:
             scratch.GRU(1, 1).backward()
 
     def test_sizes(self):
-        with pytest.raises(ValueError, match="hidden_size is 0"):
-            scratch.GRU(1, 0)
+        for name, sizes in (("input_size", (0, 1)), ("hidden_size", (1, 0)), ("num_layers", (1, 1, 0))):
+            with pytest.raises(ValueError, match=f"{name} is 0"):
+                scratch.GRU(*sizes)
+        assert scratch.GRU(1, 1).grads == {}
         with pytest.raises(ValueError, match="nonlinearity"):
             scratch.RNN(1, 1, nonlinearity="sigmoid")
