@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 
-from compare.settings import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, configure
+from compare.settings import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, TEXT_LSTM, configure
 from data import TASKS, UserError
 
 STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why, 3 a fault of this program"
@@ -41,6 +41,7 @@ def defaults():
             f"  {task:7} --cell {s.cell} --hidden {s.hidden} --steps {s.steps} --optimizer {s.optimizer} --lr {s.lr:g}"
             f" --clip {s.clip:g} --batch-size {s.batch_size}" + (f" --window {s.window}" if s.window else "")
         )
+    lines.append(f"  (text with --cell lstm: --optimizer {TEXT_LSTM['optimizer']} --lr {TEXT_LSTM['lr']:g})")
     return "\n".join(lines)
 
 
@@ -104,7 +105,7 @@ def add_gradients(commands):
         "gradients",
         help="compare every gradient of one batch, and draw how they travel through time",
         description="Compare every gradient of one batch of TASK, by hand and by autograd, of the parameters and of "
-        "every intermediate. Exits with 1 when one differs.",
+        "every intermediate. Exits with 1 when one differs. Without --cell: rnn, gru and lstm (with --tape: lstm).",
         epilog=STATUS,
     )
     gradients.add_argument(
@@ -113,15 +114,15 @@ def add_gradients(commands):
     add_model(gradients)
     batch = gradients.add_argument_group("the batch")
     batch.add_argument("--steps", type=whole, metavar="N", help="steps of the sequences; not for names (default 60)")
-    batch.add_argument("--batch-size", type=whole, metavar="N")
+    batch.add_argument("--batch-size", type=whole, metavar="N", help="rows; like --hidden, each task's own default")
     batch.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="(default float64)")
     batch.add_argument("--seed", type=seed, metavar="N", help="of weights and batch (default 0)")
     batch.add_argument("--data", metavar="PATH", help="your own, as for curves")
     batch.add_argument("--column", metavar="NAME", help="the CSV's column to predict")
     shown = gradients.add_argument_group("what is shown")
     shown.add_argument("--out", metavar="DIR", default="results", help="where gradients.png goes (default results)")
-    shown.add_argument("--json", action="store_true", help="the table for machines")
     other = shown.add_mutually_exclusive_group()
+    other.add_argument("--json", action="store_true", help="the table for machines")
     other.add_argument("--tape", action="store_true", help="instead: one step's tape beside the hand-written lines")
     other.add_argument(
         "--mistakes", action="store_true", help="instead: wrong backward passes, and which way of checking sees which"
@@ -159,9 +160,9 @@ def add_bench(commands):
         help="time a training step, by hand and in torch, and measure its memory",
         description="Time a training step of every cell at five sizes, scratch and torch in turn, and measure the "
         "memory of long sequences. Takes under three minutes; leave the machine alone meanwhile.",
-        epilog=STATUS,
+        epilog="exit status: 0, or 2 when it could not run and one line says why",
     )
-    bench.add_argument("--quick", action="store_true", help="two sizes and short sequences: twenty seconds")
+    bench.add_argument("--quick", action="store_true", help="two sizes and short sequences: half a minute")
     bench.add_argument("--tricks", action="store_true", help="instead: a step without each of the tricks, one by one")
     bench.add_argument("--json", action="store_true", help="print the figures for machines")
     bench.add_argument("--out", metavar="DIR", default="results", help="where bench.png goes (default results)")

@@ -229,7 +229,7 @@ def by_length(lengths, progress, B=16, H=64, cell="lstm"):
 def measure(side, what, cell, B, T, H):
     """(bytes, seconds) in a process of its own, since one that had held more would reuse it unseen."""
     with workers((side,)) as (worker,):
-        worker.ask("peak_memory", what, cell, B, 64, H)  # what is loaded at the first call is not the layer's
+        worker.ask("peak_memory", what, cell, B, 2, H)  # what is loaded at the first call is not the layer's
         return worker.ask("peak_memory", what, cell, B, T, H)
 
 

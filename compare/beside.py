@@ -53,7 +53,8 @@ def main(cell, seed=0):
     print(
         "The tape is read from its end, a line at a time. By hand, lines that belong together are one, and what needs"
     )
-    print("no other step, the slopes and the weights, stands before and after the loop over t.")
+    print("no other step, the slopes and the weights, stands before and after the loop over t. A line by hand that")
+    print("answers several equations stands at the last of them.")
     assert_all_same(by_hand, by_tape, "by hand against the tape:", cell)
     print(f"with the same numbers, both give the same gradients of {', '.join(by_tape)}")
 
@@ -66,18 +67,22 @@ def table(cell, written, results):
     result.add_column("")
     result.add_column("the tape: what was computed, and the shares it hands down")
     result.add_column(f"by hand: {module.__name__.replace('.', '/')}.py")
-    names = {id(variable): name for variable, name in zip(results, ("h_1", "c_1"), strict=False)}
+    names = dict(zip(results, ("h_1", "c_1"), strict=False))
+    gates = [v for v in written if v.text.startswith(("sigmoid", "tanh")) and v not in names]
+    names |= zip(gates, {"gru": "rzn", "lstm": "ifgo"}.get(cell, ""), strict=False)
     for equation in sorted({v.equation for v in written if v.operands}, reverse=True):
         lines = []
         for variable in reversed(written):
             if variable.equation == equation and variable.operands:
                 name = f"v{variable.number}"
-                is_result = f"  (this is {names[id(variable)]})" if id(variable) in names else ""
-                lines.append(f"[bold]{name} = {escape(variable.text)}[/bold]{is_result}")
+                meaning = f"  (this is {names[variable]})" if variable in names else ""
+                lines.append(f"[bold]{name} = {escape(variable.text)}[/bold]{meaning}")
                 for operand, _, how in variable.operands:
                     share = re.sub(r"\bd\b", f"d{name}", how)  # d is the gradient of this result
                     lines.append(escape(f"  d{operand} += {share}"))
-        result.add_row(equation, "\n".join(lines), escape("\n".join(by_hand.get(equation, []))))
+        later = {line for other, lines in by_hand.items() if other < equation for line in lines}
+        answers = [line for line in by_hand[equation] if line not in later]
+        result.add_row(equation, "\n".join(lines), escape("\n".join(answers)))
     return result
 
 

@@ -54,7 +54,10 @@ def main(settings, cells, out, as_json=False):
             ours, theirs = by_hand(both.scratch, batch, cell), by_torch(both.torch, batch, cell)
             found.setdefault(cell, compare(ours, theirs, cell))  # the table shows the weights as they were drawn
             travels.append(travel(name, both, batch, ours, theirs, cell))
-    pictures.gradients(path, travels, f"{settings.task}, {steps} steps of {rows} rows, {settings.dtype}, untrained")
+    only_last = "; the loss reads the last step only" if dataset.predict == "last" else ""
+    pictures.gradients(
+        path, travels, f"{settings.task}, {steps} steps of {rows} rows, {settings.dtype}, untrained{only_last}"
+    )
 
     right = all(row["verdict"] != "differs" for table in found.values() for row in table)
     if as_json:

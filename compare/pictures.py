@@ -145,13 +145,13 @@ def gradients(path, travels, title):
             size.semilogy(steps, line, color="black", linewidth=1.2, linestyle=":")
         off.semilogy(steps, np.maximum(travel.off, 0.05), ".", color=colour)
         label = travel.name + (
-            f": x {travel.predicted:.2f} a step by W_hh's singular values" if travel.predicted else ""
+            f": x {travel.predicted:.2f} a step by W_hh's singular values and the slopes" if travel.predicted else ""
         )
         size.plot([], [], color=colour, linewidth=4, label=label)
     size.plot([], [], color=GREY, linewidth=5, alpha=0.4, label="thick: scratch (NumPy, by hand)")
     size.plot([], [], color=GREY, linewidth=1.3, linestyle=(0, (4, 2)), label="dashed: torch (autograd)")
     if any(travel.predicted for travel in travels):
-        size.plot([], [], color="black", linewidth=1.2, linestyle=":", label="dotted: what those values predict")
+        size.plot([], [], color="black", linewidth=1.2, linestyle=":", label="dotted: that estimate")
     off.axhline(1, color=GREY, linestyle="--", linewidth=1.2)
     off.annotate(
         "one rounding",
@@ -163,9 +163,13 @@ def gradients(path, travels, title):
         bbox=READABLE,
     )
     size.set(
-        title="what the loss still feels of step t", ylabel="|dLoss/dh_t|", xlabel="step t (backward: right to left)"
+        title="the gradient at step t, on its way back",
+        ylabel="norm of dLoss/dh_t",
+        xlabel="step t (backward: right to left)",
     )
-    share.set(title="step t's share of dW_hh; their sum is the gradient", ylabel="|da_t h_(t-1)|", xlabel="step t")
+    share.set(
+        title="step t's share of dW_hh; their sum is the gradient", ylabel="norm of da_t h_(t-1)", xlabel="step t"
+    )
     off.set(title="dLoss/dh_t, scratch against torch", ylabel="largest difference, in roundings", xlabel="step t")
     for axes in (size, share, off):
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
@@ -189,7 +193,7 @@ def bench(path, figures):
         for place, value in zip(places, values, strict=True):
             ratio.annotate(f"{value:.2f}", (place, value), ha="center", va="bottom", fontsize=8)
     ratio.axhline(1, color=GREY, linestyle="--", linewidth=1.2, label="as fast as torch")
-    ratio.set_xticks(range(len(sizes)), [f"B={B}\nT={T}\nH={H}" for B, T, H in sizes])
+    ratio.set_xticks(range(len(sizes)), [f"batch {B}\n{T} steps\nH = {H}" for B, T, H in sizes])
     ratio.set(
         title="one training step, one thread: below 1 scratch is faster", ylabel="time of scratch / time of torch"
     )
@@ -197,7 +201,11 @@ def bench(path, figures):
     ratio.legend(ncols=4, loc="upper left", **LEGEND)
 
     long = figures["by_length"]
-    names = {"plain": "scratch", "checkpointed": "scratch, checkpointed", "torch": "torch"}
+    names = {
+        "plain": "scratch",
+        "checkpointed": "scratch, checkpointed: states kept, the rest computed again",
+        "torch": "torch",
+    }
     styles = {"plain": (ORANGE, "o-"), "checkpointed": (GREEN, "s-"), "torch": (BLUE, "^--")}
     for kind, (colour, style) in styles.items():
         rows = [row for row in long if row["kind"] == kind]
@@ -209,11 +217,11 @@ def bench(path, figures):
         )
     about = f"{long[0]['cell'].upper()}, B={long[0]['B']}, H={long[0]['H']}"
     memory.set(title=f"memory, {about}", xlabel="steps T", ylabel="megabytes")
-    speed.set(title=f"forward and backward, {about}", xlabel="steps T", ylabel="microseconds a step")
+    speed.set(title=f"forward and backward, {about}", xlabel="steps T", ylabel="microseconds a time step")
     speed.set_ylim(bottom=0)
     for axes in (memory, speed):
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.legend(**LEGEND)
+        axes.legend(fontsize=8, **LEGEND)
     memory.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     figure.suptitle(f"{figures['processor']}; {'; '.join(figures['sides'])}", fontsize=9)
     save(figure, path)

@@ -74,7 +74,7 @@ def backward(dy, dh_n, cache, trace=None):
 
     # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
     slopes = np.empty((T, 3, B, H), y.dtype)
-    dh_dv_r, dh_dv_z, dh_dv_n = slopes.swapaxes(0, 1)  # (T, B, H) each
+    dh_dv_r, dh_dv_z, dh_dv_n = slopes.swapaxes(0, 1)  # (T, B, H) each, views: [...] = fills slopes
     # (G5) and (G4)  through n_t to its sum u_n + r_t * v_n
     dh_du_n = (1 - z) * (1 - n**2)  # (T, B, H)
     # (G4)  v_n reached that sum through the reset gate, u_n did not
@@ -87,7 +87,7 @@ def backward(dy, dh_n, cache, trace=None):
     # What must wait for step t + 1, and nothing else:
     dh = np.empty_like(n)  # (T, B, H)
     dv = np.empty((T, B, 3 * H), y.dtype)
-    dv_blocks = gate_blocks(dv, 3)  # (T, 3, B, H)  a view
+    dv_blocks = gate_blocks(dv, 3)  # (T, 3, B, H)  a view: what is written there stands in dv
     carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
     for t in reversed(range(T)):
         # (G5)  h_t has two readers, the loss and step t + 1, so their gradients add up

@@ -10,7 +10,7 @@ W_ih (N, V): nothing to multiply, a look-up does.
 
 import numpy as np
 
-ONE_HOT = 128  # up to so many ids a product with one-hot rows is faster than sorting them
+ONE_HOT = 128  # up to so large a vocabulary a product with one-hot rows is faster than sorting the ids
 
 
 def forward(x, W_ih, b):
@@ -30,7 +30,7 @@ def backward(du, x, W_ih):
     """
     du_rows = du.reshape(-1, du.shape[2])  # (T * B, N)
     if x.ndim == 2:
-        return None, sum_by_id(du_rows, x.ravel(), W_ih.shape[1]).T
+        return None, sum_by_id(du_rows, x.ravel(), W_ih.shape[1]).T  # (N, V)
     dW_ih = du_rows.T @ x.reshape(-1, x.shape[2])  # (N, I)
     dx = (du_rows @ W_ih).reshape(x.shape)  # (T, B, I)
     return dx, dW_ih
@@ -43,7 +43,8 @@ def sum_by_id(rows, ids, V):
         one_hot[ids, np.arange(len(ids))] = 1
         return one_hot @ rows
     # Bring the rows of one id together, then add up between the places where the id changes. (np.add.at does the
-    # same a row at a time; total[ids] += rows would keep one row of each id.)
+    # same a row at a time; total[ids] += rows would keep one row of each id.) Ids 2 0 2: order 1 0 2, found 0 2,
+    # starts 0 1.
     order = np.argsort(ids, kind="stable")
     found, starts = np.unique(ids[order], return_index=True)
     total = np.zeros((V, rows.shape[1]), rows.dtype)

@@ -30,7 +30,7 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
     off them) and tanh(c_t).
     """
     T, B, H = len(x), *h_0.shape
-    # (L1) the inputs' share needs no state: all steps in one product
+    # (L1)  the inputs' share, u_t = W_ih x_t + b_ih + b_hh, needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, 4H)
     dtype = np.result_type(u, h_0, c_0, W_hh)
     y = np.empty((T, B, H), dtype) if y is None else y
@@ -44,7 +44,7 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
     for t in range(T):
         # (L1)  a_t = u_t + W_hh h_{t-1}
         a = u[t] + h_before @ W_hh_T  # (B, 4H)
-        # (L2)  i, f, o = sigmoid(a), g = tanh(a), all as tanh(a * half) * half + rest
+        # (L2)  i, f, o = sigmoid(a), g = tanh(a), all as tanh(a * half) * half + rest; (B, 4H) as (4, B, H)
         gates[t] = np.tanh(gate_blocks(a, 4) * half) * half + rest  # (4, B, H)
         i, f, g, o = gates[t]  # (B, H) each
         # (L3)  c_t = f_t * c_{t-1} + i_t * g_t
@@ -76,7 +76,7 @@ def backward(dy, dh_n, dc_n, cache, trace=None):
 
     # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
     slopes = np.empty_like(gates)  # (T, 4, B, H)
-    dc_da_i, dc_da_f, dc_da_g, dh_da_o = slopes.swapaxes(0, 1)  # (T, B, H) each
+    dc_da_i, dc_da_f, dc_da_g, dh_da_o = slopes.swapaxes(0, 1)  # (T, B, H) each, views: [...] = fills slopes
     # (L4)  h_t = o_t * tanh(c_t)
     dh_dc = o * (1 - tanh_c**2)  # (T, B, H)  not 1 - c**2: the slope of tanh is read off its output
     dh_da_o[...] = tanh_c * o * (1 - o)
@@ -89,19 +89,19 @@ def backward(dy, dh_n, dc_n, cache, trace=None):
     dh = np.empty_like(c)  # (T, B, H)
     dc = np.empty_like(c)  # (T, B, H)
     da = np.empty((T, B, 4 * H), c.dtype)
-    da_blocks = gate_blocks(da, 4)  # (T, 4, B, H)  a view
+    da_blocks = gate_blocks(da, 4)  # (T, 4, B, H)  a view: what is written there stands in da
     dh_carried, dc_carried = dh_n, dc_n  # (B, H)  from step t + 1; at the last step, from whoever read h_n and c_n
     for t in reversed(range(T)):
         # (L4)  h_t has two readers, the loss and step t + 1, so their gradients add up
         dh[t] = dy[t] + dh_carried  # (B, H)
         # (L4), (L3)  c_t has two readers too: tanh in its own step, and c_{t+1}
         dc[t] = dh[t] * dh_dc[t] + dc_carried  # (B, H)
-        # (L4), (L3), (L2)  da_t, block by block: o_t acts on h_t, the other three on c_t
+        # (L4), (L3), (L2)  da_t, block by block: o_t (block 3) acts on h_t, i_t, f_t and g_t (blocks 0 to 2) on c_t
         da_blocks[t, 3] = dh[t] * slopes[t, 3]  # (B, H)
         da_blocks[t, :3] = dc[t] * slopes[t, :3]  # (3, B, H)
-        # (L3)  what step t sends to c_{t-1}: no matrix and no slope in the way, which is why an LSTM remembers
+        # (L3)  what step t sends to c_{t-1}: no matrix and no slope in the way, so it lasts where f is near 1
         dc_carried = dc[t] * f[t]  # (B, H)
-        # (L1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
+        # (L1)  what step t sends to h_{t-1}: W_hh^T da_t for a column; here rows, and (W_hh^T da)^T = da^T W_hh: no .T
         dh_carried = da[t] @ W_hh  # (B, H)
     dh_0, dc_0 = dh_carried, dc_carried
 

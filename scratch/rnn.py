@@ -21,7 +21,7 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
     Returns y (T, B, H), the state h_t at every step, written into the array `y` if one is given; h_n (B, H), the last
     one; and what `backward` needs: the input and the states. No a_t is kept: both slopes can be read off h_t.
     """
-    # (R1) the inputs' share needs no state: all steps in one product
+    # (R1)  the inputs' share, u_t = W_ih x_t + b_ih + b_hh, needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, H)
     y = np.empty(u.shape, np.result_type(u, h_0, W_hh)) if y is None else y
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, H)  copied once, for a faster product at every step
@@ -62,7 +62,7 @@ def backward(dy, dh_n, cache, trace=None):
         dh[t] = dy[t] + carried  # (B, H)
         # (R2)  da_t = dh_t * f'(a_t)
         da[t] = dh[t] * dh_da[t]  # (B, H)
-        # (R1)  what step t sends to h_{t-1}: W_hh^T da_t, for rows da_t W_hh; dy[t - 1] joins it above
+        # (R1)  what step t sends to h_{t-1}: W_hh^T da_t for a column; here rows, and (W_hh^T da)^T = da^T W_hh: no .T
         carried = da[t] @ W_hh  # (B, H)
     dh_0 = carried
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
-# A stretch has about so many steps times rows, but where that is less than so many steps, these.
+# The length of a stretch: about 1024 steps times rows, but at least 16 steps.
 ROWS, STEPS = 1024, 16
 
 
@@ -87,7 +87,7 @@ def backward(cell, dy, dstate_n, caches, trace=None):
 def reverse(x, lengths):
     """Turn each sequence round within its own length: a real last step comes first, padding stays behind.
 
-    x (T, B, ...), lengths (B,) or None. It is its own inverse.
+    x (T, B, ...), lengths (B,) or None. It is its own inverse: at length 3 of 5, steps 2 1 0 3 4.
     """
     if lengths is None:
         return x[::-1]
