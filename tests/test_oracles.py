@@ -78,6 +78,8 @@ def test_what_the_tape_says_is_what_it_does(step):
 
     names = {"tanh": np.tanh, "sigmoid": tape.logistic, "relu": lambda a: np.maximum(a, 0)}
     names |= {"block": block, "in_block": in_block} | {str(v): v.value for v in t}
+    assert [str(leaf) for leaf in leaves] == list(shapes)
+    assert any(v.text.startswith("relu" if step == "relu_step" else "tanh") for v in t)
     seen = [v.equation for v in t if v.operands]
     assert list(dict.fromkeys(seen)) == [f"{letter}{n}" for n in range(1, equations + 1)]
     for v in t:

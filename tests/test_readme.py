@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "scratch" / "README.md", ROOT / "data" / "SOURCES.md"]
+PAGES = [ROOT / name for name in ("README.md", "scratch/README.md", "data/SOURCES.md", "tests/MUTANTS.md")]
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.S))
