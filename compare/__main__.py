@@ -159,7 +159,7 @@ def add_bench(commands):
         "bench",
         help="time a training step, by hand and in torch, and measure its memory",
         description="Time a training step of every cell at five sizes, scratch and torch in turn, and measure the "
-        "memory of long sequences. Takes under three minutes; leave the machine alone meanwhile.",
+        "memory of long sequences. Takes three to four minutes; leave the machine alone meanwhile.",
         epilog="exit status: 0, or 2 when it could not run and one line says why",
     )
     bench.add_argument("--quick", action="store_true", help="two sizes and short sequences: half a minute")
