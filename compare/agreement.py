@@ -46,9 +46,9 @@ def in_roundings(got, expected, step_by_step=False):
     scale = step_sizes(expected) if step_by_step else np.abs(expected).max(initial=0)
     error = np.abs(got - expected)
     with np.errstate(divide="ignore"):
-        return float(
-            np.divide(error, np.finfo(expected.dtype).eps * scale, where=error > 0, out=0 * error).max(initial=0)
-        )
+        # where not 0, rather than above 0: a nan is neither, and must show
+        roundings = np.divide(error, np.finfo(expected.dtype).eps * scale, where=error != 0, out=np.zeros_like(error))
+    return float(roundings.max(initial=0))
 
 
 def least_size(arrays):
@@ -110,7 +110,7 @@ def difference(got, expected, name, cell=None, least=0.0, step_by_step=False):
         return None
 
     by_scale = np.where(np.isnan(error), np.inf, error) / np.where(scale, scale, 1)
-    worst = np.unravel_index(np.argmax(by_scale * wrong), error.shape)
+    worst = np.unravel_index(np.argmax(np.where(wrong, by_scale, -1)), error.shape)
     worst = tuple(int(i) for i in worst)
     largest = float(np.broadcast_to(scale, error.shape)[worst])
     axes = axes_of(name, error.ndim)

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-import data
 from compare import pair, pictures, results, writing
 from compare.settings import Settings
 
@@ -104,15 +103,7 @@ def main(configurations, out):
 
 def prepare(settings):
     """Load the data and build both models."""
-    dataset = data.load(
-        settings.task,
-        settings.data,
-        column=settings.column,
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        window=settings.window,
-        dtype=np.dtype(settings.dtype),
-    )
+    dataset = pair.load(settings)
     if settings.steps is None:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
     models = pair.build(pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)

@@ -9,7 +9,6 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-import data
 from compare import pair, pictures, results
 from compare.agreement import ROUNDINGS, difference, in_roundings, least_size
 from torch_impl import unrolled
@@ -33,15 +32,7 @@ class Travel:
 def main(settings, cells, out, as_json=False):
     """Compare the gradients of one batch for each of `cells`; draw the picture. Returns 0, or 1 when one differs."""
     torch.set_num_threads(1)
-    dataset = data.load(
-        settings.task,
-        settings.data,
-        column=settings.column,
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        window=settings.window,
-        dtype=np.dtype(settings.dtype),
-    )
+    dataset = pair.load(settings)
     batch = next(iter(dataset.train_batches(0)))
     steps, rows = batch.inputs.shape[:2]
     models = {cell: pair.model_of(replace(settings, cell=cell), dataset) for cell in cells}

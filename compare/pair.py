@@ -7,6 +7,7 @@ from math import isfinite
 import numpy as np
 import torch
 
+import data
 import scratch
 import torch_impl
 from data import UserError
@@ -31,6 +32,19 @@ class Pair:
     model: dict
     scratch: scratch.SequenceModel
     torch: torch_impl.SequenceModel
+
+
+def load(settings):
+    """The dataset that a Settings names. Raises UserError for data that cannot be used."""
+    return data.load(
+        settings.task,
+        settings.data,
+        column=settings.column,
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        window=settings.window,
+        dtype=np.dtype(settings.dtype),
+    )
 
 
 def build(model, dtype, seed=0, device="cpu", weights=None):

@@ -99,6 +99,15 @@ def test_units_of_rounding():
     assert in_roundings(one, one) == 0
     assert in_roundings(one + np.array([0, 3 * np.finfo(float).eps]), one) == 3
     assert in_roundings(one, np.zeros(2)) == np.inf
+    assert np.isnan(in_roundings(np.array([1, np.nan]), one)), "a nan is no agreement"
+    by_step = in_roundings(np.array([[1.0], [2e-9]]), np.array([[1.0], [1e-9]]), step_by_step=True)
+    assert by_step == 1 / np.finfo(float).eps
+
+
+def test_the_worst_entry_is_a_wrong_one():
+    """An infinity that is right stands in the same array."""
+    text = message(np.array([np.inf, 1.0, 3.0]), np.array([np.inf, 1.0, 2.0]), "loss")
+    assert "worst at [2]" in text
 
 
 def test_a_failed_property_ends_with_a_snippet_that_sees_it_again():

@@ -9,6 +9,9 @@ import scratch
 import torch_impl
 from compare import bench, workload
 from compare.__main__ import main
+from compare.agreement import assert_all_same
+from compare.mistakes import planted
+from compare.tricks import TRICKS
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -42,6 +45,21 @@ def test_the_short_cut_and_the_long_way_are_one_step(monkeypatch):
             run()
     np.testing.assert_allclose(losses["unfolded"], losses["folded"], rtol=1e-5)
     assert losses["folded"][-1] < losses["folded"][0]
+
+
+@pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.name)
+def test_without_a_trick_it_is_the_same_network(trick):
+    """What is timed without it computes the same: the loss of a step and every gradient, ids and numbers."""
+    found = []
+    for package in (scratch, planted(trick)):
+        layer = package.LSTM(3, 4, dtype=np.float64, rng=np.random.default_rng(0))
+        rng = np.random.default_rng(1)
+        for x, table in ((rng.standard_normal((70, 16, 3)), None), (rng.integers(5, size=(70, 16)), np.ones((5, 3)))):
+            y, _ = layer.forward(x, embedding=table)
+            dx, _ = layer.backward(y)
+            found.append({"y": y, "dx": dx} | layer.grads)
+    for k in (0, 1):
+        assert_all_same(found[k + 2], found[k], trick.name)
 
 
 def test_the_command_measures_and_draws(monkeypatch, tmp_path, capsys):
