@@ -30,6 +30,8 @@ def parser():
     add_curves(commands)
     add_gradients(commands)
     add_bench(commands)
+    add_exercise(commands)
+    add_check(commands)
     return top
 
 
@@ -173,6 +175,56 @@ def run_bench(options):
     from compare import bench
 
     return bench.main(options.out, options.quick, options.json, options.tricks)
+
+
+def add_exercise(commands):
+    exercise = commands.add_parser(
+        "exercise",
+        help="thirteen backward passes to write yourself, easy to hard",
+        description="Without NAME: list the exercises. With NAME: write NAME.py, with one piece to be written by you, "
+        "into this folder (never over a file that is there).",
+        epilog="exit status: 0, or 2 when it could not run and one line says why",
+    )
+    exercise.add_argument("name", nargs="?", metavar="NAME", help="one of the list")
+    what = exercise.add_mutually_exclusive_group()
+    what.add_argument("--hint", action="store_true", help="a hint instead of the file; again for the next one")
+    what.add_argument(
+        "--solution", action="store_true", help="print the model solution, which is the project's own code"
+    )
+    what.add_argument("--progress", action="store_true", help="check what is here: what is solved, and what is next")
+    exercise.set_defaults(run=run_exercise)
+
+
+def run_exercise(options):
+    from compare import exercise
+
+    return exercise.main(options.name, options.hint, options.solution, options.progress)
+
+
+def add_check(commands):
+    check = commands.add_parser(
+        "check",
+        help="check a backward pass of your own: which line is wrong, and why",
+        description="Run the functions of FILE on small random problems and say whether what they return is right; "
+        "if not, which line is wrong, at which step, what belongs there and what you probably did. Any style will do: "
+        "functions or a class, NumPy or torch tensors without autograd, your own names. A folder is graded file by "
+        "file.",
+        epilog="exit status: 0 it is right, 1 it is wrong, 2 it could not run",
+    )
+    check.add_argument("file", metavar="FILE", help="a Python file, or a folder of them")
+    check.add_argument(
+        "--exercise", metavar="NAME", help="which exercise it is, if neither its first lines nor its name say so"
+    )
+    check.add_argument("--watch", action="store_true", help="check again whenever the file is saved")
+    check.add_argument("--json", action="store_true", help="everything, for a program")
+    check.add_argument("--seconds", type=whole, default=10, metavar="N", help="what it may take (default 10)")
+    check.set_defaults(run=run_check)
+
+
+def run_check(options):
+    from compare import check
+
+    return check.main(options.file, options.exercise, options.json, options.watch, options.seconds)
 
 
 def run_curves(options):

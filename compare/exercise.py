@@ -1,0 +1,126 @@
+"""`exercise`: the ladder, a starter file for one rung, its hints, its solution, and how far one has come."""
+
+import json
+import os
+from pathlib import Path
+
+import rich
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from compare import check
+from compare.learner import rungs
+from data import UserError
+
+TAKEN = ".exercise-hints.json"  # in the learner's folder: how many hints were shown, by rung
+
+
+def main(name, hint, solution, progress):
+    """Returns the exit status."""
+    if progress:
+        return show_progress(Path())
+    if name is None:
+        if hint or solution:
+            raise UserError("say which exercise: python -m compare exercise NAME --hint")
+        return list_all(Path())
+    if name not in rungs.BY_NAME:
+        raise UserError(f"there is no exercise {name!r}; choose one of: {', '.join(rungs.BY_NAME)}")
+    rung = rungs.BY_NAME[name]
+    if hint:
+        return show_hint(rung, Path(TAKEN))
+    if solution:
+        print(rungs.solution(rung), end="")
+        return 0
+    return write_starter(rung, Path(rung.file_name))
+
+
+def list_all(folder):
+    table = Table(title="the ladder, easy to hard", title_justify="left")
+    for heading in ("exercise", "what it is", "from", "here"):
+        table.add_column(heading)
+    for rung in rungs.RUNGS:
+        here = rung.file_name if (folder / rung.file_name).exists() else ""
+        table.add_row(rung.name, rung.title, f"scratch/{rung.file}.py", here)
+    rich.print(table)
+    print("python -m compare exercise NAME   writes NAME.py, to be completed, into this folder")
+    print("python -m compare check NAME.py   says whether it is right, and if not, which line is wrong")
+    return 0
+
+
+def write_starter(rung, path):
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(rungs.starter(rung))
+    except FileExistsError:
+        raise UserError(
+            f"{path} is there already and stays as it is; check it with `python -m compare check {path}`, or move it"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; go to a folder of your own") from error
+    console = Console(highlight=False, markup=False)
+    console.print(f"{path}: {rung.title}\n")
+    console.print(rung.task + "\n")
+    print(f"check it:  python -m compare check {path}")
+    print(f"a hint:    python -m compare exercise {rung.name} --hint")
+    return 0
+
+
+def show_hint(rung, path):
+    taken = hints_taken(path)
+    n = min(taken.get(rung.name, 0), len(rung.hints) - 1)
+    console = Console(highlight=False, markup=False)
+    console.print(f"hint {n + 1} of {len(rung.hints)} for {rung.name}: {rung.hints[n]}")
+    if n + 1 < len(rung.hints):
+        print("the same command again gives the next one")
+    else:
+        print(f"that was the last one; python -m compare exercise {rung.name} --solution shows the project's own code")
+    taken[rung.name] = n + 1
+    try:
+        new = path.with_name(f"{path.name}.{os.getpid()}")
+        new.write_text(json.dumps(taken), encoding="utf-8")
+        os.replace(new, path)
+    except OSError:  # a folder that cannot be written to: the next hint will be this one again
+        pass
+    return 0
+
+
+def hints_taken(path):
+    """{rung: how many}; empty when nothing is noted, or what is noted cannot be read."""
+    try:
+        taken = json.loads(path.read_text(encoding="utf-8"))
+        return {name: taken[name] for name in rungs.BY_NAME if isinstance(taken.get(name), int) and taken[name] >= 0}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def show_progress(folder):
+    """Check every exercise that has a file here: what is solved is what is right now, whatever it was before."""
+    there = [rung for rung in rungs.RUNGS if (folder / rung.file_name).is_file()]
+    verdicts = {}
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for rung in progress.track(there, description="checking"):
+            report = check.examined(folder / rung.file_name, rung, check.SECONDS)
+            verdicts[rung.name] = "unsolved" if report.get("unsolved") else report["verdict"]
+    taken = hints_taken(folder / TAKEN)
+    solved = sum(verdict == check.RIGHT for verdict in verdicts.values())
+    table = Table(title=f"{solved} of {len(rungs.RUNGS)} solved", title_justify="left")
+    for heading in ("exercise", "what it is", "", "hints"):
+        table.add_column(heading)
+    for rung in rungs.RUNGS:
+        verdict = verdicts.get(rung.name, "not begun")
+        table.add_row(
+            rung.name,
+            rung.title,
+            "[green]solved[/green]" if verdict == check.RIGHT else verdict,
+            str(taken.get(rung.name, "")),
+        )
+    rich.print(table)
+    after = next((rung for rung in rungs.RUNGS if verdicts.get(rung.name) != check.RIGHT), None)
+    if after is None:
+        print("all solved")
+    elif after.name in verdicts:
+        print(f"next: python -m compare check {after.file_name}")
+    else:
+        print(f"next: python -m compare exercise {after.name}")
+    return 0

@@ -1,0 +1,206 @@
+"""One attempt at a problem: the learner's code gets copies of everything, and what it returns is read by name."""
+
+import inspect
+
+import numpy as np
+
+from compare.learner import calling
+from compare.learner.calling import Unfit, by_name, call, find
+
+OPTIONS = ("nonlinearity",)
+
+
+class Pair:
+    """A forward and a backward: two functions, one function that does both, or a class with the two as methods.
+
+    names: what the two functions may be called; title: the class's name in the starter.
+    """
+
+    def __init__(self, module, problem, title, frozen=False):
+        self.problem = problem
+        give = calling.givers(module)
+        self.given = {name: fresh(value, frozen) for name, value in problem.given.items()}
+        self.upstream = {name: fresh(value, frozen) for name, value in problem.upstream.items()}
+        self.known = {name: given_to(give, value) for name, value in {**self.given, **self.upstream}.items()}
+        self.order = [name for name in problem.given if name not in OPTIONS]
+        self.back = list(problem.upstream)
+        self.forward_function = find(module, "forward", kind=inspect.isfunction)
+        self.backward_function = find(module, "backward", "gradients", kind=inspect.isfunction)
+        self.object = None
+        if self.backward_function is None:
+            self.object = self._build(module, title)
+            self.forward_function, self.backward_function = self.object.forward, self.object.backward
+
+    def _build(self, module, title):
+        kind = calling.class_with_backward(module, title)
+        if kind is None:
+            raise Unfit(
+                "there is no function `backward` and no class with a method `backward`; "
+                "keep the names of the starter, or call yours so"
+            )
+        if not hasattr(kind, "forward"):
+            raise Unfit(f"class {kind.__name__} has a backward and no forward; the check calls both")
+        weights = {name: value for name, value in self.known.items() if name.startswith(("W", "b"))}
+        sizes = {}
+        if "W" in weights:
+            O, I = self.given["W"].shape
+            sizes = dict(in_features=I, out_features=O, num_embeddings=O, embedding_dim=I)
+            sizes |= dict(weight=weights["W"], bias=weights.get("b"), dtype=self.given["W"].dtype)
+            sizes |= dict(rng=np.random.default_rng(0))
+        order = ["in_features", "out_features"] if len(weights) == 2 else ["num_embeddings", "embedding_dim"]
+        elsewhere = inspect.signature(kind.__init__).parameters.keys() == {"self"}
+        made = kind() if elsewhere else call(kind, self.known | sizes, order if sizes else list(weights))
+        for name, value in getattr(made, "params", {}).items():
+            plain = calling.known_name(name, {f"d{w}" for w in weights}).removeprefix("d")
+            if plain in weights:
+                value[...] = weights[plain]
+        return made
+
+    def accepts_options(self):
+        """Whether the learner's forward takes the options of this problem; a problem that it does not is left out."""
+        function = self.forward_function or self.backward_function
+        return all(name in inspect.signature(function).parameters for name in self.given if name in OPTIONS)
+
+    def forward(self):
+        """The results by name; {} when there is no forward."""
+        if self.forward_function is None:
+            return {}
+        names = list(self.problem.results)
+        order = self.order
+        if self.object is not None:
+            takes = inspect.signature(self.forward_function).parameters
+            order = [name for name in order if not name.startswith(("W", "b")) or name in takes]
+        returned = calling.flat_top(call(self.forward_function, self.known, order))
+        if self.object is None:
+            if len(returned) < 2:
+                raise Unfit("forward returned one value; it must return its results and, last, what backward needs")
+            *returned, self.known["cache"] = returned
+        results = calling.flat(returned)[: len(names)]
+        return {name: calling.to_numpy(value) for name, value in zip(names, results, strict=False)}
+
+    def backward(self):
+        """The gradients by name."""
+        names = list(self.problem.gradients)
+        order = self.back
+        if self.forward_function is None:
+            order = [*self.order, *self.back]
+        elif self.object is None:
+            order = [*self.back, "cache"]
+        returned = call(self.backward_function, self.known, order)
+        if self.object is not None and getattr(self.object, "grads", None):
+            returned = (returned, self.object.grads)
+        expected = returned_order(names)
+        gradients = by_name(returned, expected, calling.name_of(self.backward_function))
+        return {name: calling.to_numpy(gradients[name]) for name in names}
+
+    def changed(self):
+        """The names of the arrays that the learner's code has written into."""
+        return changed({**self.problem.given, **self.problem.upstream}, {**self.given, **self.upstream})
+
+
+class Single:
+    """One function that returns everything: cross_entropy."""
+
+    def __init__(self, module, problem, title, frozen=False):
+        give = calling.givers(module)
+        self.problem, self.given = problem, {name: fresh(value, frozen) for name, value in problem.given.items()}
+        self.known = {name: given_to(give, value) for name, value in self.given.items()}
+        self.function = the_function(module, title)
+
+    def accepts_options(self):
+        return True
+
+    def forward(self):
+        return {}
+
+    def backward(self):
+        returned = call(self.function, self.known, list(self.given))
+        gradients = by_name(returned, list(self.problem.gradients), calling.name_of(self.function))
+        return {name: calling.to_numpy(value) for name, value in gradients.items()}
+
+    def changed(self):
+        return changed(self.problem.given, self.given)
+
+
+class Clip(Single):
+    """clip_grad_norm, which writes into the arrays that it is given: every call gets new ones."""
+
+    def backward(self):
+        grads = {name: g.copy() for name, g in self.problem.given["grads"].items()}
+        known = {"grads": grads, "max_norm": self.problem.given["max_norm"]}
+        norm = call(self.function, known, list(known))
+        if norm is None:
+            raise Unfit(f"{calling.name_of(self.function)} returned nothing; it must return the norm before clipping")
+        return {"the norm before": np.asarray(norm), **{f"{name} after": grads[name] for name in grads}}
+
+
+class Optimizer(Single):
+    """A class with `step(grads)`, which writes into the parameters that it was given."""
+
+    def __init__(self, module, problem, title, frozen=False):
+        self.problem, self.frozen = problem, frozen
+        self.kind = getattr(module, title, None)
+        if not inspect.isclass(self.kind):
+            raise Unfit(f"there is no class {title}; keep the name of the starter")
+
+    def backward(self):
+        given = self.problem.given
+        params = {name: p.copy() for name, p in given["params"].items()}
+        self.given = {"grads": [{name: fresh(g, self.frozen) for name, g in one.items()} for one in given["grads"]]}
+        known = {name: given[name] for name in ("lr", "betas", "eps", "weight_decay")} | {"params": params}
+        made = call(self.kind, known, ["params", "lr", "betas", "eps", "weight_decay"])
+        found = {}
+        for t, grads in enumerate(self.given["grads"], start=1):
+            made.step(grads)
+            for name, p in params.items():
+                found[f"{name} after step {t}"] = p.copy()
+        return {name: found[name] for name in self.problem.gradients}
+
+    def changed(self):
+        return ["grads"] if changed_one(self.problem.given["grads"], self.given["grads"]) else []
+
+
+def the_function(module, title):
+    """The function called `title`, or the only one that the module defines."""
+    functions = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
+    named = [f for f in functions if f.__name__ == title]
+    if not named and len(functions) != 1:
+        raise Unfit(f"there is no function `{title}`; keep the name of the starter")
+    return (named or functions)[0]
+
+
+def returned_order(names):
+    """The order in which scratch's backward returns gradients, dx first; `names` are in the order of finding them."""
+    first = [name for name in ("dx", "dh_0", "dc_0", "dW_ih", "dW_hh", "db_ih", "db_hh") if name in names]
+    return [*first, *(name for name in names if name not in first)]
+
+
+def fresh(value, frozen):
+    """A copy of an array, or of a tuple, list or dict of them; whatever else it is, itself."""
+    if isinstance(value, tuple | list):
+        return type(value)(fresh(one, frozen) for one in value)
+    if isinstance(value, dict):
+        return {name: fresh(one, frozen) for name, one in value.items()}
+    if not isinstance(value, np.ndarray):
+        return value
+    value = value.copy()
+    value.flags.writeable = not frozen
+    return value
+
+
+def given_to(give, value):
+    return give(value) if isinstance(value, np.ndarray) else value
+
+
+def changed(before, after):
+    return [name for name, value in after.items() if changed_one(before[name], value)]
+
+
+def changed_one(before, after):
+    if isinstance(after, tuple | list):
+        return any(changed_one(b, a) for b, a in zip(before, after, strict=True))
+    if isinstance(after, dict):
+        return any(changed_one(before[name], value) for name, value in after.items())
+    if not isinstance(after, np.ndarray):
+        return False
+    return not np.array_equal(after, before, equal_nan=after.dtype.kind == "f")

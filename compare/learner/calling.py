@@ -1,0 +1,132 @@
+"""Call what a learner wrote, in whatever form: two functions, one, or a class; their own names or ours; NumPy or torch.
+
+Arguments go by name where the names are known, and by position, in the starter's order, where they are not.
+"""
+
+import inspect
+import sys
+
+import numpy as np
+
+
+class Unfit(Exception):
+    """The learner's code cannot be called or read as the exercise needs; the message says what is expected."""
+
+
+def find(module, *names, kind):
+    """The first of `names` that the module defines, as a function or a class (kind: inspect.isfunction, isclass)."""
+    for name in names:
+        thing = getattr(module, name, None)
+        if kind(thing) and thing.__module__ == module.__name__:
+            return thing
+    return None
+
+
+def class_with_backward(module, name):
+    """The class called `name`, or the only one of the module that has a forward and a backward, or None."""
+    classes = [
+        thing
+        for thing in vars(module).values()
+        if inspect.isclass(thing) and thing.__module__ == module.__name__ and hasattr(thing, "backward")
+    ]
+    named = [thing for thing in classes if thing.__name__ == name]
+    return (named or classes or [None])[0]
+
+
+def call(function, known, order):
+    """Call a function with what it asks for.
+
+    known: dict of values by name; order: the names in the order of the starter's arguments. Raises Unfit.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if len(named) == len(parameters) and all(name in known for name in required):
+        return function(**{p.name: known[p.name] for p in named if p.name in known})
+    room = float("inf") if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(parameters)
+    if len(required) <= len(order) <= room:
+        return function(*(known[name] for name in order))
+    takes = ", ".join(p.name for p in parameters)
+    raise Unfit(f"{name_of(function)}({takes}) does not fit; the starter's takes ({', '.join(order)})")
+
+
+def name_of(function):
+    return getattr(function, "__qualname__", str(function)).replace("<locals>.", "")
+
+
+def flat(values):
+    """Tuples and lists opened, one after the other; anything else is one value."""
+    if isinstance(values, tuple | list):
+        return [one for value in values for one in flat(value)]
+    return [values]
+
+
+SYNONYMS = {
+    "weight_ih": "W_ih",
+    "weight_hh": "W_hh",
+    "bias_ih": "b_ih",
+    "bias_hh": "b_hh",
+    "Wih": "W_ih",
+    "Whh": "W_hh",
+    "bih": "b_ih",
+    "bhh": "b_hh",
+    "h0": "h_0",
+    "c0": "c_0",
+    "weight": "W",
+    "bias": "b",
+}
+
+
+def by_name(returned, names, what):
+    """What a function returned, as a dict: a dict's entries by their names, a tuple's by the order of `names`.
+
+    A dict within a tuple is read by its names, too. Raises Unfit when the number does not fit.
+    """
+    found, rest = {}, []
+    for value in flat(returned):
+        if isinstance(value, dict):
+            for key, entry in value.items():
+                found[known_name(key, names)] = entry
+        else:
+            rest.append(value)
+    left = [name for name in names if name not in found]
+    if len(rest) != len(left) and not (found and len(rest) > len(left)):
+        raise Unfit(
+            f"{what} returned {len(flat(returned))} value{'s' * (len(flat(returned)) != 1)}; "
+            f"{len(names)} are expected, in this order: {', '.join(names)}"
+        )
+    found |= zip(left, rest, strict=False)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise Unfit(f"{what} returned no {', '.join(missing)}; expected are {', '.join(names)}")
+    return {name: found[name] for name in names}
+
+
+def known_name(key, names):
+    """A learner's key as one of `names`: dW_hh, W_hh, weight_hh_l0 and dweight_hh are all the same."""
+    key = str(key)
+    for candidate in (key, f"d{key}"):
+        if candidate in names:
+            return candidate
+    bare = key.removesuffix("_l0").removeprefix("d")
+    return f"d{SYNONYMS.get(bare, bare)}"
+
+
+def to_numpy(value):
+    """A tensor's or an array's numbers as an array that shares its memory; None stays None."""
+    if hasattr(value, "detach"):
+        value = value.detach().numpy()
+    return None if value is None else np.asarray(value)
+
+
+def givers(module):
+    """How to hand arrays over: a function array -> what the learner's code gets. Tensors, if the file imports torch."""
+    torch = sys.modules.get("torch")
+    if torch is not None and any(value is torch for value in vars(module).values()):
+        return lambda array: torch.from_numpy(array)
+    return lambda array: array
+
+
+def flat_top(returned):
+    """What a function returned as a list of values."""
+    return list(returned) if isinstance(returned, tuple | list) else [returned]

@@ -1,0 +1,86 @@
+"""What the learner probably did: their results against those of every mistake of the catalogue."""
+
+import types
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from compare.learner import rungs
+from compare.mistakes import MISTAKES
+
+INPUTS_TOO = ("rnn", "gru", "lstm")  # files whose backward calls scratch/inputs.py
+
+
+def fitting(rung):
+    """The mistakes of the catalogue that can be made in this exercise."""
+    text = rungs.solution(rung)
+    found = [m for m in MISTAKES if m.file == rung.file and m.right in text]
+    if rung.file in INPUTS_TOO:
+        found += [m for m in MISTAKES if m.file == "inputs" and m.name != "rows_left_unsorted"]
+    if rung.file == "layers" and "Embedding" in rung.keep:
+        found += [m for m in MISTAKES if m.name == "rows_left_unsorted"]
+    return found
+
+
+@cache
+def planted(rung_name, mistake):
+    """The model solution of a rung with a mistake in it, as a module."""
+    rung = rungs.BY_NAME[rung_name]
+    if mistake.file == rung.file:
+        return module_of(rungs.solution(rung, rungs.source_of(rung).replace(mistake.right, mistake.wrong)))
+    module = module_of(rungs.solution(rung))
+    source = Path(find_spec(f"scratch.{mistake.file}").origin).read_text(encoding="utf-8")
+    helper = module_of(source.replace(mistake.right, mistake.wrong))
+    if hasattr(module, mistake.file):
+        setattr(module, mistake.file, helper)
+    else:
+        module.sum_by_id = helper.sum_by_id
+    return module
+
+
+def module_of(source):
+    module = types.ModuleType("with_a_mistake")
+    exec(compile(source, "<scratch with a mistake>", "exec"), vars(module))
+    return module
+
+
+def first_changed(mistake):
+    """In which line of its wrong text the change is, from 0."""
+    right, wrong = mistake.right.split("\n"), mistake.wrong.split("\n")
+    return next((k for k, line in enumerate(wrong) if line not in right), 0)
+
+
+def match(rung, observe, seen):
+    """The mistake that gives what the learner's code gave on all problems, or None.
+
+    observe: a function (module, problem) -> Observation; seen: list of (problem, Observation) of the learner's code.
+    """
+    for mistake in fitting(rung):
+        try:
+            module = planted(rung.name, mistake)
+        except Exception:
+            continue
+        if all(alike(observe(module, problem), observation) for problem, observation in seen):
+            return mistake
+    return None
+
+
+def alike(a, b):
+    """Two observations that cannot be told apart: results, what was changed, what shares memory, the second call."""
+    if (a.error is None) != (b.error is None):
+        return False
+    if a.error is not None:
+        return True
+    if (sorted(a.changed), a.shared, a.again) != (sorted(b.changed), b.shared, b.again):
+        return False
+    return all(equal(a.outputs[name], b.outputs[name]) for name in a.outputs if name in b.outputs)
+
+
+def equal(a, b):
+    if a is None or b is None or a.shape != b.shape:
+        return a is b is None
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(a - b) <= 1e-6 * np.abs(np.where(np.isfinite(b), b, 0)).max(initial=1e-300)
+    return bool((off | (np.isnan(a) & np.isnan(b)) | (a == b)).all())
