@@ -32,6 +32,9 @@ KINDS = {
 }  # the others: attempt.Pair with any class
 
 
+MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
+
+
 class TooLong(BaseException):
     """The time limit is over. Not an Exception: a learner's `except Exception` must not swallow it."""
 
@@ -352,7 +355,7 @@ def compared(problem, observation, name):
 
 def located(rung, module, watch, problem, observation):
     """Where the first wrong value was stored, and what can be said of it: a dict."""
-    if rung.name in slips.INPUTS_TOO and is_slow(module, problem):
+    if rung.name in slips.INPUTS_TOO and stores(rung, module, watch, problem) > MANY:
         smaller = problems.tiny(rung.name)
         observed = observe(rung, module, smaller)
         if any(compared(smaller, observed, name)["verdict"] == "wrong" for name in observed.outputs):
@@ -398,13 +401,12 @@ def located(rung, module, watch, problem, observation):
     return where
 
 
-def is_slow(module, problem):
-    """Whether one run takes so long that hundreds of them would take more than a second or two."""
-    start = time.perf_counter()
-    one = attempt.Pair(module, problem, None)
-    one.forward()
-    one.backward()
-    return time.perf_counter() - start > 0.0015
+def stores(rung, module, watch, problem):
+    """How many values one run passes by: many in a program that loops over every entry."""
+    watch.note()
+    observe(rung, module, problem)
+    watch.off()
+    return len(watch.notes)
 
 
 def slip(rung, seen, file):
