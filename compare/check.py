@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -169,7 +170,7 @@ def show_right(console, report, rung):
     else:
         console.print("\n[bold green]right[/bold green]")
     for remark in report["remarks"]:
-        console.print(f"  {escape(remark)}")
+        console.print(escape(textwrap.fill(remark, 78, initial_indent="  - ", subsequent_indent="    ")))
     after = rungs.RUNGS.index(rung) + 1
     if after < len(rungs.RUNGS):
         console.print(f"next: python -m compare exercise {rungs.RUNGS[after].name}")

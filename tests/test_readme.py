@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from compare.__main__ import main
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "scratch/README.md", "data/SOURCES.md", "tests/MUTANTS.md")]
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.S))
+@pytest.mark.parametrize(
+    "code", re.findall(r"(?<!attempt -->\n)```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.S)
+)
 def test_its_python_runs(code, capsys):
     exec(code, {})
     printed = [float(line) for line in capsys.readouterr().out.split()]
@@ -25,3 +29,30 @@ def test_its_links_lead_somewhere(page):
     for target in targets:
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_learners_way_is_as_it_prints(tmp_path, monkeypatch, capsys):
+    """The attempt in the README and what the check says to it, to the letter, but for the time it took."""
+    readme = PAGES[0].read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", "lstm"]) == 0
+    (attempt,) = re.findall(r"<!-- attempt -->\n```python\n(.*?)```", readme, re.S)
+    starter = Path("lstm.py").read_text(encoding="utf-8")
+    text = starter.replace('    raise NotImplementedError("yours to write")\n', attempt)
+    assert text != starter
+    statuses = []
+    for change, shown in re.findall(r"<!-- check(.*?) -->\n```\n(.*?)```", readme, re.S):
+        if change:
+            before, after = change.removeprefix(": ").split(" => ")
+            assert text.count(before) == 1
+            text = text.replace(before, after)
+        Path("lstm.py").write_text(text, encoding="utf-8")
+        capsys.readouterr()
+        statuses.append(main(["check", "lstm.py"]))
+        printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.split("\n"))
+        assert without_times(printed) == without_times(shown)
+    assert statuses == [1, 1, 0]
+
+
+def without_times(text):
+    return re.sub(r"take \S+ times", "take ... times", text)
