@@ -27,8 +27,18 @@ def test_its_python_runs(code, capsys):
 def test_its_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     for target in targets:
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def anchors(page):
+    """The names that a heading can be linked by: lower case, without marks, blanks as hyphens."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_learners_way_is_as_it_prints(tmp_path, monkeypatch, capsys):
