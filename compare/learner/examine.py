@@ -22,6 +22,7 @@ import numpy as np
 from compare.agreement import difference, in_roundings, least_size
 from compare.learner import attempt, calling, explain, locate, probe, problems, rungs, slips, truncated
 from compare.learner.calling import Unfit
+from compare.learner.trials import Trials, close
 
 KINDS = {
     "softmax": (attempt.Single, "cross_entropy"),
@@ -373,22 +374,22 @@ def located(rung, module, watch, problem, observation):
             one.forward()
             outputs = one.backward
             expected = problem.gradients
-        search = locate.Search(lambda: list(outputs().values()), list(expected.values()), watch, problem)
-        found = search.find()
+        trials = Trials(lambda: list(outputs().values()), list(expected.values()), watch, problem)
+        found = locate.find(trials)
         if found is None and not forward_wrong:  # forward kept something wrong for backward
 
             def both():
                 one.forward()
                 return list(one.backward().values())
 
-            found = locate.Search(both, list(expected.values()), watch, problem).find()
+            found = locate.find(Trials(both, list(expected.values()), watch, problem))
     if found is None:
         name = next(n for n in expected if compared(problem, observation, n)["verdict"] == "wrong")
         return {"only_stored": name, **stored_as(rung, module, watch, problem, name)}
     where = place(module.__file__, found.site.line)
     where |= {"part": found.part.text, "belongs": found.truth.name, "equation": found.truth.equation}
     where |= {"evidence": explain.evidence(found, problem), "all_of_it": found.whole}
-    wrong = ~locate.close(found.got, found.expected)
+    wrong = ~close(found.got, found.expected)
     m = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
     entry = tuple(int(i) for i in np.argwhere(wrong[m])[0]) if wrong[m].ndim else ()
     if found.steps:

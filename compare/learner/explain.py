@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compare.learner.locate import same
+from compare.learner.trials import same
 
 
 def evidence(found, problem):
