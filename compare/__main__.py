@@ -188,16 +188,18 @@ def add_traps(commands):
         "traps",
         help="change one convention at a time and see how the curve differs; find the one that yours follows",
         description="Train the hand-written model with one convention changed at a time, beside the true one, and "
-        "draw the gaps; a minute. With TASK: that task's run, with all that apply. With --match: say which of them "
-        "your own run follows.",
+        "draw the gaps: half a minute.\nWith TASK: that task's run, and all that apply to it. With --match: say which "
+        "of them your own run follows.",
         epilog=f"{MATCH}\n\n{defaults()}\n\n"
         "exit status: 0, with --match 1 when yours is not the true curve; 2 it could not run and one line says why",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     traps.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default: the three real ones)")
-    traps.add_argument("--match", metavar="FILE.csv", help="the losses of your own run, and the steps if not all")
+    traps.add_argument(
+        "--match", metavar="FILE.csv", help="losses of your own run, and a column step if not of all steps"
+    )
     traps.add_argument("--column", metavar="NAME", help="the column of the losses (default loss)")
-    traps.add_argument("--steps", type=whole, metavar="N", default=60, help="to train and compare (default 60)")
+    traps.add_argument("--steps", type=whole, metavar="N", help="to train and compare (default 60)")
     traps.add_argument("--out", metavar="DIR", default="results", help="where traps.png goes (default results)")
     traps.set_defaults(run=run_traps)
 
@@ -210,10 +212,10 @@ def run_traps(options):
     if options.match:
         from compare import match
 
-        return match.main(options.match, options.task, options.column, options.steps)
+        return match.main(options.match, options.task, options.column, options.steps or match.STEPS)
     from compare import traps
 
-    return traps.main(options.task, options.out, options.steps)
+    return traps.main(options.task, options.out, options.steps or traps.STEPS)
 
 
 def run_curves(options):

@@ -14,7 +14,7 @@ from rich.table import Table
 from compare.curves import AGREEMENT
 from compare.mistakes import MISTAKES, planted
 from compare.settings import Settings
-from compare.traps import TRAPS, display, prepared, reference, train
+from compare.traps import STEPS, TRAPS, display, prepared, reference, train
 from data import TASKS, UserError, table
 
 FEWEST = 3  # steps: before the third, a state that is not cut cannot show
@@ -31,7 +31,7 @@ class Curve:
     digit: float
 
 
-def main(path, task=None, column=None, most=60):
+def main(path, task=None, column=None, most=STEPS):
     """Say of each column of losses in a file whether it follows the true curve, a trap's, or neither.
 
     task: whose defaults the run was made with, None to read that from the checkpoint beside the file; column: None for
@@ -223,7 +223,7 @@ def settings_of(path, task):
     return replace(settings, dtype="float64", device="cpu")
 
 
-def read(path, column=None, most=60):
+def read(path, column=None, most=STEPS):
     """The Curves of a CSV file, up to step `most`. Raises UserError for a file that has none.
 
     The column `step`, if there is one, is counted from 0 or from 1; else the rows are steps 1, 2, 3. Of a history.csv

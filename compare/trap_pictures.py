@@ -72,9 +72,9 @@ def _rounding(axes, steps, twin):
         GREY,
     )
     for losses, words in ((twin.single, "float32"), (twin.torch, "float64: torch.nn beside scratch")):
-        gap = np.abs(losses - twin.true)
+        highest = max(np.abs(losses - twin.true).max(), FLOOR)
         place = dict(xycoords=("axes fraction", "data"), va="bottom", ha="right")
-        axes.annotate(words, (0.99, 2 * gap.max()), color="#444444", fontsize=9, **place)
+        axes.annotate(words, (0.99, 2 * highest), color="#444444", fontsize=9, **place)
 
 
 def _rounding_lines(axes, steps, twin):
@@ -97,10 +97,7 @@ def _legend(axes):
         (VERMILION, "Apart at step 1, before any update: other weights, another batch or another forward pass."),
         (BLUE, "Equal at step 1, apart at step 2: the first update is another one, or what is carried on from it."),
         (GREEN, "Apart later: what needs more than one batch before it, or what happens only now and then."),
-        (
-            GREY,
-            "Grey lines: rounding alone, of float32 (upper) and of float64 (lower). At the bottom: no gap at all.",
-        ),
+        (GREY, "Grey lines: rounding alone, of float32 (upper) and of float64 (lower)."),
     )
     for k, (colour, words) in enumerate(lines):
         axes.text(0, 0.9 - 0.17 * k, words, color=colour, fontsize=10, transform=axes.transAxes, va="top")

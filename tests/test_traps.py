@@ -88,6 +88,23 @@ def test_each_trap_shows_first_at_its_step_and_not_at_all_before(twins, task):
         assert twin.shows(losses) == at[name]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(optimizer="sgd", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+        dict(optimizer="rmsprop", momentum=0.5),
+        dict(optimizer="adamw", weight_decay=0.5),
+        dict(optimizer="adagrad", clip=None, seed=7),
+    ],
+)
+def test_without_a_change_it_is_the_true_run(twins, options):
+    """Whatever the run's options: the same losses to the last bit, so that all of a gap is the trap's."""
+    s, dataset = replace(twins["series"].settings, **options), twins["series"].dataset
+    both = pair.build(pair.model_of(s, dataset), s.dtype, s.seed)
+    true = [ours.loss for ours, _ in pair.train(s, dataset, both, STEPS)]
+    assert list(traps.prepared(s, dataset, STEPS)) == true
+
+
 @pytest.mark.parametrize("task", REAL)
 def test_without_a_trap_there_is_rounding_and_no_more(twins, task):
     twin = twins[task]
@@ -222,6 +239,23 @@ def test_not_cut_is_torch_without_detach(twins):
         by_torch(twin, lambda model, batch, state: (model.loss(batch, state).backward(), model.state_n))
 
 
+def test_an_epoch_begins_with_no_windows_before_it():
+    rng = np.random.default_rng(0)
+    layer = scratch.GRU(3, 4, dtype=np.float64, rng=rng)
+    uncut = traps.Uncut(layer)
+    ids, table = rng.integers(5, size=(2, 6, 2)), rng.standard_normal((5, 3))
+    _, state = uncut.forward(ids[0], None, None, table)
+    y, _ = uncut.forward(ids[1], state, None, table)
+    through, _ = uncut.backward(y)
+    layer.forward(ids[1], state, None, table)
+    cut, _ = layer.backward(y)
+    assert np.abs(through - cut).max() > 1e-3
+    y, _ = uncut.forward(ids[1], None, None, table)  # the next epoch's first window
+    first, _ = uncut.backward(y)
+    layer.forward(ids[1], None, None, table)
+    assert_same(first, layer.backward(y)[0], "dembedding")
+
+
 def test_last_padded_step_is_torch_without_packing(twins):
     twin = twins["names"]
     batch = next(iter(twin.dataset.train_batches(0)))
@@ -320,6 +354,30 @@ def test_another_unit_is_seen(twins, task, name, factor, capsys):
     said = capsys.readouterr().out
     assert f"these losses are {name}" in said
     assert 'fits "Adam\'s epsilon inside the correction"' in said
+
+
+def test_what_counts_as_equally_near():
+    """Rounding may be ten times as much elsewhere; what the digits explain is no more than they explain."""
+    in_full, four_decimals = curve_of([1 / 3, 0.5]), curve_of([0.3333, 0.5])
+    assert match.rounding_of(in_full, 1e-7, 1e-5, 1) == pytest.approx(1e-6, rel=1e-3)
+    assert match.rounding_of(in_full, 0, 1e-5, 1) == AGREEMENT["float64"]
+    assert match.rounding_of(four_decimals, 4e-5, 5.1e-5, 1) == pytest.approx(5.1e-5)
+    assert match.rounding_of(in_full, 1e-3, 1e-5, 1) == 1e-5
+
+
+def test_a_trap_that_does_not_show_or_diverges_is_no_candidate(twins, capsys):
+    twin = twins["series"]
+    trapped = twin.trapped | {"one_bias": twin.true, "other_first_weights": np.full(STEPS, np.nan)}
+    assert match.judge(curve_of(twin.true), replace(twin, trapped=trapped)) == 0
+    said = capsys.readouterr().out
+    assert f"does not show within {STEPS} steps of this run: one bias instead of two" in said
+    assert "too:" not in said
+    assert " inf " in said
+
+
+def test_digits_are_those_of_the_unit(twins):
+    mine = curve_of((twins["text"].true * 128).round(4))
+    assert match.in_torchs_unit(mine, twins["text"]).digit == pytest.approx(5.1e-5 / 128)
 
 
 def test_a_sum_over_a_shorter_batch_is_divided_by_its_own_size(twins):
