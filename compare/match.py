@@ -89,7 +89,7 @@ def judge(curve, twins):
         if not wrong:
             print(hint(parts[TRUE]))
     if as_near:
-        print(f"Within rounding of it, too: {', '.join(as_near)}. More digits, more steps or float64 tell them apart.")
+        print(f"Within rounding, too: {', '.join(as_near)}. More digits, more steps or float64 may tell them apart.")
     return 0 if TRUE in fits else 1
 
 
