@@ -32,6 +32,7 @@ def parser():
     add_bench(commands)
     add_exercise(commands)
     add_check(commands)
+    add_traps(commands)
     return top
 
 
@@ -225,6 +226,48 @@ def run_check(options):
     from compare import check
 
     return check.main(options.file, options.exercise, options.json, options.watch, options.seconds)
+
+
+MATCH = """\
+Your own run must start from the same weights and read the same batches as one of these:
+- a run of `curves`: give its history.csv, or put your file beside it; its checkpoint says how it was made;
+- a task's defaults: name the TASK. The weights are in results/traps/TASK.safetensors, and the batches in
+  compare.pair.load(compare.traps.reference(TASK)).train_batches(epoch)"""
+
+
+def add_traps(commands):
+    traps = commands.add_parser(
+        "traps",
+        help="change one convention at a time and see how the curve differs; find the one that yours follows",
+        description="Train the hand-written model with one convention changed at a time, beside the true one, and "
+        "draw the gaps: half a minute.\nWith TASK: that task's run, and all that apply to it. With --match: say which "
+        "of them your own run follows.",
+        epilog=f"{MATCH}\n\n{defaults()}\n\n"
+        "exit status: 0, with --match 1 when yours is not the true curve; 2 it could not run and one line says why",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    traps.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default: the three real ones)")
+    traps.add_argument(
+        "--match", metavar="FILE.csv", help="losses of your own run, and a column step if not of all steps"
+    )
+    traps.add_argument("--column", metavar="NAME", help="the column of the losses (default loss)")
+    traps.add_argument("--steps", type=whole, metavar="N", help="to train and compare (default 60)")
+    traps.add_argument("--out", metavar="DIR", default="results", help="where traps.png goes (default results)")
+    traps.set_defaults(run=run_traps)
+
+
+def run_traps(options):
+    if options.task not in (None, *TASKS):
+        raise UserError(f"there is no task {options.task!r}; choose from {', '.join(TASKS)}")
+    if options.column and not options.match:
+        raise UserError("--column names a column of the file of --match; add that, or drop it")
+    if options.match:
+        from compare import match
+
+        return match.main(options.match, options.task, options.column, options.steps or match.STEPS)
+    from compare import traps
+
+    return traps.main(options.task, options.out, options.steps or traps.STEPS)
 
 
 def run_curves(options):
