@@ -4,100 +4,22 @@ Runs in a process of its own (see compare/check.py), so that an endless loop or 
 process and nothing else. Prints nothing; leaves a report as JSON.
 """
 
+import ast
 import json
 import linecache
 import signal
 import sys
 import time
-import traceback
-import types
-import warnings
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from compare.agreement import difference, in_roundings, least_size
-from compare.learner import attempt, calling, explain, locate, probe, problems, rungs, slips, truncated
+from compare.learner import attempt, probe, problems, rungs, slips, truncated
 from compare.learner.calling import Unfit
-from compare.learner.trials import Trials, close
-
-KINDS = {
-    "softmax": (attempt.Single, "cross_entropy"),
-    "linear": (attempt.Pair, "Linear"),
-    "embedding": (attempt.Pair, "Embedding"),
-    "clipping": (attempt.Clip, "clip_grad_norm"),
-    "adam": (attempt.Optimizer, "Adam"),
-}  # the others: attempt.Pair with any class
-
-
-MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
-
-
-class TooLong(BaseException):
-    """The time limit is over. Not an Exception: a learner's `except Exception` must not swallow it."""
-
-
-@dataclass
-class Observation:
-    """What a module did with a problem: its outputs by name, or the error that stopped it."""
-
-    outputs: dict = field(default_factory=dict)
-    results: tuple = ()  # the names of those that forward returned
-    changed: list = field(default_factory=list)
-    shared: list = field(default_factory=list)  # pairs of gradients that are one array
-    again: list = field(default_factory=list)  # what a second backward gave differently
-    error: BaseException | None = None
-
-
-def observe(rung, module, problem, frozen=False):
-    """Run forward once and backward twice. Returns an Observation; None where the problem asks for too much."""
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
-    seen = Observation()
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            one = kind(module, problem, title, frozen)
-            if not one.accepts_options():
-                return None
-            results = one.forward()
-            seen.outputs = {name: copied(value) for name, value in results.items()}
-            seen.results = tuple(results)
-            gradients = one.backward()
-            seen.outputs |= {name: copied(value) for name, value in gradients.items()}
-            seen.shared = shared(gradients)
-            seen.changed = one.changed()
-            if not seen.changed:
-                again = one.backward()
-                seen.again = [name for name in gradients if not alike(again[name], seen.outputs[name])]
-    except (TooLong, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # sys.exit() too
-        seen.error = error
-    return seen
-
-
-def alike(a, b):
-    """The same numbers, bit for bit; a nan is like a nan."""
-    if a is None or b is None:
-        return a is b
-    return np.array_equal(a, b, equal_nan=b.dtype.kind == "f")
-
-
-def copied(value):
-    return None if value is None else np.array(value)
-
-
-def shared(gradients):
-    names = [name for name, value in gradients.items() if isinstance(value, np.ndarray) and value.ndim]
-    return [
-        (a, b)
-        for k, a in enumerate(names)
-        for b in names[k + 1 :]
-        if gradients[a] is not None and np.shares_memory(gradients[a], gradients[b])
-    ]
+from compare.learner.observe import TooLong, compared, expected_of, load, observe
+from compare.learner.where import differs_the_second_time, located, place, stored_as, where_raised, written_at
 
 
 class Report(dict):
@@ -129,10 +51,18 @@ def examine(file, rung):
     """The Report for one file."""
     report = Report(rung, file)
     source = Path(file).read_text(encoding="utf-8-sig")
-    learner, why = load(source, file)
-    if why:
-        return report.failed(RUNS, verdict="could not run", **why)
-    module, watch = learner
+    linecache.checkcache(str(file))
+    try:
+        code, sites = probe.instrumented(source, str(file))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        sentence = f"it is not Python: {getattr(error, 'msg', error)}"
+        return report.failed(RUNS, sentence, "could not run", **place(file, getattr(error, "lineno", None)))
+    try:
+        module, watch = load(code, sites, file)
+    except (TooLong, MemoryError):
+        raise
+    except BaseException as error:  # sys.exit() too
+        return report.failed(RUNS, f"reading it ended in {said(error)}", "could not run", **where_raised(error, file))
     if rung.name == "truncated":
         return examine_loop(report, rung, module, watch, file)
 
@@ -182,27 +112,6 @@ def examine(file, rung):
     return report
 
 
-def load(source, file):
-    """((module, watch), None), or (None, what is wrong)."""
-    try:
-        code, sites = probe.instrumented(source, str(file))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
-        return None, {"sentence": f"it is not Python: {getattr(error, 'msg', error)}", **place(file, line)}
-    linecache.checkcache(str(file))
-    watch = probe.Watch(sites)
-    module = types.ModuleType("learner")
-    module.__file__, module.__see__ = str(file), watch.see
-    sys.modules["learner"] = module  # dataclasses look their module up
-    try:
-        exec(code, vars(module))
-    except BaseException as error:
-        if isinstance(error, TooLong | MemoryError):
-            raise
-        return None, {"sentence": f"reading it ended in {said(error)}", **where_raised(error, file)}
-    return (module, watch), None
-
-
 def did_not_run(report, error, file, problem):
     where = where_raised(error, file)
     if isinstance(error, NotImplementedError):
@@ -213,22 +122,6 @@ def did_not_run(report, error, file, problem):
 
 def said(error):
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def where_raised(error, file):
-    """The learner's own line of a traceback."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    return place(file, lines[-1] if lines else None)
-
-
-def place(file, line):
-    if line is None:
-        return {}
-    return {"line": line, "text": linecache.getline(str(file), line).rstrip("\n")}
-
-
-def expected_of(problem):
-    return {**problem.results, **problem.gradients}
 
 
 def wrong_shape(seen):
@@ -257,25 +150,6 @@ def broadcasts(a, b):
         return False
 
 
-def stored_as(rung, module, watch, problem, name):
-    """The last line that stored what became the output `name`, alone or in a list."""
-    watch.note(everything=True)
-    observation = observe(rung, module, problem)
-    notes = watch.notes
-    watch.off()
-    value = observation.outputs.get(name)
-    if value is None:
-        return {}
-    sites = [watch.sites[k] for k, noted in notes if any(is_it(one, value) for one in calling.flat(noted))]
-    stores = [site for site in sites if site.kind == "store" and site.target != "return"] or sites
-    return place(module.__file__, stores[-1].line) if stores else {}
-
-
-def is_it(noted, value):
-    noted = calling.to_numpy(noted) if probe.is_number(noted) else noted
-    return isinstance(noted, np.ndarray) and noted.shape == value.shape and np.array_equal(noted, value)
-
-
 def not_clean(rung, module, watch, seen, file):
     """What the code did to its inputs, to a second call, or to its own outputs: a dict with a sentence, or None."""
     for problem, observation in seen:
@@ -299,115 +173,6 @@ def not_clean(rung, module, watch, seen, file):
                 **stored_as(rung, module, watch, problem, b),
             }
     return None
-
-
-def written_at(rung, module, watch, problem, file):
-    """The line that writes into a given array, or, if that goes by another name, the line that gave it this name."""
-    watch.note()
-    error = observe(rung, module, problem, frozen=True).error
-    notes = watch.notes
-    watch.off()
-    if error is None:
-        return {}
-    where = where_raised(error, file)
-    targets = {site.target for site in watch.sites if site.line == where.get("line") and site.kind == "store"}
-    inputs = [v for v in {**problem.given, **problem.upstream}.values() if isinstance(v, np.ndarray)]
-    for k, value in notes:
-        site = watch.sites[k]
-        begun = site.kind == "store" and site.target in targets and site.line < where["line"]
-        if begun and any(np.array_equal(value, given) for given in inputs):
-            return place(file, site.line)
-    return where
-
-
-def differs_the_second_time(rung, module, watch, problem):
-    """The first line that stores something else in the second call."""
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
-    one = kind(module, problem, title)
-    one.forward()
-    calls = []
-    for _ in range(2):
-        watch.note()
-        one.backward()
-        calls.append(watch.notes)
-        watch.off()
-    for (k, first), (again, second) in zip(*calls, strict=False):
-        if watch.sites[k].kind == "store" and (k != again or not np.array_equal(first, second, equal_nan=True)):
-            return place(module.__file__, watch.sites[k].line)
-    return {}
-
-
-def compared(problem, observation, name):
-    """One row of the table: an output's name, shape, error in roundings, verdict."""
-    expected = expected_of(problem)
-    got, want = observation.outputs[name], expected[name]
-    got = got.astype(want.dtype)
-    least = least_size(
-        value for key, value in expected.items() if (key in problem.results) == (name in problem.results)
-    )
-    problem_words = difference(np.atleast_1d(got), np.atleast_1d(want), name, least=least)
-    return {
-        "name": name,
-        "shape": list(got.shape),
-        "roundings": in_roundings(got, want),
-        "verdict": "wrong" if problem_words else "right",
-    }
-
-
-def located(rung, module, watch, problem, observation):
-    """Where the first wrong value was stored, and what can be said of it: a dict."""
-    if rung.name in slips.INPUTS_TOO and stores(rung, module, watch, problem) > MANY:
-        smaller = problems.tiny(rung.name)
-        observed = observe(rung, module, smaller)
-        if any(compared(smaller, observed, name)["verdict"] == "wrong" for name in observed.outputs):
-            problem, observation = smaller, observed
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        one = kind(module, problem, title)
-        forward_wrong = any(compared(problem, observation, name)["verdict"] == "wrong" for name in observation.results)
-        expected = {**(problem.results if forward_wrong else {}), **problem.gradients}
-        if forward_wrong:
-            expected = {name: problem.results[name] for name in observation.results}
-            outputs = one.forward
-        else:
-            one.forward()
-            outputs = one.backward
-            expected = problem.gradients
-        trials = Trials(lambda: list(outputs().values()), list(expected.values()), watch, problem)
-        found = locate.find(trials)
-        if found is None and not forward_wrong:  # forward kept something wrong for backward
-
-            def both():
-                one.forward()
-                return list(one.backward().values())
-
-            found = locate.find(Trials(both, list(expected.values()), watch, problem))
-    if found is None:
-        name = next(n for n in expected if compared(problem, observation, n)["verdict"] == "wrong")
-        return {"only_stored": name, **stored_as(rung, module, watch, problem, name)}
-    where = place(module.__file__, found.site.line)
-    where |= {"part": found.part.text, "belongs": found.truth.name, "equation": found.truth.equation}
-    where |= {"evidence": explain.evidence(found, problem), "all_of_it": found.whole}
-    wrong = ~close(found.got, found.expected)
-    m = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
-    entry = tuple(int(i) for i in np.argwhere(wrong[m])[0]) if wrong[m].ndim else ()
-    if found.steps:
-        where |= {"step": found.steps[m], "last_step": max(found.steps)}
-    where |= {
-        "entry": list(entry),
-        "got": float(found.got[m][entry]),
-        "expected": float(found.expected[m][entry]),
-    }
-    return where
-
-
-def stores(rung, module, watch, problem):
-    """How many values one run passes by: many in a program that loops over every entry."""
-    watch.note()
-    observe(rung, module, problem)
-    watch.off()
-    return len(watch.notes)
 
 
 def slip(rung, seen, file):
@@ -500,8 +265,6 @@ def best_time(module, problem):
 
 def code_lines(source):
     """Lines with code on them: no comments, docstrings or empty lines."""
-    import ast
-
     tree = ast.parse(source)
     lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt | ast.expr)}
     for node in ast.walk(tree):

@@ -1,0 +1,114 @@
+"""Run a learner's code on a problem, once forward and twice backward, and keep what it did."""
+
+import sys
+import types
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compare.agreement import difference, in_roundings, least_size
+from compare.learner import attempt, probe
+
+KINDS = {
+    "softmax": (attempt.Single, "cross_entropy"),
+    "linear": (attempt.Pair, "Linear"),
+    "embedding": (attempt.Pair, "Embedding"),
+    "clipping": (attempt.Clip, "clip_grad_norm"),
+    "adam": (attempt.Optimizer, "Adam"),
+}  # the others: attempt.Pair with any class
+
+
+class TooLong(BaseException):
+    """The time limit is over. Not an Exception: a learner's `except Exception` must not swallow it."""
+
+
+def load(code, sites, file):
+    """The learner's module and the Watch of its sites. Raises whatever reading the file raises."""
+    watch = probe.Watch(sites)
+    module = types.ModuleType("learner")
+    module.__file__, module.__see__ = str(file), watch.see
+    sys.modules["learner"] = module  # dataclasses look their module up
+    exec(code, vars(module))
+    return module, watch
+
+
+@dataclass
+class Observation:
+    """What a module did with a problem: its outputs by name, or the error that stopped it."""
+
+    outputs: dict = field(default_factory=dict)
+    results: tuple = ()  # the names of those that forward returned
+    changed: list = field(default_factory=list)
+    shared: list = field(default_factory=list)  # pairs of gradients that are one array
+    again: list = field(default_factory=list)  # what a second backward gave differently
+    error: BaseException | None = None
+
+
+def observe(rung, module, problem, frozen=False):
+    """Run forward once and backward twice. Returns an Observation; None where the problem asks for too much."""
+    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
+    seen = Observation()
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            one = kind(module, problem, title, frozen)
+            if not one.accepts_options():
+                return None
+            results = one.forward()
+            seen.outputs = {name: copied(value) for name, value in results.items()}
+            seen.results = tuple(results)
+            gradients = one.backward()
+            seen.outputs |= {name: copied(value) for name, value in gradients.items()}
+            seen.shared = shared(gradients)
+            seen.changed = one.changed()
+            if not seen.changed:
+                again = one.backward()
+                seen.again = [name for name in gradients if not alike(again[name], seen.outputs[name])]
+    except (TooLong, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # sys.exit() too
+        seen.error = error
+    return seen
+
+
+def alike(a, b):
+    """The same numbers, bit for bit; a nan is like a nan."""
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b, equal_nan=b.dtype.kind == "f")
+
+
+def copied(value):
+    return None if value is None else np.array(value)
+
+
+def shared(gradients):
+    names = [name for name, value in gradients.items() if isinstance(value, np.ndarray) and value.ndim]
+    return [
+        (a, b)
+        for k, a in enumerate(names)
+        for b in names[k + 1 :]
+        if gradients[a] is not None and np.shares_memory(gradients[a], gradients[b])
+    ]
+
+
+def expected_of(problem):
+    return {**problem.results, **problem.gradients}
+
+
+def compared(problem, observation, name):
+    """One row of the table: an output's name, shape, error in roundings, verdict."""
+    expected = expected_of(problem)
+    got, want = observation.outputs[name], expected[name]
+    got = got.astype(want.dtype)
+    least = least_size(
+        value for key, value in expected.items() if (key in problem.results) == (name in problem.results)
+    )
+    problem_words = difference(np.atleast_1d(got), np.atleast_1d(want), name, least=least)
+    return {
+        "name": name,
+        "shape": list(got.shape),
+        "roundings": in_roundings(got, want),
+        "verdict": "wrong" if problem_words else "right",
+    }

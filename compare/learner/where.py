@@ -1,0 +1,136 @@
+"""The line to point at, for every kind of fault."""
+
+import linecache
+import traceback
+import warnings
+
+import numpy as np
+
+from compare.learner import attempt, calling, explain, locate, probe, problems, slips
+from compare.learner.observe import KINDS, compared, observe
+from compare.learner.trials import Trials, close
+
+MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
+
+
+def where_raised(error, file):
+    """The learner's own line of a traceback."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    return place(file, lines[-1] if lines else None)
+
+
+def place(file, line):
+    if line is None:
+        return {}
+    return {"line": line, "text": linecache.getline(str(file), line).rstrip("\n")}
+
+
+def stored_as(rung, module, watch, problem, name):
+    """The last line that stored what became the output `name`, alone or in a list."""
+    watch.note(everything=True)
+    observation = observe(rung, module, problem)
+    notes = watch.notes
+    watch.off()
+    value = observation.outputs.get(name)
+    if value is None:
+        return {}
+    sites = [watch.sites[k] for k, noted in notes if any(is_it(one, value) for one in calling.flat(noted))]
+    stores = [site for site in sites if site.kind == "store" and site.target != "return"] or sites
+    return place(module.__file__, stores[-1].line) if stores else {}
+
+
+def is_it(noted, value):
+    noted = calling.to_numpy(noted) if probe.is_number(noted) else noted
+    return isinstance(noted, np.ndarray) and noted.shape == value.shape and np.array_equal(noted, value)
+
+
+def written_at(rung, module, watch, problem, file):
+    """The line that writes into a given array, or, if that goes by another name, the line that gave it this name."""
+    watch.note()
+    error = observe(rung, module, problem, frozen=True).error
+    notes = watch.notes
+    watch.off()
+    if error is None:
+        return {}
+    where = where_raised(error, file)
+    targets = {site.target for site in watch.sites if site.line == where.get("line") and site.kind == "store"}
+    inputs = [v for v in {**problem.given, **problem.upstream}.values() if isinstance(v, np.ndarray)]
+    for k, value in notes:
+        site = watch.sites[k]
+        begun = site.kind == "store" and site.target in targets and site.line < where["line"]
+        if begun and any(np.array_equal(value, given) for given in inputs):
+            return place(file, site.line)
+    return where
+
+
+def differs_the_second_time(rung, module, watch, problem):
+    """The first line that stores something else in the second call."""
+    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
+    one = kind(module, problem, title)
+    one.forward()
+    calls = []
+    for _ in range(2):
+        watch.note()
+        one.backward()
+        calls.append(watch.notes)
+        watch.off()
+    for (k, first), (again, second) in zip(*calls, strict=False):
+        if watch.sites[k].kind == "store" and (k != again or not np.array_equal(first, second, equal_nan=True)):
+            return place(module.__file__, watch.sites[k].line)
+    return {}
+
+
+def located(rung, module, watch, problem, observation):
+    """Where the first wrong value was stored, and what can be said of it: a dict."""
+    if rung.name in slips.INPUTS_TOO and stores(rung, module, watch, problem) > MANY:
+        smaller = problems.tiny(rung.name)
+        observed = observe(rung, module, smaller)
+        if any(compared(smaller, observed, name)["verdict"] == "wrong" for name in observed.outputs):
+            problem, observation = smaller, observed
+    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        one = kind(module, problem, title)
+        forward_wrong = any(compared(problem, observation, name)["verdict"] == "wrong" for name in observation.results)
+        expected = {**(problem.results if forward_wrong else {}), **problem.gradients}
+        if forward_wrong:
+            expected = {name: problem.results[name] for name in observation.results}
+            outputs = one.forward
+        else:
+            one.forward()
+            outputs = one.backward
+            expected = problem.gradients
+        trials = Trials(lambda: list(outputs().values()), list(expected.values()), watch, problem)
+        found = locate.find(trials)
+        if found is None and not forward_wrong:  # forward kept something wrong for backward
+
+            def both():
+                one.forward()
+                return list(one.backward().values())
+
+            found = locate.find(Trials(both, list(expected.values()), watch, problem))
+    if found is None:
+        name = next(n for n in expected if compared(problem, observation, n)["verdict"] == "wrong")
+        return {"only_stored": name, **stored_as(rung, module, watch, problem, name)}
+    where = place(module.__file__, found.site.line)
+    where |= {"part": found.part.text, "belongs": found.truth.name, "equation": found.truth.equation}
+    where |= {"evidence": explain.evidence(found, problem), "all_of_it": found.whole}
+    wrong = ~close(found.got, found.expected)
+    m = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
+    entry = tuple(int(i) for i in np.argwhere(wrong[m])[0]) if wrong[m].ndim else ()
+    if found.steps:
+        where |= {"step": found.steps[m], "last_step": max(found.steps)}
+    where |= {
+        "entry": list(entry),
+        "got": float(found.got[m][entry]),
+        "expected": float(found.expected[m][entry]),
+    }
+    return where
+
+
+def stores(rung, module, watch, problem):
+    """How many values one run passes by: many in a program that loops over every entry."""
+    watch.note()
+    observe(rung, module, problem)
+    watch.off()
+    return len(watch.notes)
