@@ -92,6 +92,8 @@ def examined(path, rung, seconds):
         printed = printed.text()
         if out.exists():
             report = json.loads(out.read_text(encoding="utf-8"))
+            if "fault" in report:
+                raise RuntimeError(f"while checking {path}\n{report['fault']}")
             return report | ({"printed": printed} if printed else {})
     report = {"file": str(path), "exercise": rung.name, "verdict": COULD_NOT_RUN, "steps": [["it runs", sentence]]}
     return report | {"sentence": sentence, "arrays": [], "remarks": [], "printed": printed}
@@ -165,7 +167,7 @@ def show(report, rung):
 def show_right(console, report, rung):
     if report["arrays"]:
         worst = max(report["arrays"], key=lambda row: row["roundings"])
-        error = f"the largest error is {worst['roundings']:.1f} roundings of {worst['name']}"
+        error = f"the largest error, in {worst['name']}, is {worst['roundings']:.1f} roundings of its largest entry"
         console.print(f"\n[bold green]right[/bold green]: {error}")
     else:
         console.print("\n[bold green]right[/bold green]")
@@ -207,29 +209,28 @@ def step_of(report):
 
 def marked(report):
     """Carets under the part of the line that is wrong."""
-    part, text = report.get("part"), report["text"]
-    if "shows_in_line" in report or not part or text.count(part) == 0:
+    columns, text = report.get("columns"), report["text"]
+    if "shows_in_line" in report or not columns:
         return ""
-    start = text.index(part)
-    equals = text.find("=")
-    if equals >= 0 and text.find(part, equals + 1) >= 0:  # dc[t] = dh[t] * ...: the part stands right of the =
-        start = text.find(part, equals + 1)
-    return " " * start + "^" * len(part)
+    start, stop = (len(text.encode()[:column].decode(errors="ignore")) for column in columns)  # ast counts bytes
+    return " " * start + "^" * (stop - start)
 
 
 def sentences(report):
     """What is known, from the surest to the likeliest."""
     if "shows_in_line" in report:
         yield f"It shows first in line {report['shows_in_line']}: {report['shows_in_text'].strip()}"
-    if "only_stored" in report:
+    if "only_stored" in report and "line" in report:
         yield f"No single line mends everything; this one was the last to store the wrong {report['only_stored']}."
+    for words in report.get("sentences", []):
+        yield f"{words[0].upper()}{words[1:]}."
     if "belongs" in report:
         equation = f" ({report['equation']})" if report["equation"] else ""
         yield f"Here belongs: {report['belongs']}{equation}."
         for words in report["evidence"]:
             yield f"{words[0].upper()}{words[1:]}."
         entry = f"At entry {report['entry']} it " if report["entry"] else "It "
-        yield f"{entry}is {report['got']:.6g} and should be {report['expected']:.6g}."
+        yield f"{entry}is {' and should be '.join(told_apart(report['got'], report['expected']))}."
         if report["all_of_it"]:
             yield "With the right values in that place everything comes out right."
         else:
@@ -238,46 +239,64 @@ def sentences(report):
                 "mend, or the cause lies elsewhere."
             )
     if "slip" in report:
-        yield f"Likely slip: {report['slip']}. {report['why']}"
-    elif report["verdict"] == WRONG:
-        yield "No slip of the catalogue gives these numbers." + (
-            " The evidence is above." if report.get("evidence") else ""
-        )
+        yield f"Likely slip: {report['why']} ({report['slip']})"
+    elif report["arrays"]:
+        yield "No slip of the catalogue gives these numbers."
     if report.get("equation"):
         yield f"Read on: scratch/README.md, equation ({report['equation']})"
+
+
+def told_apart(a, b):
+    """Two numbers, with as many digits as it takes."""
+    for digits in range(6, 18):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            break
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def grade(folder, rung_name, as_json, seconds):
     """Check every Python file in a folder and its subfolders; a table of all. Returns the exit status."""
     if rung_name is not None and rung_name not in rungs.BY_NAME:
         raise UserError(f"there is no exercise {rung_name!r}; choose one of: {', '.join(rungs.BY_NAME)}")
-    files = sorted(path for path in folder.rglob("*.py") if path.is_file())
+    files = sorted(path for path in folder.rglob("*.py") if path.is_file() and not hidden(path.relative_to(folder)))
     if not files:
         raise UserError(f"{folder}: there is no Python file in it")
     reports = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        for path in progress.track(files, description="checking"):
+        bar = progress.add_task("", total=len(files))
+        for path in files:
+            progress.update(bar, advance=1, description=f"checking {escape(path.name)}")
             try:
                 reports.append(examined(path, exercise_of(path, rung_name), seconds))
             except UserError as error:
-                reports.append(
-                    {"file": str(path), "exercise": None, "verdict": COULD_NOT_RUN, "sentence": str(error), "steps": []}
-                )
+                no = {"file": str(path), "exercise": None, "verdict": COULD_NOT_RUN, "sentence": str(error)}
+                reports.append(no | {"steps": [], "arrays": []})
+    if not any(report["exercise"] for report in reports):
+        raise UserError(
+            f"{folder}: none of its {len(files)} Python files is an exercise; name them NAME.py, as starters are"
+        )
     if as_json:
         print(json.dumps([plain(report) for report in reports], indent=2))
     else:
         rich.print(graded(folder, reports))
-    return 0 if all(report["verdict"] == RIGHT for report in reports) else 1
+    return 0 if all(report["verdict"] == RIGHT for report in reports if report["exercise"]) else 1
+
+
+def hidden(path):
+    return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
 def graded(folder, reports):
     right = sum(report["verdict"] == RIGHT for report in reports)
-    table = Table(title=f"{folder}: {right} of {len(reports)} right", title_justify="left")
+    exercises = sum(report["exercise"] is not None for report in reports)
+    table = Table(title=f"{folder}: {right} of {exercises} right", title_justify="left")
     for heading in ("file", "exercise", "verdict", "line", "likely slip, or what is wrong"):
         table.add_column(heading)
     for report in reports:
         verdict = "unsolved" if report.get("unsolved") else report["verdict"]
         words = report.get("slip") or report.get("sentence") or ""
+        if report["exercise"] is None:
+            verdict, words = "no exercise", ""
         table.add_row(
             escape(os.path.relpath(report["file"], folder)),
             report["exercise"] or "?",

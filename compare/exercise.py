@@ -2,6 +2,7 @@
 
 import json
 import os
+import textwrap
 from pathlib import Path
 
 import rich
@@ -69,8 +70,8 @@ def write_starter(rung, path):
 def show_hint(rung, path):
     taken = hints_taken(path)
     n = min(taken.get(rung.name, 0), len(rung.hints) - 1)
-    console = Console(highlight=False, markup=False)
-    console.print(f"hint {n + 1} of {len(rung.hints)} for {rung.name}: {rung.hints[n]}")
+    for k, words in enumerate(rung.hints[: n + 1], start=1):
+        print(textwrap.fill(f"hint {k} of {len(rung.hints)}: {words}", 80))
     if n + 1 < len(rung.hints):
         print("the same command again gives the next one")
     else:
@@ -99,13 +100,15 @@ def show_progress(folder):
     there = [rung for rung in rungs.RUNGS if (folder / rung.file_name).is_file()]
     verdicts = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        for rung in progress.track(there, description="checking"):
+        bar = progress.add_task("", total=len(there))
+        for rung in there:
+            progress.update(bar, advance=1, description=f"checking {rung.file_name}")
             report = check.examined(folder / rung.file_name, rung, check.SECONDS)
             verdicts[rung.name] = "unsolved" if report.get("unsolved") else report["verdict"]
     taken = hints_taken(folder / TAKEN)
     solved = sum(verdict == check.RIGHT for verdict in verdicts.values())
     table = Table(title=f"{solved} of {len(rungs.RUNGS)} solved", title_justify="left")
-    for heading in ("exercise", "what it is", "", "hints"):
+    for heading in ("exercise", "what it is", "now", "hints"):
         table.add_column(heading)
     for rung in rungs.RUNGS:
         verdict = verdicts.get(rung.name, "not begun")

@@ -127,7 +127,8 @@ class Clip(Single):
 
     def backward(self):
         grads = {name: g.copy() for name, g in self.problem.given["grads"].items()}
-        known = {"grads": grads, "max_norm": self.problem.given["max_norm"]}
+        self.arrays = grads
+        known = {"grads": dict(grads), "max_norm": self.problem.given["max_norm"]}
         norm = call(self.function, known, list(known))
         if norm is None:
             raise Unfit(f"{calling.name_of(self.function)} returned nothing; it must return the norm before clipping")
@@ -145,10 +146,11 @@ class Optimizer(Single):
 
     def backward(self):
         given = self.problem.given
-        params = {name: p.copy() for name, p in given["params"].items()}
+        params = {name: p.copy() for name, p in given["params"].items()}  # the arrays that must be written into
         self.given = {"grads": [{name: fresh(g, self.frozen) for name, g in one.items()} for one in given["grads"]]}
-        known = {name: given[name] for name in ("lr", "betas", "eps", "weight_decay")} | {"params": params}
-        made = call(self.kind, known, ["params", "lr", "betas", "eps", "weight_decay"])
+        self.arrays = params
+        known = {name: given[name] for name in ("lr", "betas", "eps", "weight_decay")} | {"params": dict(params)}
+        self.made = made = call(self.kind, known, ["params", "lr", "betas", "eps", "weight_decay"])
         found = {}
         for t, grads in enumerate(self.given["grads"], start=1):
             made.step(grads)

@@ -10,6 +10,7 @@ import linecache
 import signal
 import sys
 import time
+import traceback
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -42,7 +43,7 @@ class Report(dict):
 RUNS, SHAPES, CLEAN, VALUES = (
     "it runs",
     "shapes and dtypes",
-    "its inputs left alone, a second call the same",
+    "it leaves its inputs alone, repeats itself, returns arrays of its own",
     "the numbers",
 )
 
@@ -162,14 +163,14 @@ def not_clean(rung, module, watch, seen, file):
         if observation.again:
             return {
                 "sentence": f"a second call of backward gives another {', '.join(observation.again)}: something is "
-                "kept from the first one and not set anew",
+                "kept from the first one, or an array of np.empty is not filled",
                 **differs_the_second_time(rung, module, watch, problem),
             }
         if observation.shared:
             a, b = observation.shared[0]
             return {
                 "sentence": f"{a} and {b} are one array in memory: whoever scales the one in place, as clipping does, "
-                "scales the other",
+                "scales the other; return a copy",
                 **stored_as(rung, module, watch, problem, b),
             }
     return None
@@ -291,6 +292,8 @@ def main(file, rung_name, out, seconds):
         report.failed(RUNS, f"it is still running after {seconds} s", "could not run", **where_raised(error, file))
     except MemoryError as error:
         report.failed(RUNS, "it asks for more memory than there is", "could not run", **where_raised(error, file))
+    except Exception:  # this program's own: what the learner's code raises is in the report
+        report = {"fault": traceback.format_exc()}
     Path(out).write_text(json.dumps(report), encoding="utf-8")
 
 

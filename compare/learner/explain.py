@@ -45,7 +45,8 @@ def _evidence(found, problem):
     if blocks_transposed(got[0], expected[0]):
         return [f"each gate's block of {wanted} is transposed in it"]
     limit = np.abs(got).max()
-    if np.any(np.abs(expected) > limit) and same(got, np.clip(expected, -limit, limit)):
+    clips = "max_norm" not in problem.given
+    if clips and np.any(np.abs(expected) > limit) and same(got, np.clip(expected, -limit, limit)):
         return [f"it is {wanted} cut off at {limit:g}: what comes out is no gradient; clip after backward"]
     sentences = shares(found, wanted)
     for name, values in others:
@@ -68,12 +69,30 @@ def _evidence(found, problem):
             for other, b in others
             if one != other and np.all(a) and np.all(b) and same(got * b, expected * a)
         ][:1]
-    if found.steps and len(got) > 1 and same(got[:1], expected[:1]):
-        if all(same(one, got[0]) for one in got[1:]):
-            sentences.append("it keeps the value of the last step: nothing is carried from step to step")
-        else:
-            sentences.append("it is right at the first step that backward visits, and wrong from the next one on")
+    if found.steps and len(got) > 1:
+        sentences += at_which_steps(found)
     return sentences[:2]
+
+
+def at_which_steps(found):
+    """What the steps tell at which it is right, and those at which it is wrong."""
+    got, expected = found.got, found.expected
+    right = {found.steps[m] for m in range(len(got)) if same(got[m], expected[m])}
+    wrong = sorted({step for step in found.steps if step not in right})
+    last = max(found.steps)
+    if right == {last} and all(same(one, got[0]) for one in got[1:]):
+        return ["it keeps the value of the last step: nothing is carried from step to step"]
+    if wrong == [0] and found.truth.name in ("h_(t-1)", "c_(t-1)"):
+        state = found.truth.name[0]
+        at_zero, at_last = found.steps.index(0), found.steps.index(last)
+        after = dict(found.others).get(f"{state}_t")
+        if after is not None and same(got[at_zero], after[at_last]):
+            return [f"at step 0 it holds the last state, for index -1 is the last one; {state}_0 belongs there"]
+        return [f"it is right at every step but the first one, 0, where {state}_0 belongs"]
+    if right and wrong:
+        words = "step" if len(wrong) == 1 else "steps"
+        return [f"it is wrong at {words} {', '.join(map(str, wrong))} only"]
+    return []
 
 
 def blocks_swapped(got, expected):

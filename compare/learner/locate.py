@@ -46,7 +46,7 @@ def find(trials):
     # What computes a right quantity is not to blame for what becomes of it, nor what hands a variable to the
     # caller: both are asked last.
     handing = [p for p in places if trials.sites[p[0]].target == "return" and trials.sites[p[0]].plain]
-    innocent = [p for p in places if p not in handing and trials.computes_right(p)]
+    innocent = [p for p in places if p not in handing and (trials.computes_right(p) or trials.begins_empty(p))]
     suspects = [p for p in places if p not in handing and p not in innocent]
     partial = None
     for group, forwards in product((suspects, innocent, handing), (False, True)):
@@ -94,7 +94,11 @@ def closer(trials, mend, moved=0):
                 earlier = origin(trials, smaller) if moved < 3 else None
                 return closer(trials, earlier, moved + 1) if earlier else found(trials, smaller)
     site = trials.sites[mend.place[0]]
-    earlier = origin(trials, mend) if moved < 3 and (site.plain or (site.in_place and moved == 0)) else None
+    earlier = (
+        origin(trials, mend)
+        if moved < 3 and (site.plain or (site.in_place and moved == 0 and len(mend.values) > 1))
+        else None
+    )
     return closer(trials, earlier, moved + 1) if earlier else here
 
 

@@ -20,10 +20,11 @@ class Site:
     """A place in the source whose value is seen.
 
     kind: "store" for what a statement stores or returns, "part" for a piece of the expression behind it, whose store is
-    `store`; in_place: the value is in its array already, so another one must be written into it. target: the name that
-    is stored into, without index, or read, for a part. size: how many nodes the expression has. function: the name of
+    `store`; in_place: the value is in its array already, so another one must be written into it; target: the name that
+    is stored into, without index, or read, for a part; size: how many nodes the expression has; function: the name of
     the function it stands in; argument: whether it is handed to a call; plain: whether the store only gives a value
-    another name; fills: whether it writes into an array that is there: a[t] = v, a += v, a.append(v).
+    another name; fills: whether it writes into an array that is there: a[t] = v, a += v, a.append(v); columns: from
+    where to where in its line, () if it does not end there.
     """
 
     line: int
@@ -37,6 +38,7 @@ class Site:
     argument: bool = False
     plain: bool = False
     fills: bool = False
+    columns: tuple = ()
 
 
 class Watch:
@@ -247,6 +249,7 @@ class Probes(ast.NodeTransformer):
                 argument=argument,
                 plain=is_plain_read(node),
                 fills=fills,
+                columns=(node.col_offset, node.end_col_offset) if node.lineno == node.end_lineno else (),
             )
         )
         return k

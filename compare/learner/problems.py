@@ -150,15 +150,17 @@ def travelling(name, equation, dh, direct, at_start):
     dh and direct (T, B, H), at_start (B, H): what the first step sends on. Names as in "h".
     """
     later = dh - direct
+    if len(dh) == 1:
+        return [Truth(f"d{name}_t", equation, dh, True), Truth(f"d{name}_n", equation, later, True)]
     sent = np.concatenate([at_start[None], later])  # (T + 1, B, H)
     with_first = np.concatenate([at_start[None], dh])
     return [
         Truth(f"d{name}_t", equation, dh, True),
-        Truth(f"what step t+1 sends to {name}_t", equation, later, True),
+        Truth(f"what {name}_t gets from step t+1 (at the last step d{name}_n)", equation, later, True),
         Truth(f"what step t sends to {name}_(t-1)", equation, sent[:-1], True),
         # one variable for all steps, which starts with the gradient of the last state and ends with that of the first
-        Truth(f"what step t+1 sends to {name}_t, in the end d{name}_0", equation, sent, True, start=-1),
-        Truth(f"d{name}_t, in the end d{name}_0", equation, with_first, True, start=-1),
+        Truth(f"what travels back, from d{name}_n at first to d{name}_0 in the end", equation, sent, True, start=-1),
+        Truth(f"d{name}_t, and in the end d{name}_0", equation, with_first, True, start=-1),
     ]
 
 
@@ -336,9 +338,9 @@ def softmax(T, B, C, masked=False, size=1.0, padding=0.0, seed=0):
         Truth("the probabilities", "", probability),
         Truth("the one-hot targets", "", one_hot),
         Truth("the probabilities, minus 1 at the right class", "", probability - one_hot),
-        Truth("that, 0 where not valid", "", error),
+        Truth("the same, 0 in the rows that are not valid", "", error),
         Truth("the probabilities / count", "", probability / valid.sum()),
-        Truth("(probabilities - one-hot) / count, padding too", "", (probability - one_hot) / valid.sum()),
+        Truth("(the probabilities - one-hot) / count, in all rows", "", (probability - one_hot) / valid.sum()),
         Truth("dlogits", "", error / valid.sum()),
         Truth("the loss", "", np.array(loss)),
         Truth("the number of valid targets", "", np.array(float(valid.sum()))),
@@ -365,7 +367,7 @@ def embedding(T, B, V, E, seed=0):
     ids[-1, -1] = ids[0, 0]  # at least one id twice
     dy = rng.standard_normal((T, B, E))
     dW = np.einsum("tbv,tbe->ve", np.eye(V)[ids], dy)
-    truths = [Truth("dweight", "", dW), Truth("dy", "", dy)]
+    truths = [Truth("dW, each row the sum over all its places", "", dW), Truth("dy", "", dy)]
     words = f"{T} steps, {B} rows, {V} words, {E} numbers each"
     return Problem(words, {"ids": ids, "W": W}, {"dy": dy}, {"y": W[ids]}, {"dW": dW}, truths)
 
@@ -425,25 +427,37 @@ def clipping(max_norm, seed=0):
 
 
 def adam(steps, size=1.0, seed=0):
-    """size: of the gradients; small ones show where epsilon stands."""
+    """size: of the gradients; small ones show where epsilon stands. Two parameters of one shape."""
     rng = np.random.default_rng([seed, 8, steps])
-    p = {"W": rng.standard_normal((3, 2)), "b": rng.standard_normal(3)}
+    p = {"W": rng.standard_normal((3, 2)), "U": rng.standard_normal((3, 2))}
     grads = [{name: size * rng.standard_normal(q.shape) for name, q in p.items()} for _ in range(steps)]
     lr, (beta1, beta2), eps = 0.1, (0.8, 0.95), 1e-8
-    gradients, truths = {}, []
-    for name, start in p.items():
-        q, m, v = start.copy(), 0, 0
-        for t, g in enumerate((one[name] for one in grads), start=1):
-            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
-            m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-            q = q - lr * m_hat / (np.sqrt(v_hat) + eps)
-            gradients[f"{name} after step {t}"] = q
-            if steps == 1:
-                names = {"m": m, "v": v, "g^2": g**2, "m / (1 - beta1^t)": m_hat, "v / (1 - beta2^t)": v_hat}
-                names |= {"sqrt(v / (1 - beta2^t)) + eps": np.sqrt(v_hat) + eps, "sqrt(v)": np.sqrt(v), "p": q}
-                truths += [Truth(f"{key} of {name}", "", values) for key, values in names.items()]
-    words = f"{steps} steps" + (f", gradients about {size:g}" if size != 1 else "")
+    g = np.stack([np.stack(list(one.values())) for one in grads])  # (steps, 2, 3, 2)
+    q, m, v = np.stack(list(p.values())), 0, 0
+    gradients, first = {}, {}
+    for t in range(1, steps + 1):
+        m, v = beta1 * m + (1 - beta1) * g[t - 1], beta2 * v + (1 - beta2) * g[t - 1] ** 2
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        step = lr * m_hat / (np.sqrt(v_hat) + eps)
+        q = q - step
+        gradients |= {f"{name} after step {t}": after for name, after in zip(p, q, strict=True)}
+        if t == 1:
+            first = {
+                "m": m,
+                "v": v,
+                "sqrt(v)": np.sqrt(v),
+                "m / (1 - beta1^t)": m_hat,
+                "v / (1 - beta2^t)": v_hat,
+                "sqrt(v / (1 - beta2^t))": np.sqrt(v_hat),
+                "sqrt(v / (1 - beta2^t)) + eps": np.sqrt(v_hat) + eps,
+                "the whole step, lr and all": step,
+                "p after the step": q,
+                "g": g[0],  # after m / (1 - beta1^t), with which it is one at t = 1
+                "g^2": g[0] ** 2,
+            }
+    words = counted(steps, "step") + (f", gradients about {size:g}" if size != 1 else "")
     given = {"params": p, "lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": 0.0, "grads": grads}
+    truths = [Truth(name, "", values) for name, values in first.items()] if steps == 1 else []
     return Problem(words, given, {}, {}, gradients, truths)
 
 

@@ -41,12 +41,13 @@ class Rung:
 CELL = ("HALF", "forward", "backward")
 ONE_STEP = (
     "In this exercise T is always 1: x[0], y[0] and dy[0] are all there is, and nothing travels between steps. "
-    "h_1 still has two readers, the loss (dy[0]) and whoever reads h_n (dh_n)."
+    "h_1 still has two readers, the loss (dy[0]) and whoever reads h_n (dh_n). (ids for x, and `trace`, may be "
+    "ignored.)"
 )
 ALL_STEPS = (
     "From the last step to the first: what comes back from step t + 1 joins what the loss sends to step t. The forward "
     "is read from the bottom up. For the inputs' share you may call inputs.backward, which is the exercise `linear` "
-    "again."
+    "again. (ids for x, and `trace`, may be ignored.)"
 )
 
 RUNGS = (
@@ -58,7 +59,8 @@ RUNGS = (
         blank="cross_entropy",
         cut="    # d loss / d logit",
         until="    return loss",
-        task="The loss is there; find dlogits, its gradient for every logit, and return it beside the loss.",
+        task="The loss is there; find dlogits, its gradient for every logit, and return it beside the loss. The mean "
+        "is over the valid targets only, so rows that are not valid get 0. (`shifted` is exp by now: see out=.)",
         hints=(
             "Write the loss of one row as log(sum of exp(logits)) - logit of the right class. What is the derivative "
             "of each of the two for one logit?",
@@ -73,7 +75,8 @@ RUNGS = (
         file="layers",
         keep=("Linear",),
         blank="backward",
-        task="y = x W^T + b on the last axis, for any number of leading axes. Set grads and return dx.",
+        task="y = x W^T + b on the last axis, for any number of leading axes. Set self.grads, a dict with the names of "
+        "self.params (weight, bias), and return dx.",
         hints=(
             "Take all leading axes as rows first, as forward does: then it is one product, x (N, I) and y (N, O).",
             "Every row used the same W and b: their gradients are sums over rows, and a matrix product sums by itself. "
@@ -88,7 +91,8 @@ RUNGS = (
         keep=("whole_numbers", "Embedding"),
         blank="backward",
         drop=("sum_by_id",),
-        task="forward looks rows of the table up; set grads: each row gathers the gradients of all its places.",
+        task="forward looks rows of the table up. Set self.grads, a dict with the name of self.params (weight): each "
+        "row of the table gathers the gradients of all its places.",
         hints=(
             "Looking a row up is multiplying by a one-hot vector. Which rows of the table did not take part at all?",
             "The same id may occur many times: its row's gradient is the sum over all its places.",
@@ -106,8 +110,9 @@ RUNGS = (
         hints=(
             "Begin at h_1: which two gradients does it get? Their sum is dh.",
             "(R2) h = tanh(a), and 1 - h^2 is its slope: no a is needed. So da = dh * (1 - h^2).",
-            "(R1) a has five terms, so da goes to each: dW_hh = da^T h_0, db = the sum of da over rows, "
-            "dh_0 = da W_hh; and for the inputs dW_ih = da^T x, dx = da W_ih.",
+            "(R1) a has four terms, and da goes to each: dW_hh = da^T h_0, db = the sum of da over rows, "
+            "dh_0 = da W_hh; and for the inputs dW_ih = da^T x, dx = da W_ih (of x[0], and dx[0]). With "
+            "nonlinearity='relu' the slope is 1 where h > 0 and 0 elsewhere.",
         ),
     ),
     Rung(
@@ -145,7 +150,7 @@ RUNGS = (
         file="lstm",
         keep=CELL,
         blank="backward",
-        task=ALL_STEPS,
+        task=ALL_STEPS + " Two states travel here, h and c.",
         hints=(
             "Two things travel back now: what step t + 1 sends to h_t, and what it sends to c_t. Where do both start?",
             "dh_t = dy_t + from t+1. dc_t = dh_t * o * (1 - tanh(c_t)^2) + from t+1: c_t is read twice, so +, not =. "
@@ -162,9 +167,9 @@ RUNGS = (
         blank="backward",
         task=ONE_STEP + " h_0 itself is read in two places: (G2) and (G5).",
         hints=(
-            "Begin at (G5): dh goes to n with 1 - z, to z with h_0 - n (mind the sign), and straight to h_0 with z.",
-            "(G4) n = tanh(u_n + r * v_n): da_n = dn * (1 - n^2). u_n gets it as it is, v_n gets it times r, r gets it "
-            "times v_n.",
+            "Begin at (G5): three quantities are read there, one of them twice, once with a minus. What does each get?",
+            "(G5) n gets dh * (1 - z), z gets dh * (h_0 - n), h_0 gets dh * z. (G4) da_n = dn * (1 - n^2). u_n gets it "
+            "as it is, v_n gets it times r, r gets it times v_n.",
             "So du and dv are equal in the blocks r and z and differ in n, by the reset gate. dW_ih and db_ih come "
             "from du, dW_hh and db_hh from dv. dh_0 = dh * z + dv W_hh.",
         ),
@@ -191,7 +196,7 @@ RUNGS = (
         blank="backward",
         task="forward cuts a padded batch into stretches in which the same rows run; go back along the same chain. "
         "cell.backward(dy, *dstate_n, cache) does the work within a stretch; it returns dx, the gradients of the first "
-        "states, and dW_ih, dW_hh, db_ih, db_hh. (`trace` may be ignored.)",
+        "states, and dW_ih, dW_hh, db_ih, db_hh; from there dx has its last axis. (`trace` may be ignored.)",
         hints=(
             "Take the stretches in reverse. Which rows run in the last one, and what do the others do meanwhile?",
             "A row that does not run keeps its gradient, dstate[n:], until the stretch in which it ends: as forward "
@@ -206,8 +211,10 @@ RUNGS = (
         file="training",
         keep=("Record", "fit"),
         blank="fit",
-        task="Write the training loop. model.loss(batch, state) runs forward and keeps the last state as "
-        "model.state_n; model.backward() returns the gradients as a dict. Yield a Record after each step.",
+        task="Write the training loop, as a generator that yields a Record after each step. "
+        "dataset.train_batches(epoch) gives an epoch's batches, and dataset.carry_state says whether they continue "
+        "each other; model.loss(batch, state) runs forward and keeps the last state as model.state_n; model.backward() "
+        "returns the gradients as a dict; optimizer.step(grads) takes them.",
         hints=(
             "What makes it truncated is what you do not do: a batch's backward never goes into the batch before. What "
             "is handed over is the state's numbers.",
@@ -222,7 +229,8 @@ RUNGS = (
         file="optimizers",
         keep=("clip_grad_norm",),
         blank="clip_grad_norm",
-        task="One norm over all arrays together, so that the direction stays.",
+        task="One norm over all arrays together, so that the direction stays. Write into the arrays that are there. "
+        "(The 1e-6 of the docstring: scale = max_norm / (norm + 1e-6), against a norm of 0.)",
         hints=(
             "The norm of all gradients, as if they were one long vector: the root of the sum of all squares.",
             "If it is above max_norm, multiply every array, in place, by the same number; else leave them alone.",

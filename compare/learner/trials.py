@@ -164,6 +164,10 @@ class Trials:
         first = self.values[place][0]
         return self.sites[place[0]].plain and any(same(first, given) for given in self.inputs)
 
+    def begins_empty(self, place):
+        """dW = np.zeros(...), or what reads it before it is filled."""
+        return not self.sites[place[0]].fills and not any(np.any(value) for value in self.values[place])
+
     def computes_right(self, place):
         """Whether a place computes, and does not only read, one of the quantities that the equations name.
 

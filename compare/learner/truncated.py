@@ -76,7 +76,7 @@ def norm_of(step):
     return 5.0 * step
 
 
-class Notes:
+class DatasetAndModel:
     """Model, dataset and optimizer in one: each call is noted with the learner's line that made it."""
 
     def __init__(self, loop, file, watch):
@@ -115,7 +115,7 @@ class Notes:
 def run(module, loop, file, watch=None):
     """Run the learner's fit. Returns its Calls and the records, at most a few more than were asked for."""
     function = the_function(module, "fit")
-    notes = Notes(loop, file, watch)
+    notes = DatasetAndModel(loop, file, watch)
     known = {"model": notes, "dataset": notes, "optimizer": notes, "steps": loop.steps, "clip": loop.clip}
     returned = call(function, known, list(known))
     if not inspect.isgenerator(returned) and not hasattr(returned, "__next__"):
@@ -137,7 +137,8 @@ def first_difference(loop, calls, records):
         want = wanted[k] if k < len(wanted) else "nothing more"
         if got != want:
             step = sum(words.startswith("model.loss") for words in wanted[: k + 1])
-            return (calls[min(k, len(calls) - 1)] if calls else None), got, want, f"in step {step}"
+            where = f"after step {step}" if want == "nothing more" else f"in step {step}"
+            return (calls[min(k, len(calls) - 1)] if calls else None), got, want, where
     for got, want in zip(records, wanted_records, strict=False):
         for name, a, b in zip(("step", "epoch", "loss", "grad_norm"), got, want, strict=True):
             if not abs(a - b) <= 1e-9 * max(1, abs(b)):

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
-from compare.learner import attempt, calling, explain, locate, probe, problems, slips
+from compare.learner import attempt, calling, chain, explain, locate, probe, problems, slips
 from compare.learner.observe import KINDS, compared, observe
-from compare.learner.trials import Trials, close
+from compare.learner.trials import Trials, close, same
 
 MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
 
@@ -90,6 +90,9 @@ def located(rung, module, watch, problem, observation):
     kind, title = KINDS.get(rung.name, (attempt.Pair, None))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        told = by_hand(rung, module, problem)
+        if told:
+            return told
         one = kind(module, problem, title)
         forward_wrong = any(compared(problem, observation, name)["verdict"] == "wrong" for name in observation.results)
         expected = {**(problem.results if forward_wrong else {}), **problem.gradients}
@@ -113,11 +116,17 @@ def located(rung, module, watch, problem, observation):
         name = next(n for n in expected if compared(problem, observation, n)["verdict"] == "wrong")
         return {"only_stored": name, **stored_as(rung, module, watch, problem, name)}
     where = place(module.__file__, found.site.line)
-    where |= {"part": found.part.text, "belongs": found.truth.name, "equation": found.truth.equation}
+    where |= {
+        "part": found.part.text,
+        "columns": list(found.part.columns),
+        "belongs": found.truth.name,
+        "equation": found.truth.equation,
+    }
     where |= {"evidence": explain.evidence(found, problem), "all_of_it": found.whole}
     wrong = ~close(found.got, found.expected)
     m = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
-    entry = tuple(int(i) for i in np.argwhere(wrong[m])[0]) if wrong[m].ndim else ()
+    off = np.where(wrong[m], np.nan_to_num(np.abs(found.got[m] - found.expected[m]), nan=np.inf), -1)
+    entry = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape)) if off.ndim else ()
     if found.steps:
         where |= {"step": found.steps[m], "last_step": max(found.steps)}
     where |= {
@@ -126,6 +135,51 @@ def located(rung, module, watch, problem, observation):
         "expected": float(found.expected[m][entry]),
     }
     return where
+
+
+def by_hand(rung, module, problem):
+    """What can be said without a search: a chain's calls, an array that was not written into, an optimizer's state."""
+    if rung.name == "lengths":
+        wrong = chain.first_wrong_call(module, problem)
+        return {"sentences": [wrong[1]], **place(module.__file__, wrong[0])} if wrong else {}
+    if rung.name not in ("clipping", "adam"):
+        return {}
+    kind, title = KINDS[rung.name]
+    one = kind(module, problem, title)
+    after = one.backward()
+    before = problem.given["grads" if rung.name == "clipping" else "params"]
+    untouched = [name for name, array in one.arrays.items() if np.array_equal(array, before[name])]
+    moved = [name for name in untouched if not any(same(before[name], problem.gradients[key]) for key in after)]
+    if moved:
+        which = " and ".join(moved)
+        return {
+            "sentences": [f"the array of {which} is as it was: `p = ...` makes a new one, `p *= ...` writes into it"]
+        }
+    sentences = state_of_optimizer(rung, module) if rung.name == "adam" else []
+    return {"sentences": sentences} if sentences else {}
+
+
+def state_of_optimizer(rung, module):
+    """What an optimizer keeps, beside what it should keep after one step: a list of sentences."""
+    kind, title = KINDS[rung.name]
+    first = problems.adam(1)
+    truths = {truth.name: truth.values for truth in first.truths}
+    one = kind(module, first, title)
+    one.backward()
+    sentences = []
+    if getattr(one.made, "t", 1) != 1:
+        sentences.append(f"self.t is {one.made.t} after the first step and should be 1")
+    for name in ("m", "v"):
+        kept = getattr(one.made, name, None)
+        if isinstance(kept, dict) and kept.keys() == first.given["params"].keys():
+            kept = np.stack([np.asarray(array) for array in kept.values()])
+            if not np.any(kept):
+                sentences.append(
+                    f"self.{name} is still zero after the first step: what was computed was not kept there"
+                )
+            elif kept.shape == truths[name].shape and not close(kept, truths[name]).all():
+                sentences.append(f"self.{name} is wrong after the first step")
+    return sentences
 
 
 def stores(rung, module, watch, problem):
