@@ -58,9 +58,10 @@ function paintChain() {
   for (const arrow of all("#chain .ahead")) arrow.classList.toggle("on", Number(arrow.dataset.t) < t);
   for (const arrow of all("#chain .back")) arrow.classList.toggle("on", Number(arrow.dataset.t) > t);
   const { month, year, x, next } = steps[t];
+  byId("t").setAttribute("aria-valuetext", `${t}, ${month} ${year}`);
   const read = loss === "each" || t === T - 1;
   byId("says").innerHTML = `<b>t = ${t}</b>, ${month} ${year}, x<sub>t</sub> = ${x}, ` +
-    (read ? `to predict: ${next}` : "not read by the loss");
+    (read ? `to predict: ${next}` : "no loss here");
 }
 
 function paintValues() {
@@ -74,7 +75,7 @@ function paintValues() {
       all("li", strip).forEach((li, k) => paintNumber(li, steps ? steps[state.t][k] : null, number.limit));
     }
     const off = number.off && number.off[state.t];
-    place.querySelector(".off").textContent = off === null ? "" : off === 0 ? "equal" : `differ by ${off.toExponential(0)}`;
+    place.querySelector(".off").textContent = off === null ? "" : off === 0 ? "equal" : `off by ${off.toExponential(0)}`;
   }
 }
 

@@ -157,11 +157,11 @@ def article(cell, operations):
 </section>
 <section>
 <h2>Backward <small>the same equations, from the last to the first</small></h2>
+<p class="aside">Here torch has no lines to read. While those above ran, it kept an operation for each, to be run \
+backwards; these are their names. What was read twice gets the sum of what comes back, on both sides. The numbers are \
+totals, through all later steps, but for those marked <i>from</i> and <i>to</i>: these are single shares.</p>
 <div class="heads"><span>by hand <code>{by_hand}</code></span><span>the derivative</span>\
 <span>torch: autograd's own operations</span></div>
-<p class="aside">Here torch has no lines to read. While those above ran, it kept an operation for each, to be run \
-backwards; these are their names. The numbers are totals, through all later steps, but for those marked <i>from</i> \
-and <i>to</i>: these are what one step hands to the one before.</p>
 {"".join(backward_rows(cell, module, operations))}
 </section>
 </article>"""
