@@ -56,7 +56,7 @@ BACKWARD = {
         "dh_dv_z[...]": ("∂h_t/∂v_z = (h_{t-1} - n_t) * z_t * (1 - z_t)", []),
         "dh_dv_r[...]": ("∂h_t/∂v_r = ∂h_t/∂u_n * v_n * r_t * (1 - r_t)", []),
         "dh[t]": ("dh_t = dy_t + (dh_{t+1} * z_{t+1} + W_hh^T dv_{t+1})", ["dy", "+dh_later", "=dh"]),
-        "dv_blocks[t]": ("dv_t = dh_t * ∂h_t/∂v_t", ["dv_r", "dv_z", "dv_n"]),
+        "dv_blocks[t]": ("dv_k = dh_t * ∂h_t/∂v_k   for k = r, z, n", ["dv_r", "dv_z", "dv_n"]),
         "carried": ("to h_{t-1}:  dh_t * z_t + W_hh^T dv_t", ["dh_sent"]),
         "du": ("du_r = dv_r,  du_z = dv_z", []),
         "du[:, :, 2 * H :]": ("du_n = dh_t * ∂h_t/∂u_n", ["du_n"]),

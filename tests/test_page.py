@@ -133,6 +133,43 @@ def test_numbers_are_those_of_both_sides(values, cell, reads):
         assert (arrays["dy"][:-1].any(axis=1) == (reads == "each")).all()
 
 
+def python_of(derivative):
+    """A derivative of page.BACKWARD as Python: names as they are, _before and _later for t-1 and t+1."""
+    code = re.sub(r"∂(\w+)/∂(\w+)", r"slope_\1_\2", derivative).replace("_{t-1}", "_before").replace("_{t+1}", "_later")
+    code = re.sub(r"tanh\(c_t\)", "tanh_c_t", code).replace("^2", "**2")
+    return re.sub(r"(W_\w+)\^T ", r"\1.T @ ", code)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_derivatives_are_true(values, cell):
+    """What stands beside the lines of the loop, and the slopes before it, computed from torch's numbers as written."""
+    t, found = 3, values["cells"][cell]
+    names = {}
+    for suffix, at in (("_before", t - 1), ("_t", t), ("_later", t + 1)):
+        numbers = {n: np.array(v["torch"][at]) for n, v in (found["forward"] | found["backward"]["each"]).items()}
+        for whole, parts in steps.BLOCKS[cell].items():
+            numbers[f"d{whole}"] = np.concatenate([numbers[f"d{part}"] for part in parts])
+        names |= {name + suffix: value for name, value in numbers.items()}
+        names |= {name: value for name, value in numbers.items() if suffix == "_t" and "_" in name}
+    model = steps.pair.build(dict(cell=cell, output_size=1, hidden_size=steps.H, input_size=1), "float64").scratch
+    names["W_hh"] = model.recurrent.params["weight_hh_l0"]
+    checked = 0
+    for target, (text, _) in page.BACKWARD[cell].items():
+        if "Σ" in text or target == "du":
+            continue
+        text, _, each = text.partition("   for k = ")
+        for k in each.split(", ") if each else [""]:
+            left, right = re.split(r" = |:  ", re.sub(r"_k\b", f"_{k}", text))
+            result = eval(python_of(right), {}, names)
+            if left.startswith("∂"):
+                names[python_of(left)] = result
+                continue
+            to = {"to h_{t-1}": "dh_sent", "to c_{t-1}": "dc_sent"}.get(left, left)
+            np.testing.assert_allclose(result, names[to], rtol=0, atol=1e-15, err_msg=text)
+            checked += 1
+    assert checked == {"rnn": 3, "gru": 6, "lstm": 8}[cell]
+
+
 def test_it_is_one_file_and_small(html):
     assert not re.search(r"https?:|//\w+\.\w|\bsrc=|\bhref=|@import|url\(", html)
     assert not re.search(r"\{\{\w+\}\}", html)
