@@ -55,7 +55,7 @@ BACKWARD = {
         "dh_dv_n[...]": ("∂h_t/∂v_n = ∂h_t/∂u_n * r_t", []),
         "dh_dv_z[...]": ("∂h_t/∂v_z = (h_{t-1} - n_t) * z_t * (1 - z_t)", []),
         "dh_dv_r[...]": ("∂h_t/∂v_r = ∂h_t/∂u_n * v_n * r_t * (1 - r_t)", []),
-        "dh[t]": ("dh_t = dy_t + (dh_{t+1} * z_{t+1} + W_hh^T dv_{t+1})", ["dy", "+dh_later", "=dh"]),
+        "dh[t]": ("dh_t = dy_t + dh_{t+1} * z_{t+1} + W_hh^T dv_{t+1}", ["dy", "+dh_later", "=dh"]),
         "dv_blocks[t]": ("dv_k = dh_t * ∂h_t/∂v_k   for k = r, z, n", ["dv_r", "dv_z", "dv_n"]),
         "carried": ("to h_{t-1}:  dh_t * z_t + W_hh^T dv_t", ["dh_sent"]),
         "du": ("du_r = dv_r,  du_z = dv_z", []),
@@ -341,7 +341,7 @@ def maths(text):
         sup = f"<sup>{sup}</sup>" if sup else ""
         return name + (f'<span class="both">{sup}{sub}</span>' if sub and sup else sub + sup)
 
-    whole = re.sub(r"\([^()]*\)", lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    whole = re.sub(r"\([^()]*\)|\^T ", lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
     return TOKEN.sub(html, whole)
 
 
