@@ -33,6 +33,7 @@ def parser():
     add_exercise(commands)
     add_check(commands)
     add_traps(commands)
+    add_page(commands)
     return top
 
 
@@ -268,6 +269,24 @@ def run_traps(options):
     from compare import traps
 
     return traps.main(options.task, options.out, options.steps or traps.STEPS)
+
+
+def add_page(commands):
+    page = commands.add_parser(
+        "page",
+        help="write a page to read: each cell beside its torch twin, with the numbers of every step",
+        description="Write one HTML file that lays each cell by hand beside its torch twin, line against line, with "
+        "the equations between them and the numbers of every step. Open it in any browser; it needs no network.",
+        epilog="exit status: 0, or 2 when it could not run and one line says why",
+    )
+    page.add_argument("--out", metavar="DIR", default="results", help="where page.html goes (default results)")
+    page.set_defaults(run=run_page)
+
+
+def run_page(options):
+    from compare import page
+
+    return page.main(options.out)
 
 
 def run_curves(options):

@@ -1,7 +1,9 @@
 """The tape of one step beside the lines of the hand-written backward: the one turns into the other."""
 
+import ast
 import inspect
 import re
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -88,14 +90,39 @@ def table(cell, written, results):
 
 def lines_of(source):
     """The code lines of a backward by the equations that the comment above them names: {"L4": [line, ...]}."""
-    found, equations = {}, []
-    for line in source.split("\n"):
-        code = line.strip()
-        if code.startswith("#"):
-            equations = re.findall(r"\(([A-Z]\d)\)", code)
-        elif code.startswith("if trace"):
-            break
-        elif code and not code.startswith("for "):
-            for equation in equations:
-                found.setdefault(equation, []).append(code.split("  #")[0])
+    found = {}
+    for group in groups_of(source):
+        for _, line in group.lines:
+            code = line.strip()
+            if not code.startswith("for "):
+                for equation in group.equations:
+                    found.setdefault(equation, []).append(code.split("  #")[0])
     return found
+
+
+@dataclass
+class Group:
+    """Lines of a function that stand together: under one comment, or between two blank lines."""
+
+    comment: str
+    equations: list  # those that the comment names: ["L4", "L3"]
+    lines: list  # (line number, line), the comment's own left out, indented as within the body
+
+
+def groups_of(source, first=1):
+    """The body of a function, from below its docstring, as Groups in its own order. first: its line number."""
+    docstring = ast.parse(source).body[0].body[0]
+    groups, in_comment = [Group("", [], [])], False
+    for number, line in enumerate(source.split("\n")[docstring.end_lineno :], first + docstring.end_lineno):
+        text = line.strip()
+        if text.startswith("#"):
+            if not in_comment:
+                groups.append(Group("", [], []))
+            groups[-1].comment = f"{groups[-1].comment} {text[1:].strip()}".strip()
+            groups[-1].equations += re.findall(r"\(([A-Z]\d)\)", text)
+        elif text:
+            groups[-1].lines.append((number, line.removeprefix("    ")))
+        else:
+            groups.append(Group("", [], []))
+        in_comment = text.startswith("#")
+    return [group for group in groups if group.lines]

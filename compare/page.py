@@ -1,0 +1,380 @@
+"""One HTML file: each cell by hand beside its torch twin, the equations between them, with the numbers of every step.
+
+Every number is computed in steps.py, and the file's script only chooses the step and paints. page.html, page.css and
+page.js, beside this module, are put into one file that needs no network and no other.
+"""
+
+import inspect
+import json
+import re
+from collections import Counter
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from compare import results, steps
+from compare.agreement import tolerance
+from compare.beside import Group, groups_of
+from compare.gradients import NAMES
+from torch_impl import unrolled
+
+# What stands beside a line, by what the line assigns: its derivative in the notation of the docstrings, and the values
+# to show under it. "+x" and "=x" are a summand and the sum. A line of `forward` has its equation from the docstring.
+FORWARD = {
+    "rnn": {"a": ["a"], "y[t]": ["h"]},
+    "gru": {
+        "u": ["u_r", "u_z", "u_n"],
+        "v": ["v_r", "v_z", "v_n"],
+        "r_z[t]": ["r", "z"],
+        "n[t]": ["n"],
+        "y[t]": ["h"],
+    },
+    "lstm": {
+        "a": ["a_i", "a_f", "a_g", "a_o"],
+        "gates[t]": ["i", "f", "g", "o"],
+        "c[t]": ["c"],
+        "tanh_c[t]": ["tanh_c"],
+        "y[t]": ["h"],
+    },
+}
+BACKWARD = {
+    "rnn": {
+        "dh_da": ("∂h_t/∂a_t = 1 - h_t^2", []),
+        "dh[t]": ("dh_t = dy_t + W_hh^T da_{t+1}", ["dy", "+dh_later", "=dh"]),
+        "da[t]": ("da_t = dh_t * ∂h_t/∂a_t", ["da"]),
+        "carried": ("to h_{t-1}:  W_hh^T da_t", ["dh_sent"]),
+        "dW_hh": ("dW_hh = Σ_t da_t h_{t-1}^T", []),
+        "db_hh": ("db_hh = Σ_t da_t", []),
+        "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", []),
+        "db_ih": ("db_ih = Σ_t da_t", []),
+    },
+    "gru": {
+        "dh_du_n": ("∂h_t/∂u_n = (1 - z_t) * (1 - n_t^2)", []),
+        "dh_dv_n[...]": ("∂h_t/∂v_n = ∂h_t/∂u_n * r_t", []),
+        "dh_dv_z[...]": ("∂h_t/∂v_z = (h_{t-1} - n_t) * z_t * (1 - z_t)", []),
+        "dh_dv_r[...]": ("∂h_t/∂v_r = ∂h_t/∂u_n * v_n * r_t * (1 - r_t)", []),
+        "dh[t]": ("dh_t = dy_t + dh_{t+1} * z_{t+1} + W_hh^T dv_{t+1}", ["dy", "+dh_later", "=dh"]),
+        "dv_blocks[t]": ("dv_k = dh_t * ∂h_t/∂v_k   for k = r, z, n", ["dv_r", "dv_z", "dv_n"]),
+        "carried": ("to h_{t-1}:  dh_t * z_t + W_hh^T dv_t", ["dh_sent"]),
+        "du": ("du_r = dv_r,  du_z = dv_z", []),
+        "du[:, :, 2 * H :]": ("du_n = dh_t * ∂h_t/∂u_n", ["du_n"]),
+        "dW_hh": ("dW_hh = Σ_t dv_t h_{t-1}^T", []),
+        "db_hh": ("db_hh = Σ_t dv_t", []),
+        "dx, dW_ih": ("dx_t = W_ih^T du_t\ndW_ih = Σ_t du_t x_t^T", []),
+        "db_ih": ("db_ih = Σ_t du_t", []),
+    },
+    "lstm": {
+        "dh_dc": ("∂h_t/∂c_t = o_t * (1 - tanh(c_t)^2)", []),
+        "dh_da_o[...]": ("∂h_t/∂a_o = tanh(c_t) * o_t * (1 - o_t)", []),
+        "dc_da_g[...]": ("∂c_t/∂a_g = i_t * (1 - g_t^2)", []),
+        "dc_da_f[...]": ("∂c_t/∂a_f = c_{t-1} * f_t * (1 - f_t)", []),
+        "dc_da_i[...]": ("∂c_t/∂a_i = g_t * i_t * (1 - i_t)", []),
+        "dh[t]": ("dh_t = dy_t + W_hh^T da_{t+1}", ["dy", "+dh_later", "=dh"]),
+        "dc[t]": ("dc_t = dh_t * ∂h_t/∂c_t + dc_{t+1} * f_{t+1}", ["dc_own", "+dc_later", "=dc"]),
+        "da_blocks[t, 3]": ("da_o = dh_t * ∂h_t/∂a_o", ["da_o"]),
+        "da_blocks[t, :3]": ("da_k = dc_t * ∂c_t/∂a_k   for k = i, f, g", ["da_i", "da_f", "da_g"]),
+        "dc_carried": ("to c_{t-1}:  dc_t * f_t", ["dc_sent"]),
+        "dh_carried": ("to h_{t-1}:  W_hh^T da_t", ["dh_sent"]),
+        "dW_hh": ("dW_hh = Σ_t da_t h_{t-1}^T", []),
+        "db_hh": ("db_hh = Σ_t da_t", []),
+        "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", []),
+        "db_ih": ("db_ih = Σ_t da_t", []),
+    },
+}
+LABELS = {
+    "tanh_c": "tanh(c_t)",
+    "dy": "dy_t",
+    "dh_later": "from t+1",
+    "dc_own": "from h_t",
+    "dc_later": "from t+1",
+    "dh_sent": "to h_{t-1}",
+    "dc_sent": "to c_{t-1}",
+}
+
+
+def main(out):
+    """Write page.html into the folder `out`. Returns 0, or 1 when the two sides differ by more than rounding."""
+    torch.set_num_threads(1)
+    path = results.folder(out) / "page.html"
+    months, x, targets = steps.window()
+    measured = {cell: steps.measure(cell, x, targets) for cell in steps.CELLS}
+    results.write_whole(path, document(months, measured).encode())
+    wrong = [
+        f"{cell} {name}"
+        for cell in measured
+        for name, number in numbers_of(measured[cell])
+        if not max(number["off"]) <= tolerance(np.float64) * number["limit"]  # not >: a nan is neither, and must show
+    ]
+    if wrong:
+        print(f"{path}: the two sides differ in {', '.join(wrong)}; python -m compare gradients says where")
+        return 1
+    print(f"both sides line against line, with the numbers of every step: {path}")
+    return 0
+
+
+def numbers_of(found):
+    """(name, number) of all that `measure` found on both sides of a cell."""
+    for numbers in (found["forward"], *found["backward"].values()):
+        for name, number in numbers.items():
+            if number["hand"] is not None:
+                yield name, number
+
+
+def document(months, measured):
+    """The whole page, a str, from what steps.window and, for each cell, steps.measure return."""
+    values = {
+        "steps": months,
+        "cells": {cell: {k: found[k] for k in ("forward", "backward", "size")} for cell, found in measured.items()},
+    }
+    here = Path(__file__).parent
+    parts = {
+        "css": (here / "page.css").read_text(encoding="utf-8"),
+        "js": (here / "page.js").read_text(encoding="utf-8"),
+        "off": f"{max(max(n['off']) for found in measured.values() for _, n in numbers_of(found)):.1e}",
+        "first": f"{months[0]['month']} {months[0]['year']}",
+        "last": f"{months[-1]['month']} {months[-1]['year']}",
+        "chain": chain(months),
+        "cells": "\n".join(article(cell, found["nodes"]) for cell, found in measured.items()),
+        # in a script element nothing is escaped, and "</" would end it
+        "values": json.dumps(values, separators=(",", ":")).replace("</", "<\\/"),
+    }
+    template = (here / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+
+
+def article(cell, operations):
+    """One cell's part of the page. operations: equation -> names of autograd's operations."""
+    module, twin = steps.CELLS[cell], getattr(unrolled, cell)
+    by_hand, in_torch = file_of(module), file_of(unrolled)
+    return f"""<article id="{cell}" data-cell="{cell}" aria-label="{NAMES[cell]}">
+<section>
+<h2>Forward <small>reads downwards</small></h2>
+<div class="heads"><span>by hand <code>{by_hand}</code></span><span>the equation</span>\
+<span>torch <code>{in_torch}</code></span></div>
+{"".join(forward_rows(cell, module, twin))}
+</section>
+<section>
+<h2>Backward <small>the same equations, from the last to the first</small></h2>
+<p class="aside">Here torch has no lines to read. While those above ran, it kept an operation for each, to be run \
+backwards; these are their names. What was read twice gets the sum of what comes back, on both sides. The numbers are \
+totals, through all later steps, but for those marked <i>from</i> and <i>to</i>: these are single shares.</p>
+<div class="heads"><span>by hand <code>{by_hand}</code></span><span>the derivative</span>\
+<span>torch: autograd's own operations</span></div>
+{"".join(backward_rows(cell, module, operations))}
+</section>
+</article>"""
+
+
+def file_of(module):
+    return module.__name__.replace(".", "/") + ".py"
+
+
+def body(function):
+    """A function's Groups, their line numbers those of its file."""
+    lines, first = inspect.getsourcelines(function)
+    return groups_of("".join(lines), first)
+
+
+def equations_of(module):
+    """A docstring's equations: {"L1": [part, ...]}, a part being an equation or a remark."""
+    lines = re.findall(r"^ +\(([A-Z]\d)\)  (.*)$", module.__doc__, re.M)
+    return {equation: re.split(r" {3,}", text) for equation, text in lines}
+
+
+def twin_groups(twin):
+    """The twin's lines as Groups that each end at the equation its last line is tagged with; the rest comes last."""
+    groups, lines = [], []
+    for line in (line for group in body(twin) for line in group.lines):
+        lines.append(line)
+        tag = re.search(r"# \(([A-Z]\d)\)$", line[1])
+        head = line[1].startswith("for ")
+        if tag or head:
+            groups.append(Group("", [tag[1]] if tag else [], lines))
+            lines = []
+    return [*groups, Group("", [], lines)]
+
+
+def forward_rows(cell, module, twin):
+    """A row for each Group that answers an equation, beside torch's lines up to its own answer; then the last lines.
+
+    Where several Groups in a row answer one equation, the equation and torch's line stand beside the last of them.
+    """
+    equations, theirs = equations_of(module), twin_groups(twin)
+    waiting, groups = [], body(module.forward)
+    for k, group in enumerate(groups):
+        waiting.append(group)
+        if not group.equations:
+            continue
+        (equation,) = group.equations
+        middle, up_to = NOTHING, 0
+        if not any(equation in later.equations for later in groups[k + 1 :]):
+            parts = equations[equation]
+            parts = "".join(f"<p>{maths(p)}</p>" if "=" in p else f"<small>{named(p)}</small>" for p in parts)
+            middle = f'<div class="middle" {marks([equation])}>{chips([equation])}{parts}</div>'
+            up_to = next(k for k, group in enumerate(theirs) if equation in group.equations) + 1
+        elif not theirs[0].equations:
+            up_to = 1
+        names = [name for target in targets_of(group) for name in FORWARD[cell].get(target, [])]
+        yield row(waiting, middle, "".join(map(lines, theirs[:up_to])), names)
+        waiting, theirs = [], theirs[up_to:]
+    yield row(waiting, NOTHING, "".join(map(lines, theirs)), [])
+
+
+def backward_rows(cell, module, operations):
+    """A row for each Group: its lines, the derivatives they compute, and autograd's operations."""
+    for group in body(module.backward):
+        found = [BACKWARD[cell][target] for target in targets_of(group) if target in BACKWARD[cell]]
+        derivatives = "".join(f"<p>{maths(part)}</p>" for text, _ in found for part in text.split("\n"))
+        theirs = "".join(
+            f'<div class="group operations" {marks([equation])}>{chips([equation])}'
+            f"<code>{counted(operations[equation])}</code></div>"
+            for equation in group.equations
+        )
+        middle = f'<div class="middle" {marks(group.equations)}>{derivatives}</div>' if derivatives else NOTHING
+        yield row([group], middle, theirs, [name for _, names in found for name in names])
+
+
+def counted(names):
+    """["Mul", "Mul", "Tanh"] -> "2 Mul, Tanh"."""
+    return ", ".join(f"{n} {name}" if n > 1 else name for name, n in Counter(names).items())
+
+
+def targets_of(group):
+    """What the lines of a Group assign, ["dh[t]"], when an equation stands above them."""
+    code = [line.strip() for _, line in group.lines if group.equations]
+    return [line.split(" = ")[0] for line in code if " = " in line]
+
+
+NOTHING = '<div class="middle"></div>'
+
+
+def row(groups, middle, in_torch, names):
+    values = f'<div class="values">{"".join(map(value, names))}</div>' if names else ""
+    by_hand = "".join(map(lines, groups))
+    return (
+        f'<div class="row"><div class="hand">{by_hand}</div>{middle}<div class="torch">{in_torch}</div>{values}</div>\n'
+    )
+
+
+def marks(equations):
+    return f'data-eq="{" ".join(equations)}"'
+
+
+def chips(equations):
+    return "".join(
+        f'<button type="button" class="chip" data-pin="{e}" aria-pressed="false" title="what belongs to ({e})">{e}'
+        "</button>"
+        for e in equations
+    )
+
+
+# What only makes room or another view: nothing that an equation says.
+PREPARES = re.compile(
+    r"= np\.(empty|result_type|ascontiguousarray|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = "
+)
+
+
+def lines(group):
+    """A Group: the comment in words, without the equations it begins with, and the lines."""
+    comment = re.sub(r"^(\([A-Z]\d\)(, | and |\s*))+", "", group.comment)
+    head = chips(group.equations) if group.comment else ""
+    if comment or head:
+        head = f'<p class="comment">{head}{escape(comment)}</p>'
+    shown = "".join(line(number, text, not group.equations) for number, text in group.lines)
+    attributes = marks(group.equations) if group.equations else ""
+    return f'<div class="group" {attributes}>{head}<div class="code">{shown}</div></div>'
+
+
+def line(number, text, aside):
+    """A line of code; its comment's shape stays behind it, its words go below."""
+    code, _, comment = text.partition("  # ")
+    shape, _, note = comment.partition("  ") if comment.startswith("(") else ("", "", comment)
+    indent = len(code) - len(code.lstrip())
+    aside = aside or PREPARES.search(code.strip())
+    return (
+        f'<div class="line{" prepares" if aside else ""}" style="--indent:{indent}"><span class="no">{number}</span>'
+        f"<code>{escape(code.strip())}</code>"
+        + (f'<span class="shape"># {escape(shape)}</span>' if shape else "")
+        + (f'<span class="note"># {escape(note)}</span>' if note else "")
+        + "</div>"
+    )
+
+
+def value(name):
+    """The place of a value: both sides' four numbers, which the script fills in, and their difference."""
+    sign = name[0] if name[0] in "+=" else ""
+    name = name.lstrip("+=")
+    label = maths(LABELS.get(name, name if "_" in name else f"{name}_t"))
+    strips = [
+        f'<span class="label">{label}</span><span class="side">{words}</span>'
+        f'<ol class="strip" data-side="{side}" aria-label="{name} {words}">{"<li></li>" * steps.H}</ol>'
+        for side, words in (("hand", "by hand"), ("torch", "torch"))
+    ]
+    return (
+        f'<div class="value{" sum" if sign == "=" else ""}" data-name="{name}" data-sign="{sign}">'
+        f'<div class="ours">{strips[0]}</div><span class="off"></span><div class="theirs">{strips[1]}</div></div>'
+    )
+
+
+WORDS = {
+    "sigmoid": "\N{GREEK SMALL LETTER SIGMA}",
+    **{word: word for word in ("tanh", "max", "from", "to", "for", "Σ")},
+}
+SIGNS = {"*": "\N{CIRCLED DOT OPERATOR}", "-": "\N{MINUS SIGN}", "/": "\N{HAIR SPACE}/\N{HAIR SPACE}"}
+TOKEN = re.compile(r"(?P<name>[A-Za-zΣ]+)(?:_(?P<sub>\{[^}]*\}|\w+))?(?:\^(?P<sup>\w))?|\^(?P<power>\w)|(?P<sign>.)")
+
+
+def maths(text):
+    """The notation of the docstrings, W_hh^T da_{t+1}, as HTML; * between vectors is element by element."""
+
+    def html(token):
+        if token["sign"]:
+            return SIGNS.get(token["sign"], escape(token["sign"]))
+        if token["power"]:
+            return f"<sup>{token['power']}</sup>"
+        name, sub, sup = token["name"], token["sub"], token["sup"]
+        d = re.fullmatch(r"d([a-zA-Z])", name)
+        name = WORDS.get(name) or (f"d<var>{d[1]}</var>" if d else f"<var>{name}</var>")
+        sub = f"<sub>{sub.strip('{}').replace('-', SIGNS['-'])}</sub>" if sub else ""
+        sup = f"<sup>{sup}</sup>" if sup else ""
+        return name + (f'<span class="both">{sup}{sub}</span>' if sub and sup else sub + sup)
+
+    whole = re.sub(r"\([^()]*\)|\^T ", lambda part: part[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    return TOKEN.sub(html, whole)
+
+
+def named(text):
+    """A remark: words, but names such as u_r as in maths."""
+    return re.sub(r"\b[a-z]_[a-z]\b", lambda name: maths(name[0]), escape(text))
+
+
+def chain(months):
+    """The unrolled cell as a picture: a node a step, |dh_t| above it, x_t below. The script sets what depends on t.
+
+    Across, all is in shares of the width, so that letters keep their size on a telephone.
+    """
+
+    T = len(months)
+
+    def at(t):
+        return f"{100 * (t + 0.5) / T:g}%"
+
+    def arrow(kind, t, to, y, head):
+        return (
+            f'<g class="{kind}" data-t="{t}"><line x1="{at(t)}" x2="{at(to)}" y1="{y}" y2="{y}"/>'
+            f'<svg x="{at(to)}" y="{y}" overflow="visible"><path d="{head}"/></svg></g>'
+        )
+
+    parts = [arrow("ahead", t, t + 1, 88, "M-19 -3.5l6 3.5l-6 3.5") for t in range(T - 1)]
+    parts += [arrow("back", t, t - 1, 98, "M19 -3.5l-6 3.5l6 3.5") for t in range(1, T)]
+    for t, month in enumerate(months):
+        parts.append(
+            f'<svg x="{at(t)}" overflow="visible" class="step" data-t="{t}">'
+            '<rect class="hit" x="-22" width="44" height="140"/><rect class="bar" x="-11" width="22"/>'
+            '<text class="size" y="12"></text><path class="read" d="M0 64v12m-3.5 -5l3.5 5l3.5 -5"/>'
+            f'<circle cy="93" r="13"/><text y="97">{t}</text><text class="month" y="122">{month["month"]}</text>'
+            f'<text class="month" y="135">{month["spots"]}</text></svg>'
+        )
+    return "\n".join(parts)

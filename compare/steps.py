@@ -1,0 +1,194 @@
+"""Every number of a small cell at every step of a short sequence, by hand and by torch: what page.py shows."""
+
+import datetime
+
+import numpy as np
+import torch
+
+import data
+from compare import pair
+from scratch import gru, losses, lstm, rnn
+from scratch.activations import gate_blocks
+from torch_impl import unrolled
+
+CELLS = {"rnn": rnn, "gru": gru, "lstm": lstm}
+T, H = 8, 4
+START = "1847-02"  # the sunspots' first month: two calm months, then a steep rise
+LOSSES = ("each", "last")  # which steps the loss reads
+
+# What `forward` keeps for `backward`, in the order of its cache.
+CACHE = {
+    "rnn": ("x", "h_0", "h"),
+    "gru": ("x", "h_0", "h", "rz", "n", "v_n"),
+    "lstm": ("x", "h_0", "c_0", "h", "c", "gates", "tanh_c"),
+}
+# The sums whose blocks, one a gate, are shown by themselves.
+BLOCKS = {
+    "rnn": {},
+    "gru": {"u": ("u_r", "u_z", "u_n"), "v": ("v_r", "v_z", "v_n")},
+    "lstm": {"a": ("a_i", "a_f", "a_g", "a_o")},
+}
+# The operations of torch that answer an equation are those between the tensors it makes and the ones made before.
+MADE = {
+    "rnn": {"R1": ("a",), "R2": ("h",)},
+    "gru": {"G1": ("u",), "G2": ("v",), "G3": ("r", "z"), "G4": ("n",), "G5": ("h",)},
+    "lstm": {"L1": ("a",), "L2": ("i", "f", "g", "o"), "L3": ("c",), "L4": ("tanh_c", "h")},
+}
+
+
+def window():
+    """Eight months of sunspots: what the page says of each, x and targets (T, 1, 1), which is the month after."""
+    series = data.load("series", dtype=np.float64)
+    start = series.labels.index(START)
+    months = []
+    for t in range(start, start + T):
+        date = datetime.date.fromisoformat(f"{series.labels[t]}-01")
+        months.append(
+            {
+                "month": f"{date:%b}",
+                "year": f"{date:%Y}",
+                "spots": f"{series.values[t]:.1f}",
+                "x": f"{series.scaled[t]:.4f}".replace("-", "\N{MINUS SIGN}"),
+                "next": f"{series.values[t + 1]:.1f}",
+            }
+        )
+    scaled = series.scaled[start : start + T + 1, None, None]
+    return months, scaled[:-1], scaled[1:]
+
+
+def measure(cell, x, targets):
+    """Every number of one cell, by hand and by torch, and the names of autograd's operations.
+
+    "forward": name -> number, "backward": "each" or "last" -> name -> number, "size": "each" or "last" -> |dh_t| of
+    every step, "nodes": equation -> names. A number is a dict of "hand" (T, H) or None, "torch" (T, H), "off", the
+    largest difference of each step, and "limit", where the colours end.
+    """
+    both = pair.build(dict(cell=cell, output_size=1, hidden_size=H, input_size=1), "float64")
+    found = {"backward": {}, "size": {}}
+    for reads in LOSSES:
+        valid = np.ones((T, 1), bool) if reads == "each" else np.arange(T)[:, None] == T - 1
+        forward, backward = by_hand(cell, both.scratch, x, targets, valid)
+        torch_forward, torch_backward, found["nodes"] = by_torch(cell, both.torch, x, targets, valid)
+        found["forward"] = {
+            name: number(forward.get(name), theirs, max(1, np.abs(theirs).max()))
+            for name, theirs in torch_forward.items()
+        }
+        limit = max(np.abs(gradient).max() for gradient in backward.values())
+        found["backward"][reads] = {name: number(ours, torch_backward[name], limit) for name, ours in backward.items()}
+        found["size"][reads] = np.linalg.norm(backward["dh"], axis=1).tolist()
+    return found
+
+
+def number(ours, theirs, limit):
+    return {
+        "hand": None if ours is None else ours.tolist(),
+        "torch": theirs.tolist(),
+        "off": None if ours is None else np.abs(ours - theirs).max(axis=1).tolist(),
+        "limit": float(limit),
+    }
+
+
+def by_hand(cell, model, x, targets, valid):
+    """What scratch's functions computed, forward and backward: two dicts of arrays (T, H). B is 1 and left out.
+
+    Of the backward, two shares that scratch's loop adds up at once are made again from the arrays it leaves, by the
+    expressions of its own lines.
+    """
+    module = CELLS[cell]
+    weights = [model.recurrent.params[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    states = [np.zeros((1, H)) for _ in range(model.recurrent.states)]
+    y, *_, cache = module.forward(x, *states, *weights)
+    kept = dict(zip(CACHE[cell], cache, strict=False))
+    if cell == "gru":
+        kept["r"], kept["z"] = kept["rz"].swapaxes(0, 1)
+    if cell == "lstm":
+        kept |= zip("ifgo", kept["gates"].swapaxes(0, 1), strict=True)
+    forward = {name: value[:, 0] for name, value in kept.items() if value.shape == (T, 1, H)}
+
+    _, dprediction = losses.mse(model.linear.forward(y), targets, valid)
+    dy = model.linear.backward(dprediction)
+    trace = {}
+    module.backward(dy, *(np.zeros((1, H)) for _ in states), cache, trace)
+    trace["dy"] = dy
+    W_hh = weights[1]
+    if cell == "rnn":
+        trace["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
+    if cell == "gru":
+        trace["dh_sent"] = np.stack(
+            [dh * z + dv @ W_hh for dh, z, dv in zip(trace["dh"], kept["z"], trace["dv"], strict=True)]
+        )
+    if cell == "lstm":
+        trace["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
+        trace["dc_sent"] = trace["dc"] * kept["f"]
+        trace["dc_later"] = later(trace["dc_sent"])
+        trace["dc_own"] = trace["dh"] * (kept["o"] * (1 - kept["tanh_c"] ** 2))
+    trace["dh_later"] = later(trace["dh_sent"])
+    return forward, shown(cell, trace)
+
+
+def by_torch(cell, model, x, targets, valid):
+    """The same from the unrolled twin and autograd, and the names of its operations by equation."""
+    weights = [getattr(model.recurrent, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    states = [torch.zeros(1, H, dtype=torch.float64) for _ in range(2 if cell == "lstm" else 1)]
+    twin = getattr(unrolled, cell)
+    y, *_, kept = twin(torch.tensor(x), *states, *weights)
+    prediction, valid = model.linear(y), torch.tensor(valid)
+    loss = torch.nn.functional.mse_loss(prediction[valid], torch.tensor(targets)[valid])
+    forward = {name: torch.stack(steps).detach().numpy() for name, steps in kept.items()}
+
+    (trace,) = unrolled.gradients(loss, [(kept, None)])
+    trace["dy"] = torch.autograd.grad(loss, y, retain_graph=True)[0].numpy()
+    # Each step once more, alone, from states that are no results: else what c_{t-1} gets would hold its way through
+    # h_{t-1}, too. To h_t goes its total derivative; to c_t, what its own h_t does not hand on already.
+    names = ("h", "c")[: len(states)]
+    sent = {name: torch.zeros(T + 1, 1, H, dtype=torch.float64) for name in names}  # by step; after the last, nothing
+    for t in reversed(range(T)):
+        before = [kept[name][t - 1] if t else state for name, state in zip(names, states, strict=True)]
+        before = [state.detach().requires_grad_() for state in before]
+        _, *after, _ = twin(torch.tensor(x[t : t + 1]), *before, *weights)
+        upstream = [torch.tensor(trace["dh"][t]), *(sent[name][t + 1] for name in names[1:])]
+        for name, share in zip(names, torch.autograd.grad(after, before, upstream), strict=True):
+            sent[name][t] = share
+    for name in names:
+        trace[f"d{name}_sent"] = sent[name][:-1].numpy()
+        trace[f"d{name}_later"] = sent[name][1:].numpy()
+    if cell == "lstm":
+        own = zip(kept["h"], kept["c"], map(torch.tensor, trace["dh"]), strict=True)
+        own = [torch.autograd.grad(h, c, dh, retain_graph=True)[0] for h, c, dh in own]
+        trace["dc_own"] = torch.stack(own).numpy()
+    return shown(cell, forward), shown(cell, trace), nodes(cell, kept)
+
+
+def later(sent):
+    """What step t + 1 sent to the state of step t; to the last one, nothing: no one reads h_n and c_n."""
+    return np.concatenate([sent[1:], np.zeros_like(sent[:1])])
+
+
+def shown(cell, arrays):
+    """Arrays (T, 1, N) as (T, H) by name: those of several gates in blocks."""
+    result = {}
+    for name, array in arrays.items():
+        blocks = BLOCKS[cell].get(name.removeprefix("d"))
+        if blocks:
+            d = "d" if name.startswith("d") else ""
+            parts = gate_blocks(array, len(blocks)).swapaxes(0, 1)
+            result |= {d + block: part[:, 0] for block, part in zip(blocks, parts, strict=True)}
+        else:
+            result[name] = array[:, 0]
+    return result
+
+
+def nodes(cell, kept):
+    """The names of autograd's operations at a step in the middle, equation -> list, last operation first."""
+    made = {name: steps[T // 2].grad_fn for name, steps in kept.items()}
+    stops = set(made.values()) | {steps[T // 2 - 1].grad_fn for steps in kept.values()}
+    found = {}
+    for equation, names in MADE[cell].items():
+        seen, waiting = [], [made[name] for name in reversed(names)]
+        while waiting:
+            node = waiting.pop(0)
+            if node not in seen and node.name() != "torch::autograd::AccumulateGrad":
+                seen.append(node)
+                waiting += [n for n, _ in node.next_functions if n is not None and n not in stops]
+        found[equation] = [node.name() for node in seen]
+    return found
