@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-import rich
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -101,7 +100,8 @@ def examined(path, rung, seconds):
 
 def ended(status):
     if status < 0:
-        return f"Python itself was ended by {signal.Signals(-status).name}"
+        names = {s.value: s.name for s in signal.Signals}
+        return f"Python itself was ended by {names.get(-status, f'signal {-status}')}"
     return f"it ended Python itself, with status {status}"
 
 
@@ -115,6 +115,13 @@ def kill(process):
     except ProcessLookupError:
         pass
     process.wait()
+
+
+class Screen(Console):
+    """A Console that does not end the program when whoever read it has gone."""
+
+    def on_broken_pipe(self):
+        raise BrokenPipeError
 
 
 class Tail:
@@ -145,7 +152,7 @@ def plain(value):
 
 def show(report, rung):
     """Print a report."""
-    console = Console(highlight=False, soft_wrap=False)
+    console = Screen(highlight=False, emoji=False)
     console.print(f"[bold]{escape(report['file'])}[/bold]: exercise {rung.name}, {rung.title}")
     for what, outcome in report["steps"]:
         if outcome == "ok":
@@ -268,7 +275,7 @@ def grade(folder, rung_name, as_json, seconds):
             progress.update(bar, advance=1, description=f"checking {escape(path.name)}")
             try:
                 reports.append(examined(path, exercise_of(path, rung_name), seconds))
-            except UserError as error:
+            except (UserError, OSError) as error:
                 no = {"file": str(path), "exercise": None, "verdict": COULD_NOT_RUN, "sentence": str(error)}
                 reports.append(no | {"steps": [], "arrays": []})
     if not any(report["exercise"] for report in reports):
@@ -278,7 +285,7 @@ def grade(folder, rung_name, as_json, seconds):
     if as_json:
         print(json.dumps([plain(report) for report in reports], indent=2))
     else:
-        rich.print(graded(folder, reports))
+        Screen(emoji=False).print(graded(folder, reports))
     return 0 if all(report["verdict"] == RIGHT for report in reports if report["exercise"]) else 1
 
 
@@ -318,12 +325,13 @@ def follow(path, rung, as_json, seconds):
                 stamp = last
             if stamp != last:
                 last = stamp
-                if status is not None:
+                if status is not None and not as_json:
                     print("-" * 60)
+                exercise_of(path, rung.name)  # it may have become something that cannot be read
                 status = answer(path, rung, as_json, seconds)
                 if not as_json:
                     print(f"(waiting for {path} to be saved; Ctrl-C ends)", flush=True)
             time.sleep(0.2)
     except KeyboardInterrupt:
         print()
-        return COULD_NOT_RUN if status is None else status
+        return STATUS[COULD_NOT_RUN] if status is None else status

@@ -5,7 +5,6 @@ import os
 import textwrap
 from pathlib import Path
 
-import rich
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -43,7 +42,7 @@ def list_all(folder):
     for rung in rungs.RUNGS:
         here = rung.file_name if (folder / rung.file_name).exists() else ""
         table.add_row(rung.name, rung.title, f"scratch/{rung.file}.py", here)
-    rich.print(table)
+    check.Screen(emoji=False).print(table)
     print("python -m compare exercise NAME   writes NAME.py, to be completed, into this folder")
     print("python -m compare check NAME.py   says whether it is right, and if not, which line is wrong")
     return 0
@@ -77,21 +76,23 @@ def show_hint(rung, path):
     else:
         print(f"that was the last one; python -m compare exercise {rung.name} --solution shows the project's own code")
     taken[rung.name] = n + 1
+    new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        new = path.with_name(f"{path.name}.{os.getpid()}")
         new.write_text(json.dumps(taken), encoding="utf-8")
         os.replace(new, path)
     except OSError:  # a folder that cannot be written to: the next hint will be this one again
-        pass
+        new.unlink(missing_ok=True)
     return 0
 
 
 def hints_taken(path):
     """{rung: how many}; empty when nothing is noted, or what is noted cannot be read."""
+    if not path.is_file():
+        return {}
     try:
         taken = json.loads(path.read_text(encoding="utf-8"))
         return {name: taken[name] for name in rungs.BY_NAME if isinstance(taken.get(name), int) and taken[name] >= 0}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 
@@ -118,7 +119,7 @@ def show_progress(folder):
             "[green]solved[/green]" if verdict == check.RIGHT else verdict,
             str(taken.get(rung.name, "")),
         )
-    rich.print(table)
+    check.Screen(emoji=False).print(table)
     after = next((rung for rung in rungs.RUNGS if verdicts.get(rung.name) != check.RIGHT), None)
     if after is None:
         print("all solved")

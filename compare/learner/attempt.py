@@ -50,7 +50,10 @@ class Pair:
         order = ["in_features", "out_features"] if len(weights) == 2 else ["num_embeddings", "embedding_dim"]
         elsewhere = inspect.signature(kind.__init__).parameters.keys() == {"self"}
         made = kind() if elsewhere else call(kind, self.known | sizes, order if sizes else list(weights))
-        for name, value in getattr(made, "params", {}).items():
+        params = getattr(made, "params", None)
+        if isinstance(params, list):  # [W, b]
+            params = dict(zip(weights, params, strict=False))
+        for name, value in params.items() if isinstance(params, dict) else []:
             plain = calling.known_name(name, {f"d{w}" for w in weights}).removeprefix("d")
             if plain in weights:
                 value[...] = weights[plain]
@@ -87,11 +90,23 @@ class Pair:
         elif self.object is None:
             order = [*self.back, "cache"]
         returned = call(self.backward_function, self.known, order)
-        if self.object is not None and getattr(self.object, "grads", None):
-            returned = (returned, self.object.grads)
+        if self.object is not None:
+            returned = (returned, self._kept_gradients(names, returned))
         expected = returned_order(names)
         gradients = by_name(returned, expected, calling.name_of(self.backward_function))
         return {name: calling.to_numpy(gradients[name]) for name in names}
+
+    def _kept_gradients(self, names, returned):
+        """The gradients that a class keeps: in self.grads, a dict or a list, or as self.dW and self.db."""
+        grads = getattr(self.object, "grads", None)
+        weights = [name for name in returned_order(names) if name.startswith(("dW", "db"))]
+        if isinstance(grads, list):
+            return dict(zip(weights, grads, strict=False))
+        if isinstance(grads, dict) and grads:
+            return grads
+        if len(calling.flat(returned)) >= len(names):
+            return {}
+        return {name: getattr(self.object, name) for name in weights if hasattr(self.object, name)}
 
     def changed(self):
         """The names of the arrays that the learner's code has written into."""
@@ -150,6 +165,7 @@ class Optimizer(Single):
         self.given = {"grads": [{name: fresh(g, self.frozen) for name, g in one.items()} for one in given["grads"]]}
         self.arrays = params
         known = {name: given[name] for name in ("lr", "betas", "eps", "weight_decay")} | {"params": dict(params)}
+        known |= dict(zip(("beta1", "beta2"), given["betas"], strict=True))
         self.made = made = call(self.kind, known, ["params", "lr", "betas", "eps", "weight_decay"])
         found = {}
         for t, grads in enumerate(self.given["grads"], start=1):

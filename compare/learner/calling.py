@@ -23,14 +23,15 @@ def find(module, *names, kind):
 
 
 def class_with_backward(module, name):
-    """The class called `name`, or the only one of the module that has a forward and a backward, or None."""
+    """The class called `name`, or the last of the module with a backward that no other one is made from, or None."""
     classes = [
         thing
         for thing in vars(module).values()
         if inspect.isclass(thing) and thing.__module__ == module.__name__ and hasattr(thing, "backward")
     ]
+    classes = [one for one in classes if not any(other is not one and issubclass(other, one) for other in classes)]
     named = [thing for thing in classes if thing.__name__ == name]
-    return (named or classes or [None])[0]
+    return (named or classes or [None])[-1]
 
 
 def call(function, known, order):
@@ -120,11 +121,22 @@ def to_numpy(value):
 
 
 def givers(module):
-    """How to hand arrays over: a function array -> what the learner's code gets. Tensors, if the file imports torch."""
+    """How to hand arrays over: a function array -> what the learner's code gets.
+
+    A file that imports torch gets tensors, unless it could not do with them before (`module.__arrays__`).
+    """
     torch = sys.modules.get("torch")
-    if torch is not None and any(value is torch for value in vars(module).values()):
+    if torch is None or getattr(module, "__arrays__", False):
+        return lambda array: array
+    if any(value is torch or is_of(torch, value) for value in vars(module).values()):
         return lambda array: torch.from_numpy(array)
     return lambda array: array
+
+
+def is_of(torch, value):
+    """from torch import tanh"""
+    name = getattr(value, "__name__", None)
+    return isinstance(name, str) and callable(value) and getattr(torch, name, None) is value
 
 
 def flat_top(returned):

@@ -7,12 +7,11 @@ process and nothing else. Prints nothing; leaves a report as JSON.
 import ast
 import json
 import linecache
+import re
 import signal
 import sys
 import time
 import traceback
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +47,9 @@ RUNS, SHAPES, CLEAN, VALUES = (
 )
 
 
-def examine(file, rung):
-    """The Report for one file."""
-    report = Report(rung, file)
+def examine(file, rung, report=None):
+    """The Report on one file; one that is given is filled in, so that it says what is known when time runs out."""
+    report = Report(rung, file) if report is None else report
     source = Path(file).read_text(encoding="utf-8-sig")
     linecache.checkcache(str(file))
     try:
@@ -105,11 +104,13 @@ def examine(file, rung):
             report["arrays"], report["problem"] = table, problem.words
         if any(row["verdict"] == "wrong" for row in table):
             first = next(row for row in table if row["verdict"] == "wrong")
+            report.failed(VALUES, f"{first['name']} is wrong")  # known now, should the search take too long
             where = located(rung, module, watch, problem, observation)
-            return report.failed(VALUES, f"{first['name']} is wrong", **together(where, slip(rung, seen, file)))
+            report.update(together(where, slip(rung, seen, file)))
+            return report
     report.passed(VALUES)
     if rung.name in ("rnn", "gru", "lstm"):
-        report["remarks"] += beside_the_solution(rung, source)
+        report["remarks"] += beside_the_solution(rung, module, source)
     return report
 
 
@@ -122,7 +123,11 @@ def did_not_run(report, error, file, problem):
 
 
 def said(error):
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        words = str(error)
+    except Exception:  # an exception of the learner's own making
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def wrong_shape(seen):
@@ -132,7 +137,7 @@ def wrong_shape(seen):
             expected = expected_of(problem)[name]
             if value is None:
                 return problem, name, f"{name} is None; it must be an array of shape {expected.shape}"
-            if value.dtype.kind not in "fiub" or value.dtype == bool:
+            if value.dtype.kind not in "fiu":
                 return problem, name, f"{name} has the dtype {value.dtype}; it must be {expected.dtype}"
             if value.shape != expected.shape:
                 words = f"{name} has the shape {value.shape}; it must be {expected.shape}"
@@ -141,6 +146,12 @@ def wrong_shape(seen):
                 return problem, name, words
             if value.dtype.kind != "f" and expected.dtype.kind == "f":
                 return problem, name, f"{name} has the dtype {value.dtype}; whole numbers cannot hold a gradient"
+            if value.dtype.itemsize < expected.dtype.itemsize:
+                return (
+                    problem,
+                    name,
+                    f"{name} has the dtype {value.dtype}; for inputs in {expected.dtype} it must be that",
+                )
     return None
 
 
@@ -197,9 +208,10 @@ def together(where, known):
 
 def typed_at(mistake, file):
     source = Path(file).read_text(encoding="utf-8-sig")
-    if not mistake.wrong.strip() or source.count(mistake.wrong) != 1:
+    typed = list(re.finditer(re.escape(mistake.wrong) + r"(?![\w\[])", source))  # dh = dy is not in dh = dy[t]
+    if not mistake.wrong.strip() or len(typed) != 1:
         return {}
-    line = source[: source.index(mistake.wrong)].count("\n") + 1
+    line = source[: typed[0].start()].count("\n") + 1
     return place(file, line + slips.first_changed(mistake))
 
 
@@ -209,7 +221,9 @@ def examine_loop(report, rung, module, watch, file):
         watch.note(everything=True)
         try:
             calls, records = truncated.run(module, loop, str(file), watch)
-        except Exception as error:
+        except TooLong:
+            raise
+        except BaseException as error:  # sys.exit() too
             return did_not_run(report, error, file, loop)
         wrong = truncated.first_difference(loop, calls, records)
         if wrong:
@@ -237,12 +251,16 @@ def loop_slip(rung, calls, records, loop, file):
     return {}
 
 
-def beside_the_solution(rung, source):
+def beside_the_solution(rung, module, source):
     """What a right solution did better or worse than the project's own: time and lines."""
     problem = problems.cell(rung.name, 20, 8, 16, 16)
-    with redirect_stdout(StringIO()):
-        theirs, ours = (best_time(slips.module_of(text), problem) for text in (source, rungs.solution(rung)))
-    lines, our_lines = code_lines(source), code_lines(rungs.solution(rung))
+    solution = rungs.solution(rung)
+    code, sites = probe.instrumented(solution, "<the model solution>")  # watched as the learner's, for a fair ratio
+    try:
+        theirs, ours = (best_time(one, problem) for one in (module, load(code, sites, "<the model solution>")[0]))
+    except Exception:  # it is made for small problems, say
+        return []
+    lines, our_lines = code_lines(source), code_lines(solution)
     return [
         f"forward and backward take {theirs / ours:.2g} times as long as in the model solution "
         "(20 steps, 8 rows, 16 hidden units)",
@@ -287,9 +305,10 @@ def main(file, rung_name, out, seconds):
     sys.path.append(str(Path(file).resolve().parent))  # modules that the learner wrote beside it
     report = Report(rung, file)
     try:
-        report = examine(file, rung)
+        examine(file, rung, report)
     except TooLong as error:
-        report.failed(RUNS, f"it is still running after {seconds} s", "could not run", **where_raised(error, file))
+        if report["verdict"] == "right":
+            report.failed(RUNS, f"it is still running after {seconds} s", "could not run", **where_raised(error, file))
     except MemoryError as error:
         report.failed(RUNS, "it asks for more memory than there is", "could not run", **where_raised(error, file))
     except Exception:  # this program's own: what the learner's code raises is in the report

@@ -49,7 +49,7 @@ def find(trials):
     innocent = [p for p in places if p not in handing and (trials.computes_right(p) or trials.begins_empty(p))]
     suspects = [p for p in places if p not in handing and p not in innocent]
     partial = None
-    for group, forwards in product((suspects, innocent, handing), (False, True)):
+    for group, forwards in product((suspects, innocent, handing), (True, False)):
         whole, some = first_mend(trials, group, forwards)
         if whole:
             return finish(trials, whole)
@@ -68,7 +68,7 @@ def first_mend(trials, places, forwards):
         if trials.times[place][0] > trials.latest:
             break
         for mend in trials.mends(place, forwards=forwards):
-            if mend.mask.all():
+            if mend.mask.all() and not trials.only_hands_in(place):
                 whole, trials.latest = mend, mend.first
             elif (some is None or mend.first < some.first) and not trials.reads_input(place):
                 some = mend

@@ -69,6 +69,13 @@ def observe(rung, module, problem, frozen=False):
         raise
     except BaseException as error:  # sys.exit() too
         seen.error = error
+    not_tried = "torch" in sys.modules and not getattr(module, "__arrays__", False)
+    if not_tried and isinstance(seen.error, TypeError | AttributeError | RuntimeError):
+        module.__arrays__ = True  # it imports torch, but may want arrays all the same
+        again = observe(rung, module, problem, frozen)
+        if again is None or again.error is None:
+            return again
+        module.__arrays__ = False
     return seen
 
 

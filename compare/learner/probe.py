@@ -110,7 +110,7 @@ def instrumented(source, filename):
 
 class Probes(ast.NodeTransformer):
     def __init__(self, source):
-        self.source, self.sites, self.functions = source, [], []
+        self.lines, self.sites, self.functions = source.splitlines(), [], []
 
     # Only inside functions: what a module or a class body computes once is not part of the backward pass.
     def visit_FunctionDef(self, node):
@@ -155,6 +155,8 @@ class Probes(ast.NodeTransformer):
         for part in ast.walk(load):
             if hasattr(part, "ctx"):
                 part.ctx = ast.Load()
+        if isinstance(node.target, ast.Attribute):  # a property may count how often it is set
+            return [node, ast.copy_location(ast.Expr(self.seen(k, load)), node)]
         again = ast.copy_location(ast.Assign([copy.deepcopy(node.target)], self.seen(k, load)), node)
         if not isinstance(node.target, ast.Subscript):
             return [node, again]
@@ -185,7 +187,10 @@ class Probes(ast.NodeTransformer):
             return node
         after = []
         owner = [call.func.value] if isinstance(call.func, ast.Attribute) else []
-        for argument in [*owner, *call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg == "out")]:
+        at = call.args[:1] if ast.unparse(call.func).endswith((".at", "copyto")) else []  # np.add.at, np.copyto
+        into = [*at, *(keyword.value for keyword in call.keywords if keyword.arg == "out")]
+        into += [one for one in (*owner, *call.args[:1]) if isinstance(one, ast.Name)]
+        for argument in into:
             if is_plain(argument):
                 k = self.site(node, "store", base_of(argument), in_place=True, fills=True)
                 after.append(ast.copy_location(ast.Expr(self.seen(k, copy.deepcopy(argument))), node))
@@ -233,7 +238,7 @@ class Probes(ast.NodeTransformer):
         return node if k is None else self.seen(k, node)
 
     def site(self, node, kind, target, in_place, store=None, argument=False, fills=False):
-        text = ast.get_source_segment(self.source, node) or ast.unparse(node)
+        text = self.text(node)
         k = len(self.sites)
         size = sum(1 for _ in ast.walk(node))
         self.sites.append(
@@ -253,6 +258,12 @@ class Probes(ast.NodeTransformer):
             )
         )
         return k
+
+    def text(self, node):
+        lines = self.lines[node.lineno - 1 : node.end_lineno]
+        lines[-1] = lines[-1].encode()[: node.end_col_offset].decode(errors="ignore")  # ast counts bytes
+        lines[0] = lines[0].encode()[node.col_offset :].decode(errors="ignore")
+        return " ".join(lines)
 
     def seen(self, k, value):
         call = ast.Call(ast.Name("__see__", ast.Load()), [ast.Constant(k), value], [])

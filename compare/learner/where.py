@@ -41,7 +41,8 @@ def stored_as(rung, module, watch, problem, name):
 
 def is_it(noted, value):
     noted = calling.to_numpy(noted) if probe.is_number(noted) else noted
-    return isinstance(noted, np.ndarray) and noted.shape == value.shape and np.array_equal(noted, value)
+    numbers = isinstance(noted, np.ndarray) and noted.dtype.kind in "fiu" and value.dtype.kind in "fiu"
+    return numbers and noted.shape == value.shape and np.array_equal(noted, value)
 
 
 def written_at(rung, module, watch, problem, file):
