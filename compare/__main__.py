@@ -8,6 +8,7 @@ import warnings
 
 from compare.settings import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, TEXT_LSTM, configure
 from data import TASKS, UserError
+from data.errors import one_line
 
 STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why, 3 a fault of this program"
 
@@ -16,7 +17,8 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaint is one line."""
 
     def error(self, message):
-        self.exit(2, f"error: {message}; {self.prog} --help shows what there is\n")
+        complain(f"{message}; {self.prog} --help shows what there is")
+        self.exit(2)
 
 
 def parser():
@@ -90,7 +92,7 @@ def add_curves(commands):
 def add_model(command):
     model = command.add_argument_group("the model")
     model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
-    model.add_argument("--layers", type=whole, metavar="N", help="recurrent layers (default 1)")
+    model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
     model.add_argument("--hidden", type=whole, metavar="N", help="hidden units of a layer and direction")
     model.add_argument(
         "--bidirectional",
@@ -183,13 +185,18 @@ def run_curves(options):
 
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
+MOST_LAYERS = 1000  # a million of one unit each would be few weights, and take minutes to set up
 HIGHEST = 1e30  # of others: float32 ends at 3e38
 
 
-def whole(text, least=1):
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {LARGEST}")
+def whole(text, least=1, most=LARGEST):
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def layers(text):
+    return whole(text, most=MOST_LAYERS)
 
 
 def seed(text):
@@ -228,7 +235,8 @@ def main(arguments):
     options = parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own
+            warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own,
+            warnings.simplefilter("ignore", UserWarning)  # and so does a device that torch only warns of
             status = options.run(options)
         sys.stdout.flush()
         return status
@@ -249,7 +257,7 @@ def main(arguments):
 
 
 def complain(message):
-    print("error:", " ".join(str(message).split()), file=sys.stderr)
+    print("error:", one_line(message), file=sys.stderr)
 
 
 if __name__ == "__main__":
