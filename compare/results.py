@@ -1,18 +1,24 @@
-"""The files a run leaves: history.csv, summary.json, checkpoint.safetensors. Each appears whole or not at all."""
+"""The files a run leaves: history.csv, summary.json, checkpoint.safetensors, and resume.safetensors, from which a run
+that was stopped goes on. Each appears whole or not at all."""
 
 import csv
+import errno
+import hashlib
 import io
 import json
 import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
 from compare import pair
 from data import UserError
 
+PARTIAL = ".partial"  # how the names of files end that are being written
+AGAIN = "begin again with --restart, or choose another folder with --out"
 COLUMNS = ("step", "split", "metric", "scratch", "torch")
 
 
@@ -33,7 +39,7 @@ def write_whole(path, content):
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
         try:
             with open(handle, "wb") as file:
                 file.write(content)
@@ -47,7 +53,15 @@ def write_whole(path, content):
             os.unlink(name)
             raise
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        mend = "make room and start it again" if full else "choose another folder with --out"
+        raise UserError(f"cannot write {path}: {error.strerror}; {mend}") from error
+
+
+def sweep(path):
+    """Take away what runs that were killed left half written in a folder."""
+    for partial in Path(path).glob(f".*{PARTIAL}"):
+        partial.unlink(missing_ok=True)
 
 
 def write_history(path, rows):
@@ -83,3 +97,36 @@ def open_checkpoint(path):
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is not a checkpoint of this project ({error}); give one that a run wrote") from error
     return pair.build(model, str(weights["linear.weight"].dtype), weights=weights)
+
+
+def write_resume(path, arrays, about):
+    """Arrays by name and `about`, a dict for JSON, in one file with a checksum of it all."""
+    about = json.dumps(about)
+    write_whole(path, safetensors.numpy.save(arrays, {"about": about, "checksum": checksum(arrays, about)}))
+
+
+def open_resume(path):
+    """The arrays and the dict that `write_resume` was given, or None when there is no such file.
+
+    Raises UserError when the file is damaged or something else.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+            about, expected = (file.metadata()[name] for name in ("about", "checksum"))
+    except FileNotFoundError:
+        return None
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged, or not the file of a run ({error}); {AGAIN}") from error
+    if checksum(arrays, about) != expected:
+        raise UserError(f"{path} is damaged: its checksum is another than that of its content; {AGAIN}")
+    return arrays, json.loads(about)
+
+
+def checksum(arrays, about):
+    """SHA-256 of every number, name, shape and dtype, and of the text `about`."""
+    digest = hashlib.sha256(about.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
