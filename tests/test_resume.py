@@ -53,6 +53,14 @@ def exact(files):
     return files
 
 
+@pytest.fixture(scope="module", autouse=True)
+def listening():
+    """Ctrl-C is heard, even where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The run, left alone; a folder with the text, where it can be done again."""
@@ -314,17 +322,30 @@ def test_a_finished_run_is_not_trained_again(here, reference, monkeypatch):
 
 
 def test_one_task_after_another(here, quick, monkeypatch, capsys):
-    """Stopped in the second of three: the first is not trained again, the third is not yet; and nothing older is."""
-    command = ["memory", "series", "names", "--hidden", "4", "--window", "12", "--steps", "26"]
+    """Stopped in the first, then in the second: what is finished is not trained again, and nothing older is taken."""
+    command = ["memory", "series", "--hidden", "4", "--window", "12", "--steps", "26"]
     assert main([*command, "--out", "alone"]) == main(command) == 0
     with monkeypatch.context() as during:
-        interrupt(during, 26 + 8)
+        interrupt(during, 8)
         assert main(command) == 2
-    assert results.open_resume(f"results/names/{stopping.FILE}") is None, "the finished one would be taken for this one"
-    capsys.readouterr()
+    with monkeypatch.context() as during:
+        interrupt(during, 26 - 8 + 5)
+        capsys.readouterr()
+        assert main([*command, "--resume"]) == 2
+    told = capsys.readouterr()
+    assert "going on: memory from step 8, series from step 0" in told.out
+    assert "stopped at step 5 of 26 of series" in told.err
     assert main([*command, "--resume"]) == 0
-    assert "going on: memory from step 26, series from step 8, names from step 0" in capsys.readouterr().out
+    assert "going on: memory from step 26, series from step 5" in capsys.readouterr().out
     assert exact(contents("results")) == exact(contents("alone"))
+
+
+def test_the_time_of_all_parts_is_counted(stopped, quick):
+    arrays, about = results.open_resume(FILE)
+    results.write_resume(FILE, arrays, about | {"seconds": 1000.0})
+    assert main([*RUN, "--resume"]) == 0
+    (entry,) = json.loads(Path("results/summary.json").read_text())["tasks"]
+    assert 1000 < entry["seconds"] < 1100
 
 
 # ---- refused --------------------------------------------------------------------------------------------------------
@@ -412,7 +433,7 @@ def test_any_bit_that_flips_is_noticed(stopped, capsys):
     content = FILE.read_bytes()
     rng = random.Random(2)
     header = 8 + int.from_bytes(content[:8], "little")
-    places = [*range(0, header, 7), *rng.sample(range(header, len(content)), 300)]
+    places = [*range(0, header, 17), *rng.sample(range(header, len(content)), 100)]
     for place in places:
         flipped = bytearray(content)
         flipped[place] ^= 1 << rng.randrange(8)
