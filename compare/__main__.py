@@ -89,7 +89,7 @@ def add_curves(commands):
         "--checkpoint-every",
         type=whole,
         metavar="N",
-        help="save the run after every N steps (default: as often as takes 1 %% of the time)",
+        help="save the run after every N steps (default: as often as takes half a percent of the time)",
     )
     stopped = files.add_mutually_exclusive_group()
     stopped.add_argument(

@@ -18,7 +18,7 @@ from data import UserError
 
 EVALUATIONS = 12  # how often the held-out metric is taken during a run, but after every 25th step at most
 WRITTEN = 1200  # characters of text that each model writes
-SAVING = 0.01  # what part of the time a run may spend on saving itself
+SAVING = 0.005  # what part of the time a run may spend on saving itself
 
 # How far the training losses may part, by dtype, relative to the loss where it is above 1. Both sides compute the same
 # numbers in another order, and each step hands its rounding to the next; measured over 1,000 steps, see README.md.
@@ -153,8 +153,10 @@ def _train(run, folder, every, asked, report):
     steps = run.settings.steps
     evaluated = max(25, steps // EVALUATIONS)
     start = time.perf_counter() - run.seconds
-    if not run.rows or run.finished:  # the predictions are not saved
-        run.rows[-1:] = [_evaluate(run, run.step)]
+    if not run.rows:
+        run.rows.append(_evaluate(run, 0))
+    elif run.finished:
+        _evaluate(run, steps)  # for the predictions, which are not saved
     saved, took = time.perf_counter(), 0.0
     for ours, theirs in pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
         step = ours.step
@@ -248,9 +250,7 @@ def summary(run):
 
 def environment():
     """What the figures were measured with."""
-    blas = next(
-        (found for found in threadpool_info() if found["user_api"] == "blas"), {}
-    )  # none is known to it on macOS
+    blas = next((found for found in threadpool_info() if found["user_api"] == "blas"), {})  # not known for every BLAS
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,

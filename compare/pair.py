@@ -150,7 +150,8 @@ def must_be_finite(settings, step, what, ours, theirs, entered=None):
     sides = [side for side, value in values.items() if not isfinite(value)]
     if sides:
         became = " and ".join(f"the {side} {what} became {values[side]}" for side in sides)
-        raise Diverged(f"{settings.task}: {became} at step {step}", sides, step, entered)
+        beside = "".join(f" ({side}: {value:.4g})" for side, value in values.items() if side not in sides)
+        raise Diverged(f"{settings.task}: {became} at step {step}{beside}", sides, step, entered)
 
 
 def snapshot(pair, optimizers):

@@ -36,17 +36,18 @@ def begin(runs, out, resume=False, restart=False):
     be lost, unless `restart` says that it may be.
     """
     folders = [out / run.settings.task for run in runs]
-    if not restart:
-        for run, folder in zip(runs, folders, strict=True):
-            left = results.open_resume(folder / FILE)
-            if left and resume:
-                go_on(run, folder, *left)
-            elif left and left[1]["step"] < left[1]["settings"]["steps"]:
-                raise UserError(
-                    f"{folder} holds a run that was stopped at step {left[1]['step']} of "
-                    f"{left[1]['settings']['steps']}; add --resume to go on with it, --restart to begin again, "
-                    "or --out DIR for another folder"
-                )
+    for run, folder in zip(runs, folders, strict=True):
+        left = None if restart else results.open_resume(folder / FILE)
+        if left is None:
+            continue
+        arrays, about = left
+        if resume:
+            go_on(run, folder, arrays, about)
+        elif about["step"] < about["settings"]["steps"]:
+            raise UserError(
+                f"{folder} holds a run that was stopped at step {about['step']} of {about['settings']['steps']}; add "
+                "--resume to go on with it, --restart to begin again, or --out DIR for another folder"
+            )
     for folder in (out, *folders):
         results.sweep(folder)
     if not resume:  # of a finished run, too: after a stop it would be taken for part of this one
@@ -96,14 +97,16 @@ def checksum(dataset):
 def first_ctrl_c():
     """An Event that the first Ctrl-C sets, where it would have cut a step in two. A second one interrupts as ever."""
     asked = threading.Event()
-    usual = signal.getsignal(signal.SIGINT)
+    usual = signal.default_int_handler
 
     def ask(*_):
         asked.set()
         signal.signal(signal.SIGINT, usual)
 
-    if usual is not signal.SIG_IGN:  # which a shell says for what it runs in the background
-        signal.signal(signal.SIGINT, ask)
+    if signal.getsignal(signal.SIGINT) is not usual:  # ignored, as a shell does for what it runs in the background
+        yield asked
+        return
+    signal.signal(signal.SIGINT, ask)
     try:
         yield asked
     finally:

@@ -203,6 +203,14 @@ def test_a_gradient_can_be_too_large_where_the_loss_is_not():
     assert nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
 
 
+def test_one_side_alone_is_told_beside_the_other():
+    with pytest.raises(
+        pair.Diverged, match=r"^mine: the torch loss became nan at step 4 \(scratch: 0.3333\)$"
+    ) as found:
+        pair.must_be_finite(SimpleNamespace(task="mine"), 4, "loss", 1 / 3, float("nan"))
+    assert found.value.sides == ["torch"]
+
+
 def test_several_processes_stop_at_such_a_gradient_too(monkeypatch, capsys):
     records = [Record(1, 0, 0.5, 1.0), Record(2, 0, 0.5, float("inf"))]
     monkeypatch.setattr(distributed, "fit", lambda *_: iter(records))
