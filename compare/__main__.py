@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -86,6 +87,17 @@ def add_curves(commands):
     )
     files.add_argument("--column", metavar="NAME", help="the CSV's column to predict")
     files.add_argument("--out", metavar="DIR", default="results", help="where the results go (default results)")
+    files.add_argument(
+        "--checkpoint-every",
+        type=whole,
+        metavar="N",
+        help="save the run after every N steps (default: as often as takes half a percent of the time)",
+    )
+    stopped = files.add_mutually_exclusive_group()
+    stopped.add_argument(
+        "--resume", action="store_true", help="go on with the run that was stopped, where there is one"
+    )
+    stopped.add_argument("--restart", action="store_true", help="begin again, and lose the run that was stopped")
     curves.set_defaults(run=run_curves)
 
 
@@ -181,7 +193,9 @@ def run_curves(options):
     configurations = configure(**vars(options))
     from compare import curves  # imports torch: only once the options are known to be good
 
-    return curves.main(configurations, options.out)
+    given = [word for word in options.arguments if not word.startswith("--res")]  # neither --resume nor --restart
+    again = shlex.join(["python", "-m", "compare", *given, "--resume"])
+    return curves.main(configurations, options.out, options.checkpoint_every, options.resume, options.restart, again)
 
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
@@ -233,6 +247,7 @@ def main(arguments):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character must not stop a run
     options = parser().parse_args(arguments)
+    options.arguments = arguments
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own,

@@ -490,7 +490,9 @@ def training_loop(package):
     batches = [Batch(rng.integers(4, size=(3, 2)), rng.integers(3, size=(3, 2))) for _ in range(4)]
     clip = 0.05
     for carry_state in (True, False):
-        dataset = SimpleNamespace(carry_state=carry_state, train_batches=lambda k: iter(batches[2 * k : 2 * k + 2]))
+        dataset = SimpleNamespace(
+            carry_state=carry_state, steps_per_epoch=2, train_batches=lambda k: iter(batches[2 * k : 2 * k + 2])
+        )
         arguments = dict(cell="gru", vocab_size=4)
         model, beside = build(package, arguments), build(package, arguments)
         state = None

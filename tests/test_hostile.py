@@ -6,6 +6,7 @@ Whatever it is, it works or is refused in one line, and it takes no more time an
 import argparse
 import contextlib
 import io
+import json
 import os
 import struct
 import subprocess
@@ -522,3 +523,80 @@ def test_other_files_are_no_checkpoints(checkpoint, place, own):
         assert not opened(place / "other"), content[:40]
     for path in (*own.values(), place, place / "nowhere", "/dev/null", "/dev/zero", "a\0b", "x" * 5000):
         assert not opened(path)
+
+
+@pytest.mark.torch
+@MANY
+@given(drawn=st.data())
+def test_a_checkpoint_with_any_bit_wrong(checkpoint, place, drawn):
+    """A changed weight, no one can see; anything else is refused."""
+    raw = bytearray(checkpoint[0])
+    for _ in range(drawn.draw(st.integers(1, 2))):
+        raw[drawn.draw(st.integers(8, len(raw) - 1))] ^= 1 << drawn.draw(st.integers(0, 7))
+    (place / "wrong").write_bytes(raw)
+    opened(place / "wrong")
+
+
+@pytest.mark.torch
+def test_a_model_and_weights_that_do_not_belong_together(checkpoint, place):
+    import safetensors.numpy
+
+    _, model = checkpoint
+    weights = safetensors.numpy.load_file(place / "good")
+
+    def fits(weights, model):
+        safetensors.numpy.save_file(weights, place / "made", {"model": json.dumps(model)})
+        return opened(place / "made")
+
+    assert fits(weights, model)
+    for name, array in weights.items():
+        assert not fits({**weights, name: array[None]}, model), name
+        assert not fits({**weights, name: array[:1]}, model), f"{name} would broadcast"
+        for dtype in ("float16", "float64", "int32"):
+            assert not fits({**weights, name: array.astype(dtype)}, model), (name, dtype)
+        assert not fits({k: v for k, v in weights.items() if k != name}, model), name
+    assert not fits({**weights, "extra": weights["linear.bias"]}, model)
+    assert not fits({}, model)
+    changes = [{name: value} for name in model for value in (0, -1, 2.5, 10**9, 10**30, "lstm ", None, [], {}, "1")]
+    changes += [dict(num_layers=10**9), dict(input_size=3), dict(predict="first"), dict(dtype="float32"), dict(more=1)]
+    for change in changes:
+        assert not fits(weights, model | change), change
+    for other in (None, [], "lstm", 1, {}, {k: v for k, v in model.items() if k != "cell"}):
+        assert not fits(weights, other), other
+    for metadata in (None, {}, {"model": ""}, {"model": "[" * 99_999}):
+        safetensors.numpy.save_file(weights, place / "made", metadata)
+        assert not opened(place / "made"), metadata
+
+
+@pytest.mark.torch
+@MANY
+@given(drawn=st.data())
+def test_a_stopped_run_with_any_bit_wrong(place, drawn):
+    """Its checksum sees a changed number, too: it is refused, or it is what was written."""
+    from compare import results
+
+    about, arrays = {"step": 3}, {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(1)}
+    results.write_resume(place / "run", arrays, about)
+    raw = bytearray((place / "run").read_bytes())
+    for _ in range(drawn.draw(st.integers(1, 2))):
+        raw[drawn.draw(st.integers(0, len(raw) - 1))] ^= 1 << drawn.draw(st.integers(0, 7))
+    cut = drawn.draw(st.sampled_from([len(raw), len(raw), drawn.draw(st.integers(0, len(raw)))]))
+    (place / "run").write_bytes(raw[:cut])
+    try:
+        found, told = results.open_resume(place / "run")
+    except data.UserError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert told == about and found.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("reader", ["open_checkpoint", "open_resume"])
+def test_a_pipe_is_no_checkpoint(reader, tmp_path):
+    code = f"import sys; from compare import results; results.{reader}(sys.argv[1])"
+    os.mkfifo(tmp_path / "pipe")
+    run = [sys.executable, "-c", code, str(tmp_path / "pipe")]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "UserError" in done.stderr

@@ -231,3 +231,54 @@ def test_torchs_fit_cuts_the_gradient_too():
     for _ in torch_impl.fit(twin, dataset, torch.optim.SGD(twin.parameters(), lr=0.0), 2):
         assert True in {s.requires_grad for s in twin.state_n}  # within a step it has a graph ...
     # ... and the second step would have raised "backward through the graph a second time" had it not been cut
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("side", ["scratch", "torch"])
+def test_fit_goes_on_within_an_epoch_and_at_its_end(side):
+    """Three batches an epoch. The model's state_n is carried on, but not into a new epoch, nor between strangers."""
+    import torch
+
+    import torch_impl
+
+    text = data.load("text", dtype=np.float64, **SMALL["text"])
+    three = list(text.train_batches(0))[:3]
+    package, kind = (scratch, np.float64) if side == "scratch" else (torch_impl, torch.float64)
+    for carry in (True, False):
+        dataset = SimpleNamespace(carry_state=carry, steps_per_epoch=3, train_batches=lambda epoch: iter(three))
+        model = package.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=kind)
+        params = model.params if side == "scratch" else model.parameters()
+        optimizer = (scratch if side == "scratch" else torch.optim).SGD(params, lr=0.0)
+        whole = list(package.fit(model, dataset, optimizer, 8))
+        for start in range(9):
+            list(package.fit(model, dataset, optimizer, start))
+            assert list(package.fit(model, dataset, optimizer, 8, start=start)) == whole[start:]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("side", ["scratch", "torch"])
+@pytest.mark.parametrize(
+    ("rows", "target", "finite"), [(1, 1e30, ()), (1, 1.8e19, ("loss",)), (8, 7e18, ("grad_norm",))]
+)
+def test_a_step_that_is_not_finite_leaves_the_weights_alone(side, rows, target, finite):
+    """In float32, which ends at 3.4e38: the sum of squared errors, that of the squared gradient, or both are more."""
+    import torch
+
+    import torch_impl
+
+    inputs = np.zeros((1, rows, 1), np.float32)
+    batch = data.Batch(inputs, np.full_like(inputs, target))
+    dataset = SimpleNamespace(carry_state=False, steps_per_epoch=1, train_batches=lambda epoch: iter([batch]))
+    package = scratch if side == "scratch" else torch_impl
+    model = package.SequenceModel("rnn", 1, hidden_size=4, input_size=1)
+    weights = list(model.params.values() if side == "scratch" else model.parameters())
+    with torch.no_grad():
+        for p in weights:
+            p[...] = 0.1
+    before = [p.tolist() for p in weights]
+    params = model.params if side == "scratch" else weights
+    with np.errstate(all="ignore"):
+        optimizer = (scratch if side == "scratch" else torch.optim).SGD(params, lr=0.1)
+        (record,) = package.fit(model, dataset, optimizer, 1)
+    assert [name for name in ("loss", "grad_norm") if np.isfinite(getattr(record, name))] == list(finite)
+    assert [p.tolist() for p in weights] == before

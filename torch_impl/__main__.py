@@ -163,6 +163,7 @@ def train(options, dataset, model):
             distributed.all_or_none(report, options, line, rows)
             rows.clear()
         must_be_finite(options, record.step, "loss", record.loss)
+        must_be_finite(options, record.step, "gradient norm", record.grad_norm)
     seconds = time.perf_counter() - start
     distributed.all_or_none(conclude, options, dataset, model, seconds)
 
