@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import shlex
 import sys
 import traceback
 import warnings
 
 from compare.settings import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, TEXT_LSTM, configure
 from data import TASKS, UserError
+from data.errors import one_line
 
 STATUS = "exit status: 0 they agree, 1 they differ, 2 it could not run and one line says why, 3 a fault of this program"
 
@@ -16,7 +18,8 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaint is one line."""
 
     def error(self, message):
-        self.exit(2, f"error: {message}; {self.prog} --help shows what there is\n")
+        complain(f"{message}; {self.prog} --help shows what there is")
+        self.exit(2)
 
 
 def parser():
@@ -88,13 +91,24 @@ def add_curves(commands):
     )
     files.add_argument("--column", metavar="NAME", help="the CSV's column to predict")
     files.add_argument("--out", metavar="DIR", default="results", help="where the results go (default results)")
+    files.add_argument(
+        "--checkpoint-every",
+        type=whole,
+        metavar="N",
+        help="save the run after every N steps (default: as often as takes half a percent of the time)",
+    )
+    stopped = files.add_mutually_exclusive_group()
+    stopped.add_argument(
+        "--resume", action="store_true", help="go on with the run that was stopped, where there is one"
+    )
+    stopped.add_argument("--restart", action="store_true", help="begin again, and lose the run that was stopped")
     curves.set_defaults(run=run_curves)
 
 
 def add_model(command):
     model = command.add_argument_group("the model")
     model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
-    model.add_argument("--layers", type=whole, metavar="N", help="recurrent layers (default 1)")
+    model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
     model.add_argument("--hidden", type=whole, metavar="N", help="hidden units of a layer and direction")
     model.add_argument(
         "--bidirectional",
@@ -293,17 +307,24 @@ def run_curves(options):
     configurations = configure(**vars(options))
     from compare import curves  # imports torch: only once the options are known to be good
 
-    return curves.main(configurations, options.out)
+    given = [word for word in options.arguments if not word.startswith("--res")]  # neither --resume nor --restart
+    again = shlex.join(["python", "-m", "compare", *given, "--resume"])
+    return curves.main(configurations, options.out, options.checkpoint_every, options.resume, options.restart, again)
 
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
+MOST_LAYERS = 1000  # a million of one unit each would be few weights, and take minutes to set up
 HIGHEST = 1e30  # of others: float32 ends at 3e38
 
 
-def whole(text, least=1):
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {LARGEST}")
+def whole(text, least=1, most=LARGEST):
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def layers(text):
+    return whole(text, most=MOST_LAYERS)
 
 
 def seed(text):
@@ -340,9 +361,11 @@ def main(arguments):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character must not stop a run
     options = parser().parse_args(arguments)
+    options.arguments = arguments
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own
+            warnings.simplefilter("ignore", RuntimeWarning)  # what overflows ends the run with a sentence of our own,
+            warnings.simplefilter("ignore", UserWarning)  # and so does a device that torch only warns of
             status = options.run(options)
         sys.stdout.flush()
         return status
@@ -363,7 +386,7 @@ def main(arguments):
 
 
 def complain(message):
-    print("error:", " ".join(str(message).split()), file=sys.stderr)
+    print("error:", one_line(message), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,6 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
 from compare.agreement import assert_all_same, assert_same
 from compare.mistakes import MISTAKES, planted
@@ -494,7 +490,9 @@ def training_loop(package):
     batches = [Batch(rng.integers(4, size=(3, 2)), rng.integers(3, size=(3, 2))) for _ in range(4)]
     clip = 0.05
     for carry_state in (True, False):
-        dataset = SimpleNamespace(carry_state=carry_state, train_batches=lambda k: iter(batches[2 * k : 2 * k + 2]))
+        dataset = SimpleNamespace(
+            carry_state=carry_state, steps_per_epoch=2, train_batches=lambda k: iter(batches[2 * k : 2 * k + 2])
+        )
         arguments = dict(cell="gru", vocab_size=4)
         model, beside = build(package, arguments), build(package, arguments)
         state = None
@@ -594,6 +592,9 @@ def table(seen=None):
 
     seen: dict of a mistake's name -> what `seen_by` gives; None: find out, which takes half a minute.
     """
+    from rich.table import Table  # here and below, so that the checks alone need no rich
+    from rich.text import Text
+
     seen = {mistake.name: seen_by(mistake) for mistake in MISTAKES} if seen is None else seen
     legend = "\n".join(f"  {k}  {name}" for k, name in enumerate(COLUMNS, start=1))
     result = Table(title_justify="left", caption=legend, caption_justify="left")
@@ -616,6 +617,9 @@ def table(seen=None):
 
 def main():
     """Print the table. Returns the exit status: 1 when the strong checks miss a mistake."""
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(width=None if sys.stdout.isatty() else 120)
     planting = track(MISTAKES, "planting mistakes", console=console, transient=True, disable=not console.is_terminal)
     seen = {mistake.name: seen_by(mistake) for mistake in planting}

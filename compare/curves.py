@@ -10,12 +10,15 @@ import torch
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from threadpoolctl import threadpool_info
 
-from compare import pair, pictures, results, writing
+from compare import nonfinite, pair, pictures, results, stopping, writing
 from compare.settings import Settings
+from data import UserError
 
 EVALUATIONS = 12  # how often the held-out metric is taken during a run, but after every 25th step at most
 WRITTEN = 1200  # characters of text that each model writes
+SAVING = 0.005  # what part of the time a run may spend on saving itself
 
 # How far the training losses may part, by dtype, relative to the loss where it is above 1. Both sides compute the same
 # numbers in another order, and each step hands its rounding to the next; measured over 1,000 steps, see README.md.
@@ -29,16 +32,27 @@ class Run:
     settings: Settings
     dataset: object
     pair: pair.Pair
+    optimizers: tuple  # scratch's and torch's
+    about: dict  # what must be the same for a run to go on: settings and data; and what it is computed with
     predictions: list | None = None  # of the last evaluation, an array for each test batch
     torch_predictions: list | None = None
     rows: list = field(default_factory=list)  # (step, split, metric, scratch, torch)
-    seconds: float = 0.0  # of training; 0 until it has come to its end
+    seconds: float = 0.0  # of training so far, up to the last time it was saved
 
     @property
     def title(self):
         cell, hidden, layers = self.settings.cell, self.settings.hidden, self.settings.layers
         size = f"{layers} x {hidden}" if layers > 1 else f"{hidden}"
         return f"{self.settings.task}, {'bidirectional ' * self.settings.bidirectional}{cell} {size}"
+
+    @property
+    def step(self):
+        """How many steps were made."""
+        return self.rows[-1][0] if self.rows else 0
+
+    @property
+    def finished(self):
+        return bool(self.rows) and self.rows[-1][:2] == (self.settings.steps, "test")
 
     @property
     def loss_unit(self):
@@ -62,13 +76,22 @@ class Run:
         return int(steps[beyond.argmax()]) if beyond.any() else None
 
 
-def main(configurations, out):
-    """Run the tasks, one Settings each; leave pictures and files in `out`. Returns the exit status, 0 or 1."""
+class Stopped(UserError):
+    """Ctrl-C, obeyed."""
+
+
+def main(configurations, out, every=None, resume=False, restart=False, again="python -m compare --resume"):
+    """Run the tasks, one Settings each; leave pictures and files in `out`. Returns the exit status, 0 or 1.
+
+    every: save after so many steps, None for as often as costs SAVING of the time; resume: go on where an earlier run
+    was stopped; restart: begin again even if that loses one; again: the command that goes on with this run.
+    """
     torch.set_num_threads(1)  # one core for each side: they run side by side, see pair.train
     prepared = [prepare(settings) for settings in configurations]  # every mistake comes out before any training
     out = results.folder(out)
     for run in prepared:
         results.folder(out / run.settings.task)
+    stopping.begin(prepared, out, resume, restart)
     runs = []
     columns = (
         TextColumn("{task.description}"),
@@ -77,25 +100,36 @@ def main(configurations, out):
         TextColumn("{task.fields[status]}"),
     )
     try:
-        with Progress(*columns, TimeRemainingColumn()) as progress:
+        with Progress(*columns, TimeRemainingColumn()) as progress, stopping.first_ctrl_c() as asked:
             bars = [
-                progress.add_task(run.settings.task, total=run.settings.steps, status="waiting", start=False)
+                progress.add_task(
+                    run.settings.task,
+                    total=run.settings.steps,
+                    completed=run.step,
+                    status="finished" if run.finished else "waiting",
+                    start=False,
+                )
                 for run in prepared
             ]
             for run, bar in zip(prepared, bars, strict=True):
+                folder = out / run.settings.task
                 progress.start_task(bar)
                 runs.append(run)
-                _train(run, lambda status, bar=bar: progress.update(bar, advance=1, status=status))
-                _leave_results(run, out / run.settings.task)
-    except pair.Diverged:
+                _train(
+                    run, folder, every, asked, lambda status, bar=bar: progress.update(bar, advance=1, status=status)
+                )
+                _leave_results(run, folder)
+    except pair.Diverged as error:
+        folder = out / runs[-1].settings.task
+        stopping.forget(folder)  # it would only come to the same end
+        _leave_history(runs[-1], folder)
+        leave_overview(runs, out)
+        raise UserError(explained(error, runs[-1])) from error
+    except Stopped as error:
         _leave_history(runs[-1], out / runs[-1].settings.task)
-        raise
-    finally:  # of a run that was stopped, too: what there is, and nothing older beside it
-        entries = [summary(run) for run in runs if run.seconds]
-        results.write_summary(out / "summary.json", {"environment": environment(), "tasks": entries})
-        drawable = [run for run in runs if len(run.series("train")[0])]
-        if drawable:
-            pictures.curves(out / "curves.png", drawable)
+        leave_overview(runs, out)
+        raise UserError(f"{error}; to go on: {again}") from error
+    entries = leave_overview(runs, out)
     rich.print(table(runs, entries))
     print(f"both curves and their gap: {out / 'curves.png'}")
     return 0 if all(run.parts_at() is None for run in runs) else 1
@@ -107,28 +141,46 @@ def prepare(settings):
     if settings.steps is None:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
     models = pair.build(pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
-    return Run(settings, dataset, models)
+    about = {"settings": asdict(settings), "data": stopping.checksum(dataset), "environment": environment()}
+    return Run(settings, dataset, models, pair.optimizers(settings, models), about)
 
 
-def _train(run, report):
-    """Train to the end, recording each step; `report` is told one line of status a step."""
+def _train(run, folder, every, asked, report):
+    """Train to the end, recording each step; `report` is told one line of status a step.
+
+    Saves the run now and then, see `main`, and at its end. Raises Stopped once `asked` is set.
+    """
     steps = run.settings.steps
-    every = max(25, steps // EVALUATIONS)
-    start = time.perf_counter()
-    _evaluate(run, 0)
-    for ours, theirs in pair.train(run.settings, run.dataset, run.pair, steps):
-        run.rows.append((ours.step, "train", "loss", ours.loss, theirs.loss))
+    evaluated = max(25, steps // EVALUATIONS)
+    start = time.perf_counter() - run.seconds
+    if not run.rows:
+        run.rows.append(_evaluate(run, 0))
+    elif run.finished:
+        _evaluate(run, steps)  # for the predictions, which are not saved
+    saved, took = time.perf_counter(), 0.0
+    for ours, theirs in pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
+        step = ours.step
+        run.rows.append((step, "train", "loss", ours.loss, theirs.loss))
         gap = abs(ours.loss - theirs.loss)
         report(f"scratch {ours.loss:.4f} torch {theirs.loss:.4f} gap {gap:.1e}")
-        if ours.step % every == 0 or ours.step == steps:
-            _evaluate(run, ours.step)
-    run.seconds = time.perf_counter() - start
+        if step % evaluated == 0 or step == steps:
+            run.rows.append(_evaluate(run, step))
+        now = time.perf_counter()
+        due = step % every == 0 if every else SAVING * (now - saved) >= took
+        if due or asked.is_set() or step == steps:
+            run.seconds = now - start
+            stopping.save(run, folder)
+            saved = time.perf_counter()
+            took = saved - now
+        if asked.is_set() and step < steps:
+            raise Stopped(f"stopped at step {step} of {steps} of {run.settings.task}")
 
 
 def _evaluate(run, step):
+    """The row of an evaluation."""
     both = pair.evaluate(run.settings, run.dataset, run.pair, step)
     (ours, run.predictions), (theirs, run.torch_predictions) = both
-    run.rows.append((step, "test", run.dataset.metric, ours, theirs))
+    return (step, "test", run.dataset.metric, ours, theirs)
 
 
 def _leave_history(run, folder):
@@ -157,6 +209,26 @@ def _leave_results(run, folder):
             pictures.writing(path, ours, theirs)
 
 
+def leave_overview(runs, out):
+    """Write summary.json of the tasks that are finished, and the curves of all. Returns the entries of the former."""
+    entries = [summary(run) for run in runs if run.finished]
+    results.write_summary(out / "summary.json", {"environment": environment(), "tasks": entries})
+    drawable = [run for run in runs if run.step]
+    if drawable:
+        pictures.curves(out / "curves.png", drawable)
+    return entries
+
+
+def explained(error, run):
+    """A pair.Diverged in a line: what became of it, where it began, how far it had been well, and a mend."""
+    steps, ours, theirs = run.series("train")
+    last = "there was no step before it"
+    if run.step:
+        last = f"the last finite losses, at step {steps[-1]}: scratch {ours[-1]:.4g}, torch {theirs[-1]:.4g}"
+    began = nonfinite.origin(error, run.pair, run.dataset)
+    return f"{error}; {began}; {last}; try a smaller --lr (now {run.settings.lr:g}) or --clip 1"
+
+
 def summary(run):
     """One task's entry of summary.json."""
     _, ours, theirs = run.series("test")
@@ -178,11 +250,13 @@ def summary(run):
 
 def environment():
     """What the figures were measured with."""
+    blas = next((found for found in threadpool_info() if found["user_api"] == "blas"), {})  # not known for every BLAS
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,
         "processor": platform.machine(),
+        "numpy_threads": blas.get("num_threads"),
         "torch_threads": torch.get_num_threads(),
     }
 

@@ -747,27 +747,22 @@ TRAINING = (
         name="state_carried_across_epochs",
         file="training",
         why="The first state is set once, outside the loop, and the text's end becomes the past of its beginning.",
-        right="""\
-    step, epoch = 0, 0
-    while step < steps:
-        state = None
-""",
-        wrong="""\
-    step, epoch, state = 0, 0, None
-    while step < steps:
-""",
+        right="epoch, done, state = epoch + 1, 0, None",
+        wrong="epoch, done = epoch + 1, 0",
     ),
     Mistake(
         name="clipped_after_the_step",
         file="training",
         why="The two lines run in either order without an error, and the norm that is reported is right.",
         right="""\
-            norm = clip_grad_norm(grads, float("inf") if clip is None else clip)  # scales grads in place
-            optimizer.step(grads)
+            norm = float(clip_grad_norm(grads, float("inf") if clip is None else clip))  # scales grads in place
+            if isfinite(loss) and isfinite(norm):
+                optimizer.step(grads)
 """,
         wrong="""\
-            optimizer.step(grads)
-            norm = clip_grad_norm(grads, float("inf") if clip is None else clip)  # scales grads in place
+            if isfinite(loss):
+                optimizer.step(grads)
+            norm = float(clip_grad_norm(grads, float("inf") if clip is None else clip))  # scales grads in place
 """,
     ),
 )

@@ -19,10 +19,18 @@ OPTIMIZER_CLASSES = {
     "rmsprop": "RMSprop",
     "adagrad": "Adagrad",
 }
+KEPT = {"m", "v", "b", "s", "t"}  # the names under which scratch's optimizers keep something from step to step
 
 
 class Diverged(UserError):
-    """A loss became inf or nan."""
+    """A number became inf or nan: in scratch, in torch or in both (`sides`), at a step or at the evaluation after it.
+
+    `entered` has the state with which each side began the step; it is None for the evaluation.
+    """
+
+    def __init__(self, message, sides, step, entered):
+        super().__init__(message)
+        self.sides, self.step, self.entered = sides, step, entered
 
 
 @dataclass(frozen=True)
@@ -102,21 +110,25 @@ def optimizers(settings, pair):
     )
 
 
-def train(settings, dataset, pair, steps):
-    """Train both; yield (scratch's record, torch's record) for every step.
+def train(settings, dataset, pair, optimizers, start=0):
+    """Train both from step `start` to the last; yield (scratch's record, torch's record) for every step.
 
     Each side has a thread of its own and computes one step while the other does: two cores, one thread each, and
-    neither waits for more than the slower one. Raises Diverged at the first loss that is not finite.
+    neither waits for more than the slower one. Raises Diverged at the first loss or gradient that is not finite, before
+    it gets into the weights.
     """
-    by_hand, by_torch = optimizers(settings, pair)
-    records = scratch.fit(pair.scratch, dataset, by_hand, steps, settings.clip)
-    torch_records = torch_impl.fit(pair.torch, dataset, by_torch, steps, settings.clip)
+    by_hand, by_torch = optimizers
+    records = scratch.fit(pair.scratch, dataset, by_hand, settings.steps, settings.clip, start)
+    torch_records = torch_impl.fit(pair.torch, dataset, by_torch, settings.steps, settings.clip, start)
     with ThreadPoolExecutor(1) as other:
-        for _ in range(steps):
+        for step in range(start, settings.steps):
+            carried = dataset.carry_state and step % dataset.steps_per_epoch
+            entered = {side: getattr(pair, side).state_n if carried else None for side in ("scratch", "torch")}
             theirs = other.submit(next, torch_records)
             ours = next(records)
             theirs = theirs.result()
-            must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss)
+            must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss, entered)
+            must_be_finite(settings, ours.step, "gradient's norm", ours.grad_norm, theirs.grad_norm, entered)
             yield ours, theirs
 
 
@@ -133,13 +145,74 @@ def evaluate(settings, dataset, pair, step):
     return ours, theirs
 
 
-def must_be_finite(settings, step, what, ours, theirs):
-    for side, value in (("scratch", ours), ("torch", theirs)):
-        if not isfinite(value):
-            raise Diverged(
-                f"{settings.task}: the {side} {what} became {value} at step {step}; "
-                f"try a smaller --lr (now {settings.lr}) or --clip 1"
-            )
+def must_be_finite(settings, step, what, ours, theirs, entered=None):
+    values = {"scratch": ours, "torch": theirs}
+    sides = [side for side, value in values.items() if not isfinite(value)]
+    if sides:
+        became = " and ".join(f"the {side} {what} became {values[side]}" for side in sides)
+        beside = "".join(f" ({side}: {value:.4g})" for side, value in values.items() if side not in sides)
+        raise Diverged(f"{settings.task}: {became} at step {step}{beside}", sides, step, entered)
+
+
+def snapshot(pair, optimizers):
+    """All that training goes on from, a dict of arrays: weights, what the optimizers keep, the last states."""
+    by_hand, by_torch = optimizers
+    ours = {f"weights/{name}": p for name, p in pair.scratch.params.items()}
+    for name in KEPT & vars(by_hand).keys():
+        value = getattr(by_hand, name)
+        ours |= {name: value} if name == "t" else {f"{name}/{p}": array for p, array in value.items()}
+    ours |= {f"state/{k}": s for k, s in enumerate(_parts(pair.scratch.state_n))}
+
+    theirs = {f"weights/{name}": p for name, p in pair.torch.state_dict().items()}
+    for k, kept in by_torch.state_dict()["state"].items():
+        theirs |= {f"optimizer/{k}/{name}": tensor for name, tensor in kept.items()}
+    theirs |= {f"state/{k}": s.detach() for k, s in enumerate(_parts(pair.torch.state_n))}
+
+    ours = {f"scratch/{name}": np.asarray(array) for name, array in ours.items()}
+    return ours | {f"torch/{name}": tensor.cpu().numpy() for name, tensor in theirs.items()}
+
+
+def restore(pair, optimizers, arrays):
+    """Bring models and optimizers, built from the same settings, to where `snapshot` found them.
+
+    Raises UserError when the arrays are another model's.
+    """
+    by_hand, by_torch = optimizers
+
+    def under(prefix):
+        return {name.removeprefix(prefix): a.copy() for name, a in sorted(arrays.items()) if name.startswith(prefix)}
+
+    expected = {name: (p.shape, p.dtype) for name, p in pair.scratch.params.items()}
+    for side in ("scratch", "torch"):
+        if {name: (a.shape, a.dtype) for name, a in under(f"{side}/weights/").items()} != expected:
+            raise UserError("it holds another model's weights")
+
+    for name, p in pair.scratch.params.items():
+        p[...] = arrays[f"scratch/weights/{name}"]
+    for name in KEPT & vars(by_hand).keys():
+        setattr(by_hand, name, int(arrays["scratch/t"]) if name == "t" else under(f"scratch/{name}/"))
+    pair.scratch.state_n = _together(list(under("scratch/state/").values()))
+
+    pair.torch.load_state_dict({name: torch.tensor(a) for name, a in under("torch/weights/").items()})
+    state = {}
+    for name, array in under("torch/optimizer/").items():
+        k, name = name.split("/")
+        state.setdefault(int(k), {})[name] = torch.tensor(array)
+    by_torch.load_state_dict(by_torch.state_dict() | {"state": state})
+    device = pair.torch.linear.weight.device
+    pair.torch.state_n = _together([torch.tensor(a, device=device) for a in under("torch/state/").values()])
+
+
+def _parts(state):
+    """h, for an LSTM h and c, before any training nothing: as a list."""
+    if state is None:
+        return []
+    return list(state) if isinstance(state, tuple) else [state]
+
+
+def _together(parts):
+    """The inverse of `_parts`."""
+    return tuple(parts) if len(parts) > 1 else parts[0] if parts else None
 
 
 def gradient_gap(pair, batch):

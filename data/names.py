@@ -11,30 +11,50 @@ from data.errors import UserError
 from data.reading import read_text
 
 PADDING = 0  # id 0 is no character: it fills the steps after a name's end
+LONGEST = 10_000  # characters: every other name of its batch is padded to its length
 CHUNK = 16  # batches that are sorted by length together
 TRAIN, SPLIT = 0, 1  # the first word of a seed. Without it [seed] and [seed, 0] would draw the same numbers
 
 
 def read_classes(path):
     """dict: file stem -> its names, NFC-normalised, each once, in file order. Raises UserError."""
-    folder = Path(path)
-    if not folder.exists():
-        raise UserError(f"{path}: no such directory; check the spelling")
-    if not folder.is_dir():
-        raise UserError(f"{path}: is a file; give a directory with one .txt file a class")
+    path = Path(path)
+    try:
+        found = list(path.iterdir())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such directory; check the spelling") from None
+    except NotADirectoryError:
+        raise UserError(f"{path}: is a file; give a directory with one .txt file a class") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); try a copy of it") from None
+    except ValueError as error:  # a zero byte, or what no file system can write
+        raise UserError(f"{str(path)!r}: no directory can have this name ({error}); check the spelling") from None
     # Hidden files are not the user's: macOS leaves "._Name.txt" beside each Name.txt it copies.
-    files = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
+    files = sorted(file for file in found if file.suffix == ".txt" and not file.name.startswith("."))
     if not files:
         raise UserError(f"{path}: has no .txt files; put one file a class there, with one name a line")
     if len(files) == 1:
         raise UserError(f"{path}: has only one .txt file; at least two classes are needed to tell apart")
-    classes = {}
     for file in files:
-        lines = (unicodedata.normalize("NFC", line.strip()) for line in read_text(file).split("\n"))
-        classes[file.stem] = list(dict.fromkeys(line for line in lines if line))
-        if not classes[file.stem]:
-            raise UserError(f"{file}: has no names in it; write one a line, or take the file away")
-    return classes
+        if any("\ud800" <= c <= "\udfff" for c in file.name):  # how Python holds bytes that are no UTF-8
+            raise UserError(f"{path}: {file.name!r} is not UTF-8, and it names a class; rename the file")
+    return {file.stem: read_names(file) for file in files}
+
+
+def read_names(file):
+    """One class: list of names. Raises UserError when there is none, or one that is too long."""
+    names = {}  # a dict for its order
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        name = unicodedata.normalize("NFC", line.strip())
+        if len(name) > LONGEST:
+            raise UserError(
+                f"{file}: line {number} has {len(name):,} characters, a name at most {LONGEST:,}; write one name a line"
+            )
+        if name:
+            names[name] = None
+    if not names:
+        raise UserError(f"{file}: has no names in it; write one a line, or take the file away")
+    return list(names)
 
 
 class Names:

@@ -49,10 +49,15 @@ class Series:
         if train.min() == train.max():
             raise UserError(f"{path}: {self.column} is constant over the first 80 %; nothing to learn")
         with np.errstate(all="ignore"):
+            lag = seasonal_lag(train, min(split // 2, LONGEST_LAG))
             self.mean, self.std = float(train.mean()), float(train.std())
             self.scaled = ((self.values - self.mean) / self.std).astype(dtype)
-        if not np.isfinite([self.std, *self.scaled]).all():
-            raise UserError(f"{path}: {self.column}: too far apart to standardise; use another unit")
+            self.baselines = {
+                "repeat the last value": lag_error(self.values, split, 1),
+                f"same as {lag} steps before": lag_error(self.values, split, lag),
+            }
+        if not np.isfinite([self.std, *self.baselines.values()]).all() or not np.isfinite(self.scaled).all():
+            raise UserError(f"{path}: {self.column}: too far apart, or too near, to standardise; use another unit")
 
         self.run_in = min(window, split - 1)
         # Windows start every `stride` values; the offset drawn for an epoch moves all of them.
@@ -60,12 +65,6 @@ class Series:
         self.stride = min(max(1, window // 4), starts)
         self.windows = starts // self.stride
         self.steps_per_epoch = -(-self.windows // batch_size)
-
-        lag = seasonal_lag(train, min(split // 2, LONGEST_LAG))
-        self.baselines = {
-            "repeat the last value": lag_error(self.values, split, 1),
-            f"same as {lag} steps before": lag_error(self.values, split, lag),
-        }
 
     def unscale(self, values):
         """Standardised values -> the column's own unit, float64."""

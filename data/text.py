@@ -44,8 +44,8 @@ class Text:
             )
         self.seed = seed  # names no random draw here: the streams are always read in order
         self.batch_size, self.window = batch_size, window
-        self.characters = "".join(sorted(set(text)))
-        self.ids_of = {character: i for i, character in enumerate(self.characters)}
+        self.codes = np.unique(code_points(text))  # (V,) sorted; an id is a place in it
+        self.characters = "".join(map(chr, self.codes))
         self.vocab_size = self.output_size = len(self.characters)
 
         ids = self.encode(text)
@@ -61,10 +61,12 @@ class Text:
 
     def encode(self, text):
         """str -> (N,) int64 ids. Raises UserError for a character that the corpus does not have."""
-        try:
-            return np.fromiter((self.ids_of[c] for c in text), np.int64, len(text))
-        except KeyError as error:
-            raise UserError(f"{error.args[0]!r} does not occur in the training text; leave it out") from None
+        codes = code_points(text)
+        ids = np.searchsorted(self.codes, codes)
+        strange = codes[self.codes.take(ids, mode="clip") != codes]
+        if len(strange):
+            raise UserError(f"{chr(strange[0])!r} does not occur in the training text; leave it out")
+        return ids
 
     def decode(self, ids):
         """Ids in any shape, read in order -> str."""
@@ -89,6 +91,11 @@ class Text:
         log_sum = np.log(np.exp(logits).sum(axis=-1))
         chosen = np.take_along_axis(logits, batch.targets[..., None], axis=-1)[..., 0]
         return float((log_sum - chosen).sum() / np.log(2)), batch.targets.size
+
+
+def code_points(text):
+    """str -> (N,) uint32, read-only."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def windows(ids, streams, window):

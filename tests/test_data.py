@@ -161,7 +161,7 @@ def test_files_that_cannot_be_read(task, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", denied)  # chmod would not stop root
-    assert "permission denied" in refusal(task, tmp_path / "secret")
+    assert "permission denied" in refusal(task, write(tmp_path / "secret", "text"))
 
 
 # ---------------------------------------------------------------- text
@@ -383,6 +383,12 @@ def test_names_that_cannot_be_used(tmp_path):
     assert "b.txt: the file is empty" in refusal("names", made("empty", a="Ann\nBob\n", b=""))
     assert "b.txt: has no names" in refusal("names", made("blank", a="Ann\nBob\n", b="\n \n"))
     assert "one name only" in refusal("names", made("single", a="Ann", b="Bob"))
+    long = made("long", a="Ann\nBob\n", b="Cy\n" + "\u00e9" * 10_000)
+    data.load("names", long)
+    write(long / "b.txt", "Cy\n" + "\u00e9" * 10_001)
+    assert "b.txt: line 2 has 10,001 characters" in refusal("names", long)
+    odd = made("odd", a="Ann\nBob\n", **{"\udcff": "Cy\n"})
+    assert "'\\udcff.txt' is not UTF-8" in refusal("names", odd)
 
 
 def test_names_score_counts_the_right_ones():
@@ -553,7 +559,7 @@ def test_seasonal_lag_finds_the_season():
 def test_own_csv(mark, tmp_path):
     rows = [("day", "rain, mm", "wind"), *((f"d{i}", i % 7, -i * i) for i in range(50))]
     quoted = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows) + "\r\n\r\n"
-    path = write(tmp_path / "own.csv", quoted, encoding="utf-8-sig")
+    path = write(tmp_path / "own.csv", f"  \r\n\r\n{quoted}", encoding="utf-8-sig")
     series = data.load("series", path, column="rain, mm", window=5)
     assert series.values.tolist() == [float(i % 7) for i in range(50)]
     assert series.labels == [f"d{i}" for i in range(50)]
@@ -596,6 +602,8 @@ def test_series_that_cannot_be_used(tmp_path):
     assert "no values" in told("day,v\n")
     assert "no line with column names" in told("\n \n")
     assert "not CSV" in told('day,v\nx,"' + "y" * 200_000 + '"\n')
+    wide = told(",".join(f"c{i}" for i in range(22)) + "\n" + 22 * "1,", column=None)
+    assert "c18, c19 and 2 more" in wide and "c20" not in wide
     short = told("\n".join(["day,v", *good]), window=60)
     assert "40 values" in short and "window 60 needs 77" in short and "--window" in short
     assert "needs 5" in told("day,v\na,1\nb,2\nc,3\n", window=1)

@@ -36,3 +36,13 @@ def test_each_package_imports_only_what_it_may(package):
 def test_scratch_and_data_leave_torch_alone():
     code = "import sys, scratch, data; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_tests_that_need_no_torch_load_where_only_numpy_is():
+    code = (
+        "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[1:]));"
+        "sys.exit(pytest.main(['-m', 'not torch', '--collect-only', '-p', 'no:cacheprovider']))"
+    )
+    absent = ["torch", "matplotlib", "rich", "safetensors", "threadpoolctl"]
+    done = subprocess.run([sys.executable, "-c", code, *absent], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

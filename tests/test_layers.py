@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from cases import seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
@@ -22,8 +20,11 @@ def frozen(array):
     return array
 
 
+@pytest.mark.torch
 @given(leading, sizes, sizes, seeds, dtypes)
 def test_linear(shape, inputs, outputs, seed, dtype):
+    import torch
+
     rng = np.random.default_rng(seed)
     layer = scratch.Linear(inputs, outputs, dtype=dtype, rng=rng)
     x = frozen(rng.standard_normal((*shape, inputs)).astype(dtype))
@@ -39,8 +40,11 @@ def test_linear(shape, inputs, outputs, seed, dtype):
         assert_all_same(layer.grads, {name: p.grad for name, p in twin.named_parameters()}, "")
 
 
+@pytest.mark.torch
 @given(leading, sizes, sizes, seeds, dtypes)
 def test_embedding(shape, words, width, seed, dtype):
+    import torch
+
     rng = np.random.default_rng(seed)
     layer = scratch.Embedding(words, width, dtype=dtype, rng=rng)
     ids = frozen(rng.integers(words, size=shape))
@@ -96,15 +100,18 @@ def masks(rng, shape, masked):
     return frozen(valid)
 
 
+@pytest.mark.torch
 @given(leading, sizes, seeds, dtypes, st.booleans(), st.sampled_from([1, 30]))
 def test_cross_entropy(shape, classes, seed, dtype, masked, spread):
+    import torch
+
     rng = np.random.default_rng(seed)
     logits = frozen((spread * rng.standard_normal((*shape, classes))).astype(dtype))
     targets = frozen(rng.integers(classes, size=shape))
     valid = masks(rng, shape, masked)
     twin = torch.tensor(logits, requires_grad=True)
     chosen = torch.tensor(np.ones(shape, bool) if valid is None else valid)
-    expected = functional.cross_entropy(twin[chosen], torch.tensor(targets)[chosen])
+    expected = torch.nn.functional.cross_entropy(twin[chosen], torch.tensor(targets)[chosen])
     expected.backward()
     for _ in range(2):
         loss, dlogits = scratch.cross_entropy(logits, targets, valid)
@@ -113,15 +120,18 @@ def test_cross_entropy(shape, classes, seed, dtype, masked, spread):
         assert_same(dlogits, twin.grad, "dlogits") if classes > 1 else np.testing.assert_array_equal(dlogits, 0)
 
 
+@pytest.mark.torch
 @given(leading, sizes, seeds, dtypes, st.booleans())
 def test_mse(shape, width, seed, dtype, masked):
+    import torch
+
     rng = np.random.default_rng(seed)
     prediction = frozen(rng.standard_normal((*shape, width)).astype(dtype))
     target = frozen(rng.standard_normal((*shape, width)).astype(dtype))
     valid = masks(rng, shape, masked)
     twin = torch.tensor(prediction, requires_grad=True)
     chosen = torch.tensor(np.ones(shape, bool) if valid is None else valid)
-    expected = functional.mse_loss(twin[chosen], torch.tensor(target)[chosen])
+    expected = torch.nn.functional.mse_loss(twin[chosen], torch.tensor(target)[chosen])
     expected.backward()
     for _ in range(2):
         loss, dprediction = scratch.mse(prediction, target, valid)
@@ -149,7 +159,10 @@ def test_what_is_not_valid_does_not_count_whatever_it_is():
     np.testing.assert_array_equal(dprediction, [[2], [0]])
 
 
+@pytest.mark.torch
 def test_first_values_are_spread_as_torchs():
+    import torch
+
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     pairs = [

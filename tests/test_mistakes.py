@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import scratch
 from compare import checks
@@ -16,11 +15,21 @@ from compare.mistakes import MISTAKES, Mistake, planted
 BY_NAME = {mistake.name: mistake for mistake in MISTAKES}
 
 
-@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+BESIDE_TORCHS = ("losses", "optimizers", "clipping", "all of the strong ones")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, id=name, marks=pytest.mark.torch if name in BESIDE_TORCHS else ())
+        for name, check in CHECKS.items()
+    ],
+)
 def test_every_check_passes_on_the_real_scratch(check):
     check(scratch)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("mistake", MISTAKES, ids=BY_NAME)
 def test_the_strong_checks_reject(mistake):
     assert sees(all_strong, planted(mistake))
@@ -98,7 +107,10 @@ def test_an_error_of_another_kind_is_not_taken_for_a_finding():
         sees(broken, scratch)
 
 
+@pytest.mark.torch
 def test_the_table_is_readable_at_120_columns():
+    from rich.console import Console
+
     out = io.StringIO()
     seen = {mistake.name: [k > 0 for k in range(len(checks.COLUMNS))] for mistake in MISTAKES}
     Console(file=out, width=120).print(checks.table(seen))
@@ -111,6 +123,7 @@ def test_the_table_is_readable_at_120_columns():
     assert counts.split()[-12:-1:2] == ["0"] + 5 * [str(len(MISTAKES))]
 
 
+@pytest.mark.torch
 def test_the_command(monkeypatch, capsys):
     monkeypatch.setattr(checks, "MISTAKES", (BY_NAME["bias_as_a_row"], BY_NAME["no_look_ahead"]))
     assert checks.main() == 0

@@ -4,15 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from cases import CELLS, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 import data
 import scratch
-import torch_impl
-from compare import pair
 from compare.agreement import assert_all_same, assert_same
 
 
@@ -48,8 +45,11 @@ def random_batch(model, rng, dtype, classes, padded):
     return data.Batch(inputs, targets, lengths)
 
 
+@pytest.mark.torch
 @given(models(), seeds, st.booleans(), st.booleans(), st.sampled_from(["float64", "float32"]))
 def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
+    from compare import pair
+
     rng = np.random.default_rng(seed)
     both = pair.build(model, dtype, seed)
     batch = random_batch(model, rng, dtype, classes, padded)
@@ -73,9 +73,12 @@ def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
             assert_same(s, t, "state")
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("V", "looks_up"), [(5, True), (6, False), (7, False)])
 def test_ids_are_looked_up_in_the_projected_table_when_they_are_fewer_than_places(V, looks_up):
     """A batch of 2 x 3 places. Either way it is the same model."""
+    from compare import pair
+
     model = scratch.SequenceModel("gru", 4, hidden_size=3, vocab_size=V, dtype=np.float64)
     batch = data.Batch(np.arange(6).reshape(2, 3) % V, np.zeros((2, 3), int))
     loss, grads = model.loss(batch), model.backward()
@@ -101,8 +104,11 @@ def test_backward_traces_every_layer(predict):
     assert all(found["da"].shape == (5, 4, 12) and found["da"].any() for found in trace)
 
 
+@pytest.mark.torch
 @given(models())
 def test_state_dict_and_params_fit_each_other(model):
+    from compare import pair
+
     both = pair.build(model, "float32")
     expected = {name: t.numpy() for name, t in both.torch.state_dict().items()}
     assert list(both.scratch.params) == list(expected)
@@ -117,6 +123,7 @@ def test_params_are_the_layers_own_arrays():
     assert (model.recurrent.params["bias_hh_l0"] == 7).all()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -127,6 +134,8 @@ def test_params_are_the_layers_own_arrays():
     ],
 )
 def test_arguments_that_do_not_fit(change, message):
+    import torch_impl
+
     arguments = dict(cell="gru", output_size=2, hidden_size=3, vocab_size=4) | change
     for model in (scratch.SequenceModel, torch_impl.SequenceModel):
         with pytest.raises(ValueError, match=message):
@@ -153,10 +162,16 @@ SMALL = {
 }
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("task", data.TASKS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_training_stays_together(task, cell):
     """Thirty steps of both fits in float64, each loss and gradient norm to rounding; then the held-out metric."""
+    import torch
+
+    import torch_impl
+    from compare import pair
+
     dataset = data.load(task, dtype=np.float64, **SMALL[task])
     settings = SimpleNamespace(cell=cell, hidden=12, layers=2, bidirectional=False)
     both = pair.build(pair.model_of(settings, dataset), "float64")
@@ -180,7 +195,8 @@ def test_training_stays_together(task, cell):
 def test_fit_takes_each_epochs_batches_carries_the_state_and_cuts_the_gradient():
     """Text: the second batch starts from the first one's last state, an epoch from zero; no gradient goes back."""
     dataset = data.load("text", dtype=np.float64, **SMALL["text"])
-    model = scratch.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=np.float64)
+    V = dataset.vocab_size
+    model = scratch.SequenceModel("lstm", V, hidden_size=5, vocab_size=V, dtype=np.float64)
     frozen = scratch.SGD(model.params, lr=0.0)
     losses = [record.loss for record in scratch.fit(model, dataset, frozen, 3)]
     batches = dataset.train_batches(0)
@@ -201,7 +217,68 @@ def test_fit_takes_each_epochs_batches_carries_the_state_and_cuts_the_gradient()
     assert [record.epoch for record in records] == [e for e in (0, 1, 2) for _ in range(names.steps_per_epoch)]
     expected = [model.loss(batch) for epoch in (0, 1, 2) for batch in names.train_batches(epoch)]
     assert [record.loss for record in records] == expected, "an epoch must have its own batches"
-    twin = torch_impl.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94)
+
+
+@pytest.mark.torch
+def test_torchs_fit_cuts_the_gradient_too():
+    import torch
+
+    import torch_impl
+
+    dataset = data.load("text", **SMALL["text"])
+    V = dataset.vocab_size
+    twin = torch_impl.SequenceModel("lstm", V, hidden_size=5, vocab_size=V)
     for _ in torch_impl.fit(twin, dataset, torch.optim.SGD(twin.parameters(), lr=0.0), 2):
         assert True in {s.requires_grad for s in twin.state_n}  # within a step it has a graph ...
-    # ... and a second step would have raised "backward through the graph a second time" had it not been cut
+    # ... and the second step would have raised "backward through the graph a second time" had it not been cut
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("side", ["scratch", "torch"])
+def test_fit_goes_on_within_an_epoch_and_at_its_end(side):
+    """Three batches an epoch. The model's state_n is carried on, but not into a new epoch, nor between strangers."""
+    import torch
+
+    import torch_impl
+
+    text = data.load("text", dtype=np.float64, **SMALL["text"])
+    three = list(text.train_batches(0))[:3]
+    package, kind = (scratch, np.float64) if side == "scratch" else (torch_impl, torch.float64)
+    for carry in (True, False):
+        dataset = SimpleNamespace(carry_state=carry, steps_per_epoch=3, train_batches=lambda epoch: iter(three))
+        model = package.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=kind)
+        params = model.params if side == "scratch" else model.parameters()
+        optimizer = (scratch if side == "scratch" else torch.optim).SGD(params, lr=0.0)
+        whole = list(package.fit(model, dataset, optimizer, 8))
+        for start in range(9):
+            list(package.fit(model, dataset, optimizer, start))
+            assert list(package.fit(model, dataset, optimizer, 8, start=start)) == whole[start:]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("side", ["scratch", "torch"])
+@pytest.mark.parametrize(
+    ("rows", "target", "finite"), [(1, 1e30, ()), (1, 1.8e19, ("loss",)), (8, 7e18, ("grad_norm",))]
+)
+def test_a_step_that_is_not_finite_leaves_the_weights_alone(side, rows, target, finite):
+    """In float32, which ends at 3.4e38: the sum of squared errors, that of the squared gradient, or both are more."""
+    import torch
+
+    import torch_impl
+
+    inputs = np.zeros((1, rows, 1), np.float32)
+    batch = data.Batch(inputs, np.full_like(inputs, target))
+    dataset = SimpleNamespace(carry_state=False, steps_per_epoch=1, train_batches=lambda epoch: iter([batch]))
+    package = scratch if side == "scratch" else torch_impl
+    model = package.SequenceModel("rnn", 1, hidden_size=4, input_size=1)
+    weights = list(model.params.values() if side == "scratch" else model.parameters())
+    with torch.no_grad():
+        for p in weights:
+            p[...] = 0.1
+    before = [p.tolist() for p in weights]
+    params = model.params if side == "scratch" else weights
+    with np.errstate(all="ignore"):
+        optimizer = (scratch if side == "scratch" else torch.optim).SGD(params, lr=0.1)
+        (record,) = package.fit(model, dataset, optimizer, 1)
+    assert [name for name in ("loss", "grad_norm") if np.isfinite(getattr(record, name))] == list(finite)
+    assert [p.tolist() for p in weights] == before

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from cases import seeds
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,10 +26,13 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("name", "options"), SETTINGS)
 @pytest.mark.parametrize("scale", [1.0, 1e-8], ids=["gradients near 1", "gradients near Adam's epsilon"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_hundred_steps_are_torchs(name, options, scale, dtype):
+    import torch
+
     if scale < 1:
         options = options | {"weight_decay": 0}  # it would add p itself to the gradient, and that is near 1
     rng = np.random.default_rng(1)
@@ -71,8 +73,11 @@ def test_float32_stays_float32(name, options):
     assert {array.dtype for array in kept} == {np.dtype(np.float32)}
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
 def test_default_numbers_are_torchs(name):
+    import torch
+
     ours = getattr(scratch, name)({"a": np.ones(1)})
     theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(1))]).defaults
     for option in ("lr", "momentum", "nesterov", "betas", "eps", "alpha", "lr_decay", "weight_decay"):
@@ -109,8 +114,11 @@ def test_clipping_passes_a_nan_on():
     assert np.isnan(grads["b"]).all()
 
 
+@pytest.mark.torch
 @given(seeds, st.floats(0.01, 10), st.sampled_from(["float64", "float32"]))
 def test_clipping(seed, max_norm, dtype):
+    import torch
+
     rng = np.random.default_rng(seed)
     grads = {key: rng.standard_normal(shape).astype(dtype) for key, shape in {"a": (2, 3), "b": (4,)}.items()}
     twins = [torch.nn.Parameter(torch.zeros(g.shape, dtype=getattr(torch, dtype))) for g in grads.values()]

@@ -148,6 +148,7 @@ class Windows:
     def __init__(self, batch, k):
         starts = range(0, len(batch.inputs), k)
         self.windows = [data.Batch(batch.inputs[t : t + k], batch.targets[t : t + k]) for t in starts]
+        self.steps_per_epoch = len(self.windows)
 
     def train_batches(self, epoch):
         return iter(self.windows)

@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from cases import CELLS, Case, for_each_cell
 from hypothesis import strategies as st
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
-from compare.gradients import TRACED
 from scratch import gru, lstm, rnn
-from torch_impl import unrolled
 
 
 def run_by_hand(case, with_dy=True, with_dstate=True):
@@ -30,6 +26,9 @@ def results(y, state_n, dx, dstate, grads):
 
 
 def run_by_torch(case, with_dy=True, with_dstate=True):
+    import torch
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.torch_layer()
     x = torch.tensor(x, requires_grad=True)
@@ -54,11 +53,13 @@ def run_by_torch(case, with_dy=True, with_dstate=True):
     return {name: tensor.detach().numpy() for name, tensor in out.items()}
 
 
+@pytest.mark.torch
 @for_each_cell(dtypes=("float64", "float32"))
 def test_outputs_and_all_gradients_are_torchs(case):
     assert_all_same(run_by_hand(case), run_by_torch(case), "")
 
 
+@pytest.mark.torch
 @for_each_cell(st.sampled_from([(True, False), (False, True), (False, False)]))
 def test_an_omitted_upstream_counts_as_zero(case, given_upstreams):
     assert_all_same(run_by_hand(case, *given_upstreams), run_by_torch(case, *given_upstreams), "")
@@ -91,6 +92,7 @@ def test_gradients_are_arrays_of_their_own(case):
             assert not np.shares_memory(arrays[name], arrays[other]), f"{name} and {other} are one array"
 
 
+@pytest.mark.torch
 @for_each_cell()
 def test_outputs_cannot_spoil_the_backward(case):
     x, state, dy, dstate_n, lengths = case.problem()
@@ -123,8 +125,14 @@ def test_padding_changes_nothing_and_gets_no_gradient(case):
     assert not dx[past].any()
 
 
+@pytest.mark.torch
 @for_each_cell(layers=1, bidirectional=False, bias=True)
 def test_every_intermediate_has_autograds_gradient(case):
+    import torch
+
+    from compare.gradients import TRACED
+    from torch_impl import unrolled
+
     x, state, dy, dstate_n, lengths = case.problem()
     layer = case.layer()
     layer.forward(x, case.pack(state), lengths)
@@ -207,8 +215,11 @@ def test_a_complex_step_through_the_forward_gives_the_same_gradient(case):
     assert abs(value.imag / h - slope) <= 1e-12 * size
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
 def test_defaults_are_torchs(name):
+    import torch
+
     ours, theirs = getattr(scratch, name)(2, 3), getattr(torch.nn, name)(2, 3)
     assert {k: p.shape for k, p in ours.params.items()} == {k: tuple(p.shape) for k, p in theirs.named_parameters()}
     assert {p.dtype for p in ours.params.values()} == {np.dtype(np.float32)}
@@ -246,6 +257,7 @@ def test_a_layer_loses_no_imaginary_part(name, moved):
     assert np.abs(y.imag).max() > 0
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("cell", CELLS)
 def test_first_values_are_spread_as_torchs(cell):
     case = Case(cell, 2, True, True, 1, 1, 30, 64, False, 0)

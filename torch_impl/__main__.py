@@ -53,8 +53,8 @@ def parser():
     )
     top.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     top.add_argument("--cell", choices=("rnn", "rnn_relu", "gru", "lstm"), help="the recurrent cell")
-    top.add_argument("--hidden", type=whole, metavar="N", help="hidden units of a layer and direction")
-    top.add_argument("--layers", type=whole, metavar="N", default=1, help="recurrent layers (default 1)")
+    top.add_argument("--hidden", type=hidden, metavar="N", help="hidden units of a layer and direction")
+    top.add_argument("--layers", type=layers, metavar="N", default=1, help="recurrent layers (default 1)")
     top.add_argument("--bidirectional", action="store_true", help="read from both ends (names and memory only)")
     top.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default="adam", help="(default adam)")
     top.add_argument("--lr", type=rate, metavar="X", help="learning rate")
@@ -71,13 +71,21 @@ def parser():
 
 
 def whole(text, least=1, most=10**9):
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {most}")
     return int(text)
 
 
 def seed(text):
     return whole(text, least=0)
+
+
+def hidden(text):
+    return whole(text, most=10**6)  # beyond it torch's own sizes overflow
+
+
+def layers(text):
+    return whole(text, most=1000)  # a million of one unit each would be few weights, and take minutes to set up
 
 
 def limit(text):
@@ -155,6 +163,7 @@ def train(options, dataset, model):
             distributed.all_or_none(report, options, line, rows)
             rows.clear()
         must_be_finite(options, record.step, "loss", record.loss)
+        must_be_finite(options, record.step, "gradient norm", record.grad_norm)
     seconds = time.perf_counter() - start
     distributed.all_or_none(conclude, options, dataset, model, seconds)
 

@@ -1,6 +1,8 @@
 """scratch/training.py on torch: autograd for the backward, torch.optim for the step."""
 
 from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
 
 import torch
 
@@ -15,23 +17,26 @@ class Record:
     grad_norm: float
 
 
-def fit(model, dataset, optimizer, steps, clip=None):
-    """Train for a number of steps; yield a Record after each. Arguments as scratch.fit, a torch.optim optimizer."""
-    step, epoch = 0, 0
+def fit(model, dataset, optimizer, steps, clip=None, start=0):
+    """Train up to step `steps`; yield a Record after each. Arguments as scratch.fit, a torch.optim optimizer."""
+    step = start
+    epoch, done = divmod(start, dataset.steps_per_epoch)
+    state = _detach(model.state_n) if done and dataset.carry_state else None
     while step < steps:
-        state = None
-        for batch in dataset.train_batches(epoch):
+        for batch in islice(dataset.train_batches(epoch), done, None):
             optimizer.zero_grad()
             loss = model.loss(batch, state)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), float("inf") if clip is None else clip)
-            optimizer.step()
+            loss, norm = loss.item(), norm.item()
+            if isfinite(loss) and isfinite(norm):
+                optimizer.step()
             state = _detach(model.state_n) if dataset.carry_state else None
             step += 1
-            yield Record(step, epoch, loss.item(), norm.item())
+            yield Record(step, epoch, loss, norm)
             if step == steps:
                 return
-        epoch += 1
+        epoch, done, state = epoch + 1, 0, None
 
 
 @torch.no_grad()

@@ -1,0 +1,134 @@
+"""Where a nan or inf began. Looked for afterwards, so that training pays nothing for it: the step is computed once
+more, and its arrays are gone through in the order in which a step computes them."""
+
+from itertools import islice
+
+import numpy as np
+import torch
+
+import torch_impl
+from compare.gradients import TRACED
+from scratch import stretches
+from torch_impl import unrolled
+
+# What each hand-written cell keeps of its forward, in the order in which it computes it: name -> place in its cache.
+KEPT = {
+    "rnn": {"h": 2},
+    "rnn_relu": {"h": 2},
+    "gru": {"r, z": 3, "v_n": 5, "n": 4, "h": 2},
+    "lstm": {"i, f, g, o": 5, "c": 4, "tanh_c": 6, "h": 3},
+}
+
+
+def origin(diverged, both, dataset):
+    """In words, the first array that is not finite, on each side that the pair.Diverged names.
+
+    both: the pair.Pair, its weights those with which the step, or the evaluation, began.
+    """
+    found = {side: _first(side, diverged, both, dataset) for side in diverged.sides}
+    if len(set(found.values())) == 1:
+        return f"it began {'on both sides ' * (len(found) == 2)}with {found[diverged.sides[0]]}"
+    return "it began " + " and ".join(f"in {side} with {words}" for side, words in found.items())
+
+
+def _first(side, diverged, both, dataset):
+    if side == "scratch":
+        model, weights, step = both.scratch, both.scratch.params, _step_by_hand
+    else:
+        model = torch_impl.SequenceModel(**both.model, dtype=both.torch.linear.weight.dtype)  # a twin on the CPU
+        model.load_state_dict(both.torch.state_dict())
+        weights, step = model.state_dict(), _step_by_torch
+    for name, p in weights.items():
+        if not _finite(p):
+            return f"{name} after the update of step {diverged.step - (diverged.entered is not None)}"
+    if diverged.entered is None:
+        stages = _evaluation(model, dataset)
+    else:
+        epoch, k = divmod(diverged.step - 1, dataset.steps_per_epoch)
+        batch = next(islice(dataset.train_batches(epoch), k, None))
+        stages = step(model, both.model["cell"], batch, diverged.entered[side])
+    return next((words for words, finite in stages if not finite), "that sum itself, over finite numbers")
+
+
+# Each of the following yields pairs (what an array is, in words; is all of it finite), in the order of computation.
+
+
+def _step_by_hand(model, cell, batch, state):
+    prediction, _ = model.logits(batch.inputs, batch.lengths, state)
+    caches, lengths, _, shape, _ = model.recurrent._cache
+    for k, chain in enumerate(caches):
+        finite = {name: np.ones(shape, bool) for name in KEPT[cell]}  # (T, B)
+        for (start, stop, n), cache in chain:
+            for name, place in KEPT[cell].items():
+                kept = np.isfinite(cache[place])  # (t, n, H), for gates (t, G, n, H)
+                finite[name][start:stop, :n] = kept.all(axis=tuple({*range(1, kept.ndim)} - {kept.ndim - 2}))
+        if k % model.recurrent.directions:
+            finite = {name: stretches.reverse(f, lengths) for name, f in finite.items()}
+        yield from _through_time(finite, k, model.recurrent.directions, forward=True)
+    yield "the prediction", _finite(prediction)
+    yield "the loss", _finite(model.loss(batch, state))
+    trace = []
+    grads = model.backward(trace)
+    yield from _backward(grads, trace, cell, model.recurrent.directions)
+
+
+def _step_by_torch(model, cell, batch, state):
+    if state is not None:
+        state = tuple(s.detach().cpu() for s in state) if isinstance(state, tuple) else state.detach().cpu()
+    directions = 2 if model.recurrent.bidirectional else 1
+    kept = []
+    unrolled_loss = model.loss(batch, state, kept)
+    T, B = batch.inputs.shape[:2]
+    past = np.zeros((T, B), bool) if batch.lengths is None else np.arange(T)[:, None] >= batch.lengths  # (T, B)
+    for k, (values, backwards) in enumerate(kept):
+        finite = {name: torch.stack(v).isfinite().all(dim=2).numpy() | past for name, v in values.items()}
+        if backwards is not None:
+            finite = {name: f[backwards, np.arange(B)] for name, f in finite.items()}
+        yield from _through_time(finite, k, directions, forward=True)
+    with torch.no_grad():
+        prediction, _ = model.logits(batch.inputs, batch.lengths, state)
+    yield "the prediction", _finite(prediction)
+    loss = model.loss(batch, state)
+    yield "the loss", _finite(loss.detach())
+    loss.backward()
+    grads = {name: p.grad for name, p in model.named_parameters()}
+    yield from _backward(grads, unrolled.gradients(unrolled_loss, kept), cell, directions)
+
+
+def _through_time(finite, k, directions, forward):
+    """finite: name -> booleans (T, B), in the order of time; the reverse direction computes its steps in the other."""
+    reverse = bool(k % directions)
+    times = range(len(next(iter(finite.values()))))
+    for t in reversed(times) if forward == reverse else times:
+        for name, f in finite.items():
+            yield f"{name} of layer {k // directions}{', reverse,' * reverse} at time step {t}", f[t].all()
+
+
+def _backward(grads, trace, cell, directions):
+    """As compare.gradients.in_backward_order has them, step by step."""
+    named = {f"the gradient of {name}": (name, _finite(g)) for name, g in grads.items()}
+    for words, (name, finite) in named.items():
+        if name.startswith("linear"):
+            yield words, finite
+    for k in reversed(range(len(trace))):
+        finite = {name: np.isfinite(trace[k][name]).all(axis=2) for name in TRACED[cell]}
+        yield from _through_time(finite, k, directions, forward=False)
+        suffix = f"_l{k // directions}{'_reverse' * (k % directions)}"
+        for words, (name, finite) in named.items():
+            if name.endswith(suffix):
+                yield words, finite
+    for words, (name, finite) in named.items():
+        if name.startswith("embedding"):
+            yield words, finite
+
+
+def _evaluation(model, dataset):
+    state = None
+    for k, batch in enumerate(dataset.test_batches()):
+        with torch.no_grad():
+            prediction, state = model.logits(batch.inputs, batch.lengths, state if dataset.carry_state else None)
+        yield f"the prediction for test batch {k}", _finite(prediction)
+
+
+def _finite(array):
+    return bool(np.isfinite(np.asarray(array)).all())

@@ -1,0 +1,312 @@
+"""Numbers at their limits: huge logits and saturated gates stay finite, a nan or inf is traced to where it began, and
+the number of threads changes nothing but rounding."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from compare import curves, nonfinite, pair, pictures, results, writing
+from compare.__main__ import main
+from compare.agreement import assert_all_same
+from compare.settings import Settings
+from data import Batch
+from scratch import rnn
+from torch_impl import Record, distributed
+from torch_impl.__main__ import main as in_processes
+
+CELLS = ("rnn", "rnn_relu", "gru", "lstm")
+BOTH = ("float32", "float64")
+T, B, H, V = 7, 5, 6, 9
+
+
+def problem(cell, dtype, bidirectional=False, layers=1, predict="each", numbers=False):
+    """Both models and a batch of ids, or of numbers, of different lengths where the last step is asked for."""
+    rng = np.random.default_rng(3)
+    arguments = dict(cell=cell, output_size=V, hidden_size=H, num_layers=layers, bidirectional=bidirectional)
+    arguments |= dict(predict=predict) | (dict(input_size=2) if numbers else dict(vocab_size=V))
+    inputs = rng.standard_normal((T, B, 2)).astype(dtype) if numbers else rng.integers(V, size=(T, B))
+    targets = rng.integers(V, size=(T, B) if predict == "each" else B)
+    lengths = rng.integers(2, T, size=B, endpoint=True) if predict == "last" else None
+    return pair.build(arguments, dtype), Batch(inputs, targets, lengths)
+
+
+class OneBatch:
+    """A dataset of one batch, for training and test."""
+
+    carry_state, steps_per_epoch = False, 1
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def train_batches(self, epoch):
+        return iter([self.batch])
+
+    test_batches = property(lambda self: lambda: iter([self.batch]))
+
+
+def give(both, name, change):
+    """Change a parameter of both sides alike."""
+    p = both.scratch.params[name]
+    p[...] = change(p)
+    both.torch.load_state_dict({name: torch.tensor(p) for name, p in both.scratch.params.items()})
+
+
+def losses_and_gradients(both, batch):
+    ours = both.scratch.loss(batch)
+    grads = both.scratch.backward()
+    both.torch.zero_grad()
+    loss = both.torch.loss(batch)
+    loss.backward()
+    return (ours, grads), (loss.item(), {name: p.grad.numpy() for name, p in both.torch.named_parameters()})
+
+
+# ---- finite ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", BOTH)
+@pytest.mark.parametrize("cell", CELLS)
+def test_logits_of_ten_thousand(cell, dtype):
+    both, batch = problem(cell, dtype)
+    largest = np.abs(both.scratch.logits(batch.inputs)[0]).max()
+    for name in ("linear.weight", "linear.bias"):
+        give(both, name, lambda p: p * (1e4 / largest))
+    assert np.abs(both.scratch.logits(batch.inputs)[0]).max() == pytest.approx(1e4, rel=1e-3)
+    (ours, grads), (theirs, expected) = losses_and_gradients(both, batch)
+    assert ours > 1e3
+    assert ours == pytest.approx(theirs, rel=1e-5 if dtype == "float32" else 1e-12)
+    for name, g in grads.items():
+        assert np.isfinite(g).all() and np.isfinite(expected[name]).all(), name
+    assert np.abs(grads["linear.bias"]).max() > 0.01, "a wrong class must still be told so"
+
+
+@pytest.mark.parametrize("dtype", BOTH)
+@pytest.mark.parametrize("cell", CELLS)
+def test_saturated_gates(cell, dtype):
+    """Sums of 1e4 before every nonlinearity; a relu lets them through."""
+    both, batch = problem(cell, dtype, layers=2)
+    for name in both.scratch.params:
+        if name.startswith("recurrent") and (cell != "rnn_relu" or "weight_ih_l0" in name):
+            give(both, name, lambda p: p * 1e4)
+    for loss, grads in losses_and_gradients(both, batch):
+        assert np.isfinite(loss)
+        for name, g in grads.items():
+            assert np.isfinite(g).all(), name
+
+
+# ---- not finite: where it began -------------------------------------------------------------------------------------
+
+FIRST = {  # what each side computes first from the input of a step
+    "scratch": {"rnn": "h", "rnn_relu": "h", "gru": "r, z", "lstm": "i, f, g, o"},
+    "torch": {"rnn": "a", "rnn_relu": "a", "gru": "u", "lstm": "a"},
+}
+SUM = "that sum itself, over finite numbers"
+
+
+def origin(both, batch, sides, step=8, entered=True):
+    states = {"scratch": None, "torch": None} if entered else None
+    diverged = pair.Diverged("", sides, step, states)
+    return nonfinite.origin(diverged, both, OneBatch(batch))
+
+
+@pytest.mark.parametrize("predict", ["each", "last"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_input_is_traced_to_its_step(cell, predict):
+    both, batch = problem(cell, "float32", bidirectional=True, predict=predict, numbers=True)
+    row = 0 if predict == "each" else int(np.argmax(batch.lengths))
+    batch.inputs[1, row] = np.nan
+    for side in ("scratch", "torch"):
+        assert origin(both, batch, [side]) == f"it began with {FIRST[side][cell]} of layer 0 at time step 1"
+    if cell == "rnn":
+        said = "it began in scratch with h of layer 0 at time step 1 and in torch with a of layer 0 at time step 1"
+        assert origin(both, batch, ["scratch", "torch"]) == said
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_reverse_direction_and_what_is_only_padding():
+    """An input that overflows in the reverse direction only: in the padding of a row that ends early, and before it."""
+    both, batch = problem("rnn_relu", "float32", bidirectional=True, predict="last", numbers=True)
+    row = int(np.argmin(batch.lengths))
+    assert batch.lengths[row] < T - 1
+    give(both, "recurrent.weight_ih_l0_reverse", lambda p: np.full_like(p, 3e38))
+    batch.inputs[...] = 0
+    batch.inputs[batch.lengths[row] :, row] = 10
+    assert origin(both, batch, ["scratch", "torch"]) == f"it began on both sides with {SUM}"
+    batch.inputs[0, row] = 10
+    for side, name in (("scratch", "h"), ("torch", "a")):
+        assert origin(both, batch, [side]) == f"it began with {name} of layer 0, reverse, at time step 0"
+
+
+def test_weights_are_told_by_the_update_that_spoilt_them():
+    both, batch = problem("gru", "float64")
+    give(both, "recurrent.weight_hh_l0", lambda p: np.where(p == p.max(), np.inf, p))
+    said = "it began on both sides with recurrent.weight_hh_l0 after the update of step "
+    assert origin(both, batch, ["scratch", "torch"], step=8) == f"{said}7"
+    assert origin(both, batch, ["scratch", "torch"], step=8, entered=False) == f"{said}8"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_prediction_and_a_loss():
+    both, batch = problem("rnn", "float32")
+    give(both, "linear.weight", lambda p: np.full_like(p, 3e38))
+    give(both, "recurrent.bias_ih_l0", lambda p: p + 9)  # every h_t near 1, so that six of them are too many
+    assert origin(both, batch, ["scratch", "torch"]) == "it began on both sides with the prediction"
+    assert origin(both, batch, ["torch"], entered=False) == "it began with the prediction for test batch 0"
+    both, batch = problem("rnn", "float32", numbers=True)
+    batch = Batch(batch.inputs, np.full((T, B, V), 1e30, np.float32))
+    assert origin(both, batch, ["scratch", "torch"]) == "it began on both sides with the loss"
+
+
+def test_a_gradient_is_traced_to_its_step_too(monkeypatch):
+    both, batch = problem("rnn", "float32", layers=2)
+    right = rnn.backward
+
+    def wrong(dy, dh_n, cache, trace=None):
+        dh_n = dh_n + np.nan * (cache[0].ndim == 3)  # of the upper layer: the lower one reads ids
+        return right(dy, dh_n, cache, trace)
+
+    monkeypatch.setattr(rnn, "backward", wrong)
+    assert origin(both, batch, ["scratch"]) == f"it began with dh of layer 1 at time step {T - 1}"
+
+    def late(*arguments):
+        found = list(right(*arguments))
+        found[3] = found[3] * np.nan  # dW_hh
+        return found
+
+    monkeypatch.setattr(rnn, "backward", late)
+    assert origin(both, batch, ["scratch"]) == "it began with the gradient of recurrent.weight_hh_l1"
+
+
+@pytest.mark.parametrize(("k", "forward", "first"), [(0, True, 2), (1, True, 5), (0, False, 5), (1, False, 2)])
+def test_each_direction_is_read_as_it_computes(k, forward, first):
+    finite = np.ones((T, B), bool)
+    finite[[2, 5], 1] = False
+    words = next(words for words, fine in nonfinite._through_time({"h": finite}, k, 2, forward) if not fine)
+    assert words == f"h of layer 0{', reverse,' * k} at time step {first}"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_gradient_can_be_too_large_where_the_loss_is_not():
+    both = pair.build(dict(cell="rnn", output_size=1, hidden_size=2, input_size=1), "float32")
+    ones = np.ones((1, 1, 1), np.float32)
+    dataset = OneBatch(Batch(ones, ones * 1.8e19))
+    settings = Settings("mine", "rnn", hidden=2, steps=3, clip=None)
+    with pytest.raises(pair.Diverged) as diverged:
+        list(pair.train(settings, dataset, both, pair.optimizers(settings, both)))
+    norms = "the scratch gradient's norm became inf and the torch gradient's norm became inf"
+    assert str(diverged.value) == f"mine: {norms} at step 1"
+    assert nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
+
+
+def test_one_side_alone_is_told_beside_the_other():
+    with pytest.raises(
+        pair.Diverged, match=r"^mine: the torch loss became nan at step 4 \(scratch: 0.3333\)$"
+    ) as found:
+        pair.must_be_finite(SimpleNamespace(task="mine"), 4, "loss", 1 / 3, float("nan"))
+    assert found.value.sides == ["torch"]
+
+
+def test_several_processes_stop_at_such_a_gradient_too(monkeypatch, capsys):
+    records = [Record(1, 0, 0.5, 1.0), Record(2, 0, 0.5, float("inf"))]
+    monkeypatch.setattr(distributed, "fit", lambda *_: iter(records))
+    assert in_processes(["memory"]) == 2
+    assert "the gradient norm became inf at step 2" in capsys.readouterr().err
+
+
+def test_a_text_ends_where_the_logits_do():
+    """The embedding of a character that no batch has may be too large without any loss that shows it."""
+    text = SimpleNamespace(characters="ab", encode=lambda _: [0], decode=lambda ids: "".join("ab"[i] for i in ids))
+    both = pair.build(dict(cell="rnn", output_size=2, hidden_size=2, vocab_size=2), "float64")
+    give(both, "embedding.weight", lambda p: np.array([[0.0, 0.0], [np.nan, 0.0]]))
+    for uniform, expected in ((0.0, "aaaa"), (1 - 1e-12, "b")):
+        assert writing.write(both.scratch, text, np.full(4, uniform), np.asarray) == expected
+    assert writing.parting("aaaa", "aa") == 2
+
+
+def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path, capsys):
+    """Not as its update would have left them, nan: the step before made them huge, and a relu's states overflow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    rate = ["--optimizer", "sgd", "--lr", "1e20", "--clip", "0"]
+    assert main(["series", "--cell", "rnn_relu", *rate, "--steps", "9"]) == 2
+    began = (
+        r"; it began in scratch with h of layer 0 at time step \d+ and in torch with a of layer 0 at time step \d+; "
+    )
+    assert re.search(began, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("task", "cell", "dtype"),
+    [
+        ("text", "gru", "float32"),
+        ("names", "lstm", "float64"),
+        ("series", "rnn_relu", "float32"),
+        ("memory", "rnn", "float64"),
+    ],
+)
+def test_a_rate_that_is_much_too_high(task, cell, dtype, monkeypatch, tmp_path, capsys):
+    """Whatever happens, it is one line that says which array it began with and how far all was well."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    rate = ["--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--weight-decay", "1e6"]
+    assert (
+        main([task, "--cell", cell, "--dtype", dtype, *rate, "--hidden", "8", "--batch-size", "8", "--steps", "40"])
+        == 2
+    )
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {task}: the ")
+    assert " became " in said and " at step " in said and "; it began " in said
+    assert "; the last finite losses, at step " in said
+    rows = Path("results", task, "history.csv").read_text().splitlines()
+    *_, (step, _, _, ours, theirs) = (row.split(",") for row in rows if ",train," in row)
+    assert f"at step {step}: scratch {float(ours):.4g}, torch {float(theirs):.4g};" in said
+    assert not Path("results", task, "resume.safetensors").exists(), "it would come to the same end"
+
+
+# ---- threads --------------------------------------------------------------------------------------------------------
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("dtype", BOTH)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_number_of_threads_changes_nothing_but_rounding(cell, dtype):
+    rng = np.random.default_rng(0)
+    both = pair.build(dict(cell=cell, output_size=V, hidden_size=128, input_size=96), dtype)
+    batch = Batch(rng.standard_normal((4, 64, 96)).astype(dtype), rng.integers(V, size=(4, 64)))
+    found = {}
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with threadpool_limits(threads, "blas"):
+                if blas_threads() != [threads]:
+                    pytest.skip("this BLAS lets nobody choose its threads")
+                found[threads] = losses_and_gradients(both, batch)
+    finally:
+        torch.set_num_threads(before)
+    for side, (one, two) in enumerate(zip(found[1], found[2], strict=True)):
+        name = ("scratch", "torch")[side]
+        assert one[0] == pytest.approx(two[0], rel=curves.AGREEMENT[dtype])
+        assert_all_same(two[1], one[1], f"{name}, two threads against one:", cell)
+
+
+def test_the_summary_states_threads_versions_dtype_and_seed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    assert main(["memory", "--hidden", "4", "--steps", "2", "--seed", "5", "--dtype", "float64"]) == 0
+    summary = json.loads(Path("results/summary.json").read_text())
+    assert summary["environment"]["numpy_threads"] == (blas_threads() or [None])[0]
+    assert summary["environment"]["torch_threads"] == 1
+    assert summary["environment"]["numpy"] == np.__version__
+    assert summary["environment"]["torch"] == torch.__version__
+    (entry,) = summary["tasks"]
+    assert (entry["settings"]["seed"], entry["settings"]["dtype"]) == (5, "float64")

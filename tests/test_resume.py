@@ -1,0 +1,561 @@
+"""Stop a run at any moment and go on: nothing is lost, and the numbers are those of a run that was left alone.
+
+`KILLS=30 pytest tests/test_resume.py` kills thirty times rather than a few. This file is also the program that does it,
+see `kill_and_go_on`: it loads torch once and forks for every run.
+"""
+
+import ast
+import contextlib
+import errno
+import json
+import os
+import pickle
+import random
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+import scratch
+from compare import curves, pair, pictures, results, stopping
+from compare.__main__ import main
+from compare.settings import configure
+from data import UserError
+
+ROOT = Path(__file__).parent.parent
+KILLS = int(os.environ.get("KILLS", "5"))
+TEXT = "".join(random.Random(0).choices("to be or not\n", k=1000))
+SIZES = ["--hidden", "6", "--batch-size", "4", "--window", "8"]  # 28 steps an epoch
+RUN = ["text", "--data", "text.txt", "--cell", "lstm", "--optimizer", "adam", "--lr", "0.01", *SIZES, "--steps", "60"]
+
+
+def contents(folder):
+    """Every file under a folder: name -> bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+def exact(files):
+    """What must not depend on where a run was stopped: all but the time that it took, in two of the files."""
+    files = {name: content for name, content in files.items() if Path(name).name not in ("summary.json", stopping.FILE)}
+    for name, content in files.items():
+        if name.endswith("checkpoint.safetensors"):  # the order of its metadata is not fixed
+            files[name] = {weight: array.tobytes() for weight, array in safetensors.numpy.load(content).items()}
+    return files
+
+
+@pytest.fixture(scope="module", autouse=True)
+def listening():
+    """Ctrl-C is heard, even where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The run, left alone; a folder with the text, where it can be done again."""
+    folder = tmp_path_factory.mktemp("left alone")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as during:
+        during.chdir(folder)
+        assert main([*RUN, "--out", "alone"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(reference, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_bytes((reference / "text.txt").read_bytes())
+    return tmp_path
+
+
+def interrupt(monkeypatch, step, times=1):
+    """Ctrl-C in the middle of scratch's part of a step."""
+    loss, calls = scratch.SequenceModel.loss, [0]
+
+    def interrupted(*arguments):
+        calls[0] += 1
+        if calls[0] == step:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return loss(*arguments)
+
+    monkeypatch.setattr(scratch.SequenceModel, "loss", interrupted)
+
+
+@pytest.fixture(scope="module")
+def stopped_once(reference):
+    """The run, stopped at step 33, in its second epoch."""
+    with pytest.MonkeyPatch.context() as during:
+        during.chdir(reference)
+        interrupt(during, 33)
+        assert main([*RUN, "--out", "stopped"]) == 2
+    return reference / "stopped"
+
+
+@pytest.fixture
+def stopped(here, stopped_once):
+    return shutil.copytree(stopped_once, "results")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Pictures, where they are not the point, without the drawing."""
+    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    monkeypatch.setattr(curves, "WRITTEN", 10)
+
+
+def refused(capsys, said, command):
+    """A command that must change nothing and say one line."""
+    before = contents(".")
+    capsys.readouterr()
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert said in told
+    assert contents(".") == before
+    return told
+
+
+# ---- killed ---------------------------------------------------------------------------------------------------------
+
+COMMANDS = [
+    [*RUN, "--checkpoint-every", "1"],
+    ["memory", "series", "--hidden", "5", "--window", "12", "--steps", "30", "--checkpoint-every", "1"],
+]
+IN_A_ROW = 6  # kills of one run, at most
+
+
+def kill_and_go_on(kills, seed):
+    """Kill runs until so many kills have hit, going on after each; print what the kills hit, as JSON."""
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads much of torch, so that no child has to
+    rng = random.Random(seed)
+    found = {"in a write": 0, "after steps": []}
+    whole, seconds = [], []
+    for number in range(1 + (kills > IN_A_ROW)):
+        start = time.time()
+        assert os.waitpid(fork(COMMANDS[number], f"whole{number}"), 0)[1] == 0, said()
+        whole.append(exact(contents(f"whole{number}")))
+        trained = max(path.stat().st_mtime for path in Path(f"whole{number}").rglob(stopping.FILE)) - start
+        seconds.append(trained / 3 + 0.2)  # rather while it trains: it draws for longer
+    hit, run = 0, 0
+    while hit < kills:
+        number, out, last = run % len(whole), f"run{run}", min(kills, hit + IN_A_ROW)
+        status = None
+        while status != 0:
+            child = fork([*COMMANDS[number], "--resume"], out)
+            if hit < last:
+                kill(child, out, rng.random() * seconds[number], in_a_write=rng.random() < 0.3)
+            status = os.waitpid(child, 0)[1]
+            assert status in (0, signal.SIGKILL), said()
+            if status:
+                hit += 1
+                found["in a write"] += any(Path(out).rglob(f".*{results.PARTIAL}"))
+                found["after steps"].append(steps_of_whole_files(out))
+        assert exact(contents(out)) == whole[number], out
+        run += 1
+    print(json.dumps(found))
+
+
+def fork(command, out):
+    child = os.fork()
+    if child:
+        return child
+    file = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    status = 3
+    try:
+        status = main([*command, "--out", out])
+    finally:
+        os._exit(status)
+
+
+def said():
+    return Path("said.txt").read_text(encoding="utf-8")
+
+
+def kill(child, out, seconds, in_a_write):
+    """Kill a run after some time, or then when it next writes. It may have ended before."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until or (in_a_write and not any(Path(out).rglob(f".*{results.PARTIAL}"))):
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+    os.kill(child, signal.SIGKILL)
+
+
+def steps_of_whole_files(folder):
+    """How many steps the runs in a folder have made. Every file there must be whole, but for those being written."""
+    steps = 0
+    for path in Path(folder).rglob("*"):
+        if path.is_dir() or path.suffix == results.PARTIAL:
+            continue
+        content = path.read_bytes()
+        match path.suffix:
+            case ".png":
+                assert content.endswith(b"IEND\xaeB`\x82"), path
+            case ".json":
+                json.loads(content)
+            case ".csv":
+                assert content.endswith(b"\n") and {line.count(b",") for line in content.splitlines()} == {4}, path
+            case ".safetensors" if path.name == stopping.FILE:
+                steps += results.open_resume(path)[1]["step"]
+            case ".safetensors":
+                results.open_checkpoint(path)
+            case _:
+                raise AssertionError(path)
+    return steps
+
+
+def test_runs_killed_at_random_moments_end_as_if_left_alone(here):
+    arguments = [sys.executable, "-m", "tests.test_resume", str(KILLS), "1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(arguments, cwd=here, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    print(found)
+    assert len(found["after steps"]) == KILLS
+    assert len(set(found["after steps"])) > 2
+    assert found["in a write"]
+
+
+# ---- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_stops_at_the_next_step_and_says_how_to_go_on(here, reference, monkeypatch, capsys):
+    with monkeypatch.context() as during:
+        interrupt(during, 33)
+        assert main([*RUN, "--out", "my results"]) == 2
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    assert "stopped at step 33 of 60 of text" in told.err
+    history = Path("my results/text/history.csv").read_text().splitlines()
+    whole = (reference / "alone/text/history.csv").read_text().splitlines()
+    assert history == whole[: len(history)]
+    assert history[-1].startswith("33,train")
+    assert Path("my results/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(Path("my results/summary.json").read_text())["tasks"] == []
+
+    python, *words = shlex.split(told.err.split("to go on: ")[1])
+    assert (python, words[:2], words[-1]) == ("python", ["-m", "compare"], "--resume")
+    assert main(words[2:]) == 0
+    assert exact(contents("my results")) == exact(contents(reference / "alone"))
+    assert "going on: text from step 33" in capsys.readouterr().out
+
+
+def test_a_second_ctrl_c_stops_at_once(here, reference, quick, monkeypatch, capsys):
+    with monkeypatch.context() as during:
+        interrupt(during, 33, times=2)
+        assert main([*RUN, "--checkpoint-every", "10"]) == 2
+    assert capsys.readouterr().err == "error: stopped\n"
+    assert list(contents("results")) == [f"text/{stopping.FILE}"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert main([*RUN, "--resume"]) == 0
+    assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()
+
+
+def test_ctrl_c_is_left_alone_where_the_shell_ignores_it():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stopping.first_ctrl_c():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# ---- exact ----------------------------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "sgd": dict(optimizer="sgd", lr=0.5),
+    "nesterov": dict(optimizer="sgd", lr=0.5, momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "adam": dict(optimizer="adam", lr=0.01, cell="gru", dtype="float64"),
+    "adamw": dict(optimizer="adamw", lr=0.01, weight_decay=0.1, layers=2),
+    "rmsprop": dict(optimizer="rmsprop", lr=0.01, momentum=0.5, cell="rnn"),
+    "adagrad": dict(optimizer="adagrad", lr=0.1, clip=0.0),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_optimizer_goes_on_to_the_last_bit(here, options):
+    """Stopped within an epoch, at its last step, and one step after: the same losses and norms, at last the weights."""
+    options = dict(cell="lstm", hidden=6, batch_size=4, window=8, steps=60, data="text.txt") | options
+    (settings,) = configure(["text"], **options)
+    alone = curves.prepare(settings)
+    assert alone.dataset.steps_per_epoch == 28
+    records = list(pair.train(settings, alone.dataset, alone.pair, alone.optimizers))
+    for stop in (5, 28, 29):
+        first, second = curves.prepare(settings), curves.prepare(settings)
+        done = list(islice(pair.train(settings, first.dataset, first.pair, first.optimizers), stop))
+        results.write_resume("kept", pair.snapshot(first.pair, first.optimizers), {})
+        pair.restore(second.pair, second.optimizers, results.open_resume("kept")[0])
+        done += pair.train(settings, second.dataset, second.pair, second.optimizers, stop)
+        assert done == records
+        ends = [pair.snapshot(run.pair, run.optimizers) for run in (alone, second)]
+        assert ends[0].keys() == ends[1].keys()
+        for name, array in ends[0].items():
+            assert array.dtype == ends[1][name].dtype
+            assert array.tobytes() == ends[1][name].tobytes(), name
+
+
+def test_a_finished_run_is_not_trained_again(here, reference, monkeypatch):
+    shutil.copytree(reference / "alone", "results")
+    for name in ("history.csv", "checkpoint.safetensors", "predictions.png"):
+        Path("results/text", name).unlink()  # as if killed just before it wrote them
+    monkeypatch.setattr(scratch.Adam, "step", None)
+    assert main([*RUN, "--resume"]) == 0
+    assert exact(contents("results")) == exact(contents(reference / "alone"))
+    before, after = (
+        json.loads(p.read_text()) for p in (reference / "alone/summary.json", Path("results/summary.json"))
+    )
+    assert after == before
+
+
+def test_one_task_after_another(here, quick, monkeypatch, capsys):
+    """Stopped in the first, then in the second: what is finished is not trained again, and nothing older is taken."""
+    command = ["memory", "series", "--hidden", "4", "--window", "12", "--steps", "26"]
+    assert main([*command, "--out", "alone"]) == main(command) == 0
+    with monkeypatch.context() as during:
+        interrupt(during, 8)
+        assert main(command) == 2
+    with monkeypatch.context() as during:
+        interrupt(during, 26 - 8 + 5)
+        capsys.readouterr()
+        assert main([*command, "--resume"]) == 2
+    told = capsys.readouterr()
+    assert "going on: memory from step 8, series from step 0" in told.out
+    assert "stopped at step 5 of 26 of series" in told.err
+    assert main([*command, "--resume"]) == 0
+    assert "going on: memory from step 26, series from step 5" in capsys.readouterr().out
+    assert exact(contents("results")) == exact(contents("alone"))
+
+
+def test_the_time_of_all_parts_is_counted(stopped, quick):
+    arrays, about = results.open_resume(FILE)
+    results.write_resume(FILE, arrays, about | {"seconds": 1000.0})
+    assert main([*RUN, "--resume"]) == 0
+    (entry,) = json.loads(Path("results/summary.json").read_text())["tasks"]
+    assert 1000 < entry["seconds"] < 1100
+
+
+# ---- refused --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_run_is_not_lost_by_a_plain_one(stopped, quick, capsys):
+    told = refused(capsys, "stopped at step 33 of 60", RUN)
+    assert "--resume" in told and "--restart" in told and "--out" in told
+    assert main([*RUN, "--restart"]) == 0
+    assert main(RUN) == 0, "a finished one is written over"
+
+
+def test_nothing_to_resume_begins_and_says_so(here, quick, capsys):
+    assert main([*RUN, "--resume"]) == 0
+    assert "results holds no run to go on with: beginning at step 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--lr", "0.02"], "--lr 0.01 then and 0.02 now"),
+        (["--steps", "70"], "--steps 60 then and 70 now"),
+        (["--seed", "1", "--dtype", "float64"], "--dtype float32 then and float64 now, --seed 0 then and 1 now"),
+        (["--cell", "gru"], "--cell lstm then and gru now"),
+        (["--clip", "0"], "--clip 1.0 then and None now"),
+    ],
+)
+def test_another_configuration(stopped, options, said, capsys):
+    refused(capsys, said, [*RUN, *options, "--resume"])
+
+
+def test_other_data_under_the_same_name(stopped, capsys):
+    Path("text.txt").write_text(TEXT.replace("to", "ot"), encoding="utf-8")
+    refused(capsys, "other data", [*RUN, "--resume"])
+
+
+def test_another_version_is_told(stopped, quick, monkeypatch, capsys):
+    monkeypatch.setattr(torch, "__version__", "3.0")
+    assert main([*RUN, "--resume"]) == 0
+    assert "and 3.0 now: the last digits may not be" in capsys.readouterr().out
+
+
+FILE = Path("results/text") / stopping.FILE
+
+
+def cut():
+    FILE.write_bytes(FILE.read_bytes()[:-100])
+
+
+def emptied():
+    FILE.write_bytes(b"")
+
+
+def something_else():
+    FILE.write_text(TEXT, encoding="utf-8")
+
+
+def pickled():
+    FILE.write_bytes(b"\x80\x04cos\nsystem\n(S'touch executed'\ntR.")
+
+
+def only_weights():
+    arrays, _ = results.open_resume(FILE)
+    FILE.write_bytes(safetensors.numpy.save(arrays))
+
+
+def of_another_model():
+    arrays, about = results.open_resume(FILE)
+    arrays["torch/weights/linear.bias"] = np.zeros(3, np.float32)
+    results.write_resume(FILE, arrays, about)
+
+
+def a_folder():
+    FILE.unlink()
+    FILE.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [cut, emptied, something_else, pickled, only_weights, of_another_model, a_folder])
+def test_what_is_no_run_of_ours(stopped, spoil, capsys):
+    spoil()
+    refused(capsys, str(FILE), [*RUN, "--resume"])
+
+
+def test_any_bit_that_flips_is_noticed(stopped, capsys):
+    content = FILE.read_bytes()
+    rng = random.Random(2)
+    header = 8 + int.from_bytes(content[:8], "little")
+    places = [*range(0, header, 17), *rng.sample(range(header, len(content)), 100)]
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.randrange(8)
+        FILE.write_bytes(flipped)
+        with pytest.raises(UserError):
+            results.open_resume(FILE)
+    refused(capsys, "damaged", [*RUN, "--resume"])
+    refused(capsys, "damaged", RUN)
+
+
+# ---- a disk that is full, a folder that is closed -------------------------------------------------------------------
+
+
+def test_a_disk_that_is_full(stopped, reference, quick, capsys):
+    """The limit on the size of a file stops a write half way, as a full disk does; the history makes the file grow."""
+    before = contents("results")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE.stat().st_size + 300, hard))
+    try:
+        capsys.readouterr()
+        assert main([*RUN, "--resume", "--checkpoint-every", "1"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    told = capsys.readouterr().err
+    assert told == f"error: cannot write {FILE}: File too large; make room and start it again\n"
+    after = contents("results")
+    assert after.keys() == before.keys(), "half a file is left"
+    assert [name for name in after if after[name] != before[name]] == [f"text/{stopping.FILE}"]
+    assert 33 < steps_of_whole_files("results") < 60
+    assert main([*RUN, "--resume"]) == 0
+    assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()
+
+
+@pytest.mark.parametrize("file", ["history.csv", "checkpoint.safetensors", "summary.json"])
+def test_a_disk_that_is_full_when_the_results_are_written(stopped, reference, quick, file, monkeypatch, capsys):
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == file:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    before = contents("results")
+    with monkeypatch.context() as during:
+        during.setattr(os, "replace", full)
+        assert main([*RUN, "--resume"]) == 2
+    assert f"{file}: No space left on device; make room" in capsys.readouterr().err
+    after = contents("results")
+    assert not [name for name in after if name.endswith(results.PARTIAL)]
+    assert after.get(file) == before.get(file)
+    assert main([*RUN, "--resume"]) == 0
+    assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()
+
+
+@pytest.mark.parametrize("closed", ["results", "results/text"])
+def test_a_folder_without_write_permission(stopped, closed):
+    for folder in (".", "results", "results/text"):
+        os.chmod(folder, 0o555 if folder == closed else 0o777)
+    before = contents(".")
+    child = os.fork()
+    if not child:  # a process of its own: the superuser, who may write anywhere, can become another and never return
+        status = 3
+        try:
+            with open("../said.txt", "w", encoding="utf-8") as file, contextlib.redirect_stderr(file):
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                status = main([*RUN, "--resume"])
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.chmod(closed, 0o755)
+    told = Path("../said.txt").read_text(encoding="utf-8")
+    assert status == 2, told
+    assert told == f"error: cannot write into {closed}: Permission denied; choose another folder with --out\n"
+    assert contents(".") == before
+
+
+# ---- no code in data ------------------------------------------------------------------------------------------------
+
+RUNS_CODE = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
+RUNS_CODE |= {"torch.load", "torch.save", "torch.hub", "np.load", "np.save", "numpy.load", "numpy.save"}
+RUNS_CODE |= {"eval", "exec", "yaml.load", "read_pickle", "allow_pickle"}
+
+
+def names(tree):
+    """Every name of a source file: imported, called, or given as a keyword."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                yield from (alias.name.split(".")[0] for alias in aliases)
+            case ast.ImportFrom(module=str(module), names=aliases):
+                yield module.split(".")[0]
+                yield from (f"{module}.{alias.name}" for alias in aliases)
+            case ast.Name(id=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.Attribute(attr=name):
+                yield name
+                yield ast.unparse(node)
+
+
+def test_nothing_that_runs_code_is_used_to_read_or_write():
+    files = [p for package in ("data", "scratch", "torch_impl", "compare") for p in (ROOT / package).rglob("*.py")]
+    assert len(files) > 40
+    for path in files:
+        found = RUNS_CODE & set(names(ast.parse(path.read_text(encoding="utf-8"))))
+        assert not found, f"{path}: {found}"
+    assert RUNS_CODE & set(names(ast.parse("from torch import load"))) == {"torch.load"}
+    assert RUNS_CODE & set(names(ast.parse("x = np.load(f, allow_pickle=True)"))) == {"np.load", "allow_pickle"}
+
+
+def test_going_on_and_opening_a_checkpoint_unpickle_nothing(stopped, quick):
+    """Python tells an audit hook of every object that pickle builds."""
+    unpickled = []
+    listening = [True]
+    sys.addaudithook(lambda event, found: event == "pickle.find_class" and listening and unpickled.append(found))
+    assert main([*RUN, "--resume"]) == 0
+    results.open_checkpoint("results/text/checkpoint.safetensors")
+    assert not unpickled
+    pickle.loads(pickle.dumps(Path(".")))
+    assert unpickled, "the hook hears nothing"
+    listening.clear()
+
+
+if __name__ == "__main__":
+    kill_and_go_on(*map(int, sys.argv[1:]))
