@@ -10,7 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+from test_readme import anchors
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "compare" / "walkthrough.ipynb"
@@ -28,12 +31,12 @@ def executed(folder):
     client = NotebookClient(
         notebook,
         timeout=SECONDS,
-        kernel_name="python3",
+        km=AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[])),  # this Python, no other "python3"
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
     )
-    client.execute(env=os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")})
+    client.execute(cleanup_kc=True, env=os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")})
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel's own says what machine it ran on
     return notebook
 
@@ -137,8 +140,6 @@ def test_it_calls_the_code_and_repeats_none(stored):
 
 
 def test_its_links_and_equations_lead_somewhere(stored):
-    from test_readme import anchors
-
     text = "\n".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert links
