@@ -229,19 +229,20 @@ def read(path, column=None, most=STEPS):
     The column `step`, if there is one, is counted from 0 or from 1; else the rows are steps 1, 2, 3. Of a history.csv
     the rows of the training count.
     """
-    header, rows = table.read_rows(path)
+    header, rows = table.read_table(path)
+    rows = list(rows)
     if "split" in header:
         rows = [(line, row) for line, row in rows if table.cell(row, header.index("split")) == "train"]
     if column is None:
         columns = ["loss"] if "loss" in header else ["scratch", "torch"]
         if not set(columns) <= set(header):
-            raise UserError(f"{path}: has no column 'loss'; name yours with --column, one of: {', '.join(header)}")
+            raise UserError(f"{path}: has no column 'loss'; name yours with --column, one of: {table.listed(header)}")
     else:
         columns = [column]
     for name in {*columns, "step"} & {name for name in header if header.count(name) > 1}:
         raise UserError(f"{path}: has {header.count(name)} columns named {name!r}; rename all but one")
     if not set(columns) <= set(header):
-        raise UserError(f"{path}: has no column {column!r}; its columns are: {', '.join(header)}")
+        raise UserError(f"{path}: has no column {column!r}; its columns are: {table.listed(header)}")
 
     def values(name):
         index = header.index(name)

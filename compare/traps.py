@@ -326,7 +326,7 @@ def train(settings, steps, progress, only=None):
     both = pair.build(pair.model_of(settings, dataset), settings.dtype, settings.seed)
     bar = progress.add_task(f"{settings.task}: the true run, by hand and in torch", total=steps, status="")
     losses = []
-    for ours, theirs in pair.train(settings, dataset, both, steps):
+    for ours, theirs in pair.train(replace(settings, steps=steps), dataset, both, pair.optimizers(settings, both)):
         losses.append((ours.loss, theirs.loss))
         progress.update(bar, advance=1, status=f"gap {abs(ours.loss - theirs.loss):.1e}")
     true, by_torch = np.array(losses).T

@@ -17,16 +17,8 @@ def read_column(path, column=None):
     column of numbers. Labels are the first column's text, or "1", "2", ... when that is the value column.
     Raises UserError naming the line and the value when one is not a finite number.
     """
-    rows = read_rows(path)
-    _, header = next(rows, (0, None))
-    if header is None:
-        raise UserError(f"{path}: has no line with column names; write them in the first line")
-    header = [name.strip() for name in header]
-    if all(is_number(name) for name in header):
-        raise UserError(f"{path}: its first line is numbers; put a line with the column names above it")
-    first = next(rows, None)
-    if first is None:
-        raise UserError(f"{path}: has column names but no values; add them below, one row a step")
+    header, rows = read_table(path)
+    first = next(rows)
     if column is None:
         column = only_numeric(path, header, first[1])
     if column not in header:
@@ -39,6 +31,21 @@ def read_column(path, column=None):
         values.append(finite(path, line, column, cell(row, index)))
         labels.append(cell(row, 0) if index > 0 else str(len(values)))
     return column, np.array(values), labels
+
+
+def read_table(path):
+    """-> (column names, iterator of (line number in the file, cells)), with at least one row."""
+    rows = read_rows(path)
+    _, header = next(rows, (0, None))
+    if header is None:
+        raise UserError(f"{path}: has no line with column names; write them in the first line")
+    header = [name.strip() for name in header]
+    if all(is_number(name) for name in header):
+        raise UserError(f"{path}: its first line is numbers; put a line with the column names above it")
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"{path}: has column names but no values; add them below, one row a step")
+    return header, chain([first], rows)
 
 
 def read_rows(path):
