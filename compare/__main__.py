@@ -276,13 +276,14 @@ def run_traps(options):
         raise UserError(f"there is no task {options.task!r}; choose from {', '.join(TASKS)}")
     if options.column and not options.match:
         raise UserError("--column names a column of the file of --match; add that, or drop it")
+    steps = {"steps": options.steps} if options.steps else {}
     if options.match:
         from compare import match
 
-        return match.main(options.match, options.task, options.column, options.steps or match.STEPS)
+        return match.main(options.match, options.task, options.column, **steps)
     from compare import traps
 
-    return traps.main(options.task, options.out, options.steps or traps.STEPS)
+    return traps.main(options.task, options.out, **steps)
 
 
 def add_page(commands):

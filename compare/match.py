@@ -31,14 +31,14 @@ class Curve:
     digit: float
 
 
-def main(path, task=None, column=None, most=STEPS):
+def main(path, task=None, column=None, steps=STEPS):
     """Say of each column of losses in a file whether it follows the true curve, a trap's, or neither.
 
     task: whose defaults the run was made with, None to read that from the checkpoint beside the file; column: None for
-    `loss`, or for both sides of a history.csv; most: how many steps to compare.
+    `loss`, or for both sides of a history.csv; steps: how many to compare.
     Returns the exit status: 0 when all of them are true. Raises UserError for a file that cannot be used.
     """
-    curves = read(path, column, most)
+    curves = read(path, column, steps)
     settings = settings_of(path, task)
     torch.set_num_threads(1)
     with display() as progress:

@@ -101,7 +101,7 @@ def test_without_a_change_it_is_the_true_run(twins, options):
     """Whatever the run's options: the same losses to the last bit, so that all of a gap is the trap's."""
     s, dataset = replace(twins["series"].settings, **options), twins["series"].dataset
     both = pair.build(pair.model_of(s, dataset), s.dtype, s.seed)
-    true = [ours.loss for ours, _ in pair.train(s, dataset, both, STEPS)]
+    true = [ours.loss for ours, _ in pair.train(replace(s, steps=STEPS), dataset, both, pair.optimizers(s, both))]
     assert list(traps.prepared(s, dataset, STEPS)) == true
 
 
