@@ -81,7 +81,7 @@ class DatasetAndModel:
 
     def __init__(self, loop, file, watch):
         self.loop, self.file, self.watch, self.calls = loop, file, watch, []
-        self.carry_state = loop.carry_state
+        self.carry_state, self.steps_per_epoch = loop.carry_state, loop.batches
         self.steps, self.state_n = 0, None
 
     def note(self, what, detail=""):
