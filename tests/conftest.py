@@ -23,8 +23,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 @cache
 def imports_torch(path):
-    """Does a file import torch at its top? Then all its tests need it. Where only some do, they carry the mark."""
-    return re.search(r"^(import|from) torch", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    """Does a file import torch, or a command with its tables, at its top? Then all its tests need more than NumPy.
+
+    Where only some do, they carry the mark.
+    """
+    needing = r"^(import torch|from torch|from compare\.__main__|from compare import (check|exercise)\b)"
+    return re.search(needing, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def pytest_ignore_collect(collection_path, config):

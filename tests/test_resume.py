@@ -539,6 +539,8 @@ def test_nothing_that_runs_code_is_used_to_read_or_write():
     assert len(files) > 40
     for path in files:
         found = RUNS_CODE & set(names(ast.parse(path.read_text(encoding="utf-8"))))
+        if path.parent.name == "learner":  # it runs what a learner wrote: that is what it is for
+            found -= {"exec"}
         assert not found, f"{path}: {found}"
     assert RUNS_CODE & set(names(ast.parse("from torch import load"))) == {"torch.load"}
     assert RUNS_CODE & set(names(ast.parse("x = np.load(f, allow_pickle=True)"))) == {"np.load", "allow_pickle"}

@@ -1,0 +1,125 @@
+"""`check` as it is typed: its answers, exit statuses, and that whatever the learner's code does ends in a sentence."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from test_check import RNN
+
+from compare import check
+from compare.__main__ import main
+from compare.learner.rungs import BY_NAME, solution
+
+
+def command(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "compare", "check", *map(str, arguments)], capture_output=True, text=True, **options
+    )
+
+
+def test_the_exit_status_and_the_answer(tmp_path):
+    path = tmp_path / "lstm.py"
+    path.write_text(solution(BY_NAME["lstm"]), encoding="utf-8")
+    done = command(path)
+    assert (
+        done.returncode == 0 and "right: the largest error, in " in done.stdout and "exercise gru_step" in done.stdout
+    )
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("dc[t] = dh[t] * dh_dc[t] + dc_carried", "dc[t] = dh[t] * dh_dc[t]"), encoding="utf-8")
+    done = command(path)
+    assert done.returncode == 1
+    printed = " ".join(done.stdout.split())
+    for words in ("line ", "Here belongs: dc_t (L3).", "(dc_replaced)", "what c_t gets from step t+1"):
+        assert words in printed
+    done = command(path, "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["slip"] == "dc_replaced" and report["equation"] == "L3"
+    done = command(tmp_path / "nothing.py")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout
+
+
+@pytest.mark.parametrize(
+    "body, sentence",
+    [
+        ("while True: pass", "still running after 1 s"),
+        ("while True: print('x' * 10000)", "still running after 1 s"),
+        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("import os; os._exit(0)", "ended Python itself, with status 0"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("return forward(x, *rest)", "RecursionError"),
+        ("input()", "EOFError"),
+        ("return bytearray(10**13)", "MemoryError"),
+    ],
+)
+def test_whatever_the_code_does_ends_in_a_sentence(tmp_path, body, sentence):
+    path = tmp_path / "rnn.py"
+    path.write_text(f"def forward(x, *rest):\n    {body}\n\ndef backward(*a):\n    pass\n", encoding="utf-8")
+    report = check.examined(path, BY_NAME["rnn"], 1)
+    assert report["verdict"] == "could not run" and sentence in report["sentence"], report
+    if "ended Python" not in sentence and "SIGSEGV" not in sentence:
+        assert report["line"] == 2
+
+
+def test_torch_stays_off_the_path(tmp_path):
+    path = tmp_path / "rnn.py"
+    path.write_text("import sys\nprint('torch' in sys.modules)\n" + textwrap.dedent(RNN), encoding="utf-8")
+    report = check.examined(path, BY_NAME["rnn"], 10)
+    assert report["verdict"] == "right" and report["printed"] == "False\n"
+
+
+def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann" / "rnn.py").write_text(textwrap.dedent(RNN), encoding="utf-8")
+    (tmp_path / "rnn_of_bob.py").write_text(
+        textwrap.dedent(RNN).replace("dh = da @ W_hh", "dh = da @ W_hh.T"), encoding="utf-8"
+    )
+    (tmp_path / "notes.py").write_text("", encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "1 of 2 right" in printed and "matrix_for_its_transpose" in printed and "no exercise" in printed
+    assert main(["check", str(tmp_path), "--json"]) == 1
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["verdict"] for report in reports] == ["right", "could not run", "wrong"]
+    assert main(["check", str(tmp_path / "ann")]) == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["check", str(empty)]) == 2
+
+
+def test_watch_answers_again_when_the_file_is_saved(tmp_path):
+    path = tmp_path / "rnn.py"
+    path.write_text(textwrap.dedent(RNN).replace("dh = da @ W_hh", "dh = da @ W_hh.T"), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "compare", "check", str(path), "--watch"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & would have it ignored
+    )
+    try:
+        for line in process.stdout:
+            if "waiting for" in line:
+                break
+        path.write_text(textwrap.dedent(RNN), encoding="utf-8")
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "waiting for" in line:
+                break
+        assert any(line.startswith("right") for line in lines)
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("options", [["x.py", "--exercise", "nothing"], ["notes.py"], ["binary.py"], [".", "--watch"]])
+def test_mistakes_of_the_user_are_one_line(tmp_path, monkeypatch, options, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.py").write_text("x = 1\n", encoding="utf-8")
+    Path("binary.py").write_bytes(b"\xff\xfe\x00")
+    assert main(["check", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
