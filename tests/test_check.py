@@ -1,5 +1,6 @@
 """The check names the right line and the right slip, and has nothing to say against what is right."""
 
+import json
 import textwrap
 import time
 from difflib import SequenceMatcher
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from learners.slips import SLIPS
 
 from compare.learner import examine, problems, rungs, slips
@@ -276,3 +278,38 @@ def test_every_rung_has_problems_of_one_step_and_one_row():
         if rung.name in ("rnn", "gru", "lstm", "lengths"):
             assert any(problem.given["x"].shape[:2] == (1, 1) for problem in problems.of(rung.name))
     assert all(rungs.BY_NAME[name].hints for name in rungs.BY_NAME)
+
+
+def spoilt(text, draw):
+    """The text with a few characters, lines or words taken out, put in or exchanged."""
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(text) - 1))
+        match draw(st.sampled_from(["cut", "insert", "line", "word", "end"])):
+            case "cut":
+                text = text[:at] + text[at + draw(st.integers(1, 5)) :]
+            case "insert":
+                text = text[:at] + draw(st.sampled_from(list("()[]{}:=+-*/@.,'\"\\#\n \tx0é\x00"))) + text[at:]
+            case "line":
+                lines = text.split("\n")
+                del lines[draw(st.integers(0, len(lines) - 1))]
+                text = "\n".join(lines)
+            case "word":
+                words = text.split(" ")
+                k, other = draw(st.integers(0, len(words) - 1)), draw(st.integers(0, len(words) - 1))
+                words[k] = words[other]
+                text = " ".join(words)
+            case "end":
+                text = text[:at]
+        text = text or " "
+    return text
+
+
+@pytest.mark.parametrize("name", ["softmax", "embedding", "rnn_step", "lengths", "truncated", "clipping", "adam"])
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_in_the_file_has_an_answer(name, tmp_path, data):
+    """Solutions spoilt at random: right, wrong, or not to be run with a sentence; never an exception of our own."""
+    report = examined(tmp_path, spoilt(solution(BY_NAME[name]), data.draw), name)
+    assert report["verdict"] in ("right", "wrong", "could not run")
+    assert report["verdict"] == "right" or report["sentence"]
+    json.dumps(report)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import scratch
 import torch_impl
@@ -549,3 +551,24 @@ def test_the_catalogue():
         assert not trap.mend.endswith("."), trap.name
         assert "scratch/" in trap.why or "data/" in trap.why or "training.py" in trap.why, f"{trap.name}: says no place"
         assert len(trap.title) <= 38, "the panels are no wider"
+
+
+@given(
+    content=st.one_of(
+        st.binary(max_size=200),
+        st.text(st.sampled_from("step,loss;\n\"'0123456789.-+einfa \t\r\x00é"), max_size=200).map(str.encode),
+        st.lists(st.sampled_from([b"step,loss\n", b"1,2.5\n", b"0,nan\n", b"2,1e999\n", b",\n", b"3,2.1", b"4;2"])).map(
+            b"".join
+        ),
+    )
+)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_is_read_or_refused_in_one_line(content, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    try:
+        curves = match.read(path)
+    except UserError as error:
+        assert str(error) and "\n" not in str(error)
+    else:
+        assert all(len(curve.losses) == len(curve.steps) >= match.FEWEST for curve in curves)
