@@ -43,6 +43,6 @@ def test_the_tests_that_need_no_torch_load_where_only_numpy_is():
         "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[1:]));"
         "sys.exit(pytest.main(['-m', 'not torch', '--collect-only', '-p', 'no:cacheprovider']))"
     )
-    absent = ["torch", "matplotlib", "rich", "safetensors", "threadpoolctl"]
+    absent = ["torch", "matplotlib", "rich", "safetensors", "threadpoolctl", "nbformat", "nbclient"]
     done = subprocess.run([sys.executable, "-c", code, *absent], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
