@@ -51,11 +51,29 @@ def find(trials):
     partial = None
     for group, forwards in product((suspects, innocent, handing), (True, False)):
         whole, some = first_mend(trials, group, forwards)
+        if whole and group is suspects:  # unless an innocent one before it lacks but a term or a factor
+            whole = nearly(trials, innocent) or whole
         if whole:
             return finish(trials, whole)
         if some and (partial is None or some.first < partial.first):
             partial = some
     return finish(trials, partial) if partial else None
+
+
+def nearly(trials, innocent):
+    """The Mend of a place that computes a right quantity, and one factor or term short of the one it should be.
+
+    Not where a variable holds what it is called after: dh is dh_t, whatever is made of it.
+    """
+    for place in innocent:
+        got, fits = trials.values[place][0], trials.fits(place, usual=True)
+        held = {truth.name.removesuffix("_t") for truth, values, _ in fits if same(got, values[0])}
+        if trials.sites[place[0]].target in held:
+            continue
+        for mend in trials.mends(place, forwards=False):
+            if mend.mask.all() and is_simple(found(trials, mend)):
+                return mend
+    return None
 
 
 def first_mend(trials, places, forwards):
