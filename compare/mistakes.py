@@ -789,15 +789,7 @@ def planted(mistake):
     imports: for a moment the names in sys.modules belong to the new package.
     Raises ValueError when the mistake's right lines are not found exactly once.
     """
-    path = Path(scratch.__file__).parent / f"{mistake.file}.py"
-    source = path.read_text(encoding="utf-8")
-    found = source.count(mistake.right)
-    if found != 1:
-        raise ValueError(
-            f"mistake {mistake.name}: its right lines are {found} times in {path}, they must be there once; the "
-            f"source has moved on, and the catalogue must follow\n{mistake.right}"
-        )
-    finder = Planter(mistake, path, source.replace(mistake.right, mistake.wrong))
+    finder = Planter(mistake, path_of(mistake), planted_source(mistake))
     real = take_out_of_sys_modules()
     sys.meta_path.insert(0, finder)
     try:
@@ -806,6 +798,23 @@ def planted(mistake):
         sys.meta_path.remove(finder)
         take_out_of_sys_modules()
         sys.modules |= real
+
+
+def path_of(mistake):
+    return Path(scratch.__file__).parent / f"{mistake.file}.py"
+
+
+def planted_source(mistake):
+    """The text of the mistake's file with the mistake in it. Raises ValueError as `planted` does."""
+    path = path_of(mistake)
+    source = path.read_text(encoding="utf-8")
+    found = source.count(mistake.right)
+    if found != 1:
+        raise ValueError(
+            f"mistake {mistake.name}: its right lines are {found} times in {path}, they must be there once; the "
+            f"source has moved on, and the catalogue must follow\n{mistake.right}"
+        )
+    return source.replace(mistake.right, mistake.wrong)
 
 
 def take_out_of_sys_modules():

@@ -97,14 +97,19 @@ def model_of(settings, dataset):
     )
 
 
-def optimizers(settings, pair):
-    """scratch's and torch's optimizer with the same numbers."""
+def optimizer_numbers(settings):
+    """The keywords of the optimizer's class, the same in scratch and in torch.optim."""
     numbers = dict(lr=settings.lr, weight_decay=settings.weight_decay)
     if settings.optimizer in ("sgd", "rmsprop"):
         numbers["momentum"] = settings.momentum
     if settings.optimizer == "sgd":
         numbers["nesterov"] = settings.nesterov
-    name = OPTIMIZER_CLASSES[settings.optimizer]
+    return numbers
+
+
+def optimizers(settings, pair):
+    """scratch's and torch's optimizer with the same numbers."""
+    name, numbers = OPTIMIZER_CLASSES[settings.optimizer], optimizer_numbers(settings)
     return getattr(scratch, name)(pair.scratch.params, **numbers), getattr(torch.optim, name)(
         pair.torch.parameters(), **numbers
     )

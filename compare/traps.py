@@ -308,12 +308,8 @@ def prepared(settings, dataset, steps, package=scratch, change=None):
     if change:
         dataset = copy.copy(dataset)
         change(model, dataset)
-    numbers = dict(lr=settings.lr, weight_decay=settings.weight_decay)
-    if settings.momentum:
-        numbers |= dict(momentum=settings.momentum)
-    if settings.nesterov:
-        numbers |= dict(nesterov=True)
-    optimizer = getattr(package, pair.OPTIMIZER_CLASSES[settings.optimizer])(model.params, **numbers)
+    optimizer_class = getattr(package, pair.OPTIMIZER_CLASSES[settings.optimizer])
+    optimizer = optimizer_class(model.params, **pair.optimizer_numbers(settings))
     return (record.loss for record in package.fit(model, dataset, optimizer, steps, settings.clip))
 
 

@@ -13,7 +13,7 @@ OPTIONS = ("nonlinearity",)
 class Pair:
     """A forward and a backward: two functions, one function that does both, or a class with the two as methods.
 
-    names: what the two functions may be called; title: the class's name in the starter.
+    title: the class's name in the starter, None for a starter of functions.
     """
 
     def __init__(self, module, problem, title, frozen=False):
@@ -24,8 +24,8 @@ class Pair:
         self.known = {name: given_to(give, value) for name, value in {**self.given, **self.upstream}.items()}
         self.order = [name for name in problem.given if name not in OPTIONS]
         self.back = list(problem.upstream)
-        self.forward_function = find(module, "forward", kind=inspect.isfunction)
-        self.backward_function = find(module, "backward", "gradients", kind=inspect.isfunction)
+        self.forward_function = find(module, "forward")
+        self.backward_function = find(module, "backward", "gradients")
         self.object = None
         if self.backward_function is None:
             self.object = self._build(module, title)

@@ -26,9 +26,7 @@ class Report(dict):
     """The answer, as JSON can hold it. `steps`: (what was asked, "ok" or what is wrong)."""
 
     def __init__(self, rung, file):
-        super().__init__(
-            file=str(file), exercise=rung.name if rung else None, verdict="right", steps=[], arrays=[], remarks=[]
-        )
+        super().__init__(file=str(file), exercise=rung.name, verdict="right", steps=[], arrays=[], remarks=[])
 
     def passed(self, what):
         self["steps"].append([what, "ok"])
@@ -66,9 +64,8 @@ def examine(file, rung, report=None):
     if rung.name == "truncated":
         return examine_loop(report, rung, module, watch, file)
 
-    wanted = problems.of(rung.name)
     seen = []
-    for problem in wanted:
+    for problem in problems.of(rung.name):
         observation = observe(rung, module, problem)
         if observation is None:
             continue

@@ -16,7 +16,13 @@ KINDS = {
     "embedding": (attempt.Pair, "Embedding"),
     "clipping": (attempt.Clip, "clip_grad_norm"),
     "adam": (attempt.Optimizer, "Adam"),
-}  # the others: attempt.Pair with any class
+}
+
+
+def attempt_at(rung, module, problem, frozen=False):
+    """The learner's code before a problem of its kind; frozen: writing into what it is given raises ValueError."""
+    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
+    return kind(module, problem, title, frozen)
 
 
 class TooLong(BaseException):
@@ -47,12 +53,11 @@ class Observation:
 
 def observe(rung, module, problem, frozen=False):
     """Run forward once and backward twice. Returns an Observation; None where the problem asks for too much."""
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
     seen = Observation()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            one = kind(module, problem, title, frozen)
+            one = attempt_at(rung, module, problem, frozen)
             if not one.accepts_options():
                 return None
             results = one.forward()
@@ -92,12 +97,7 @@ def copied(value):
 
 def shared(gradients):
     names = [name for name, value in gradients.items() if isinstance(value, np.ndarray) and value.ndim]
-    return [
-        (a, b)
-        for k, a in enumerate(names)
-        for b in names[k + 1 :]
-        if gradients[a] is not None and np.shares_memory(gradients[a], gradients[b])
-    ]
+    return [(a, b) for k, a in enumerate(names) for b in names[k + 1 :] if np.shares_memory(gradients[a], gradients[b])]
 
 
 def expected_of(problem):

@@ -2,13 +2,11 @@
 
 import types
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
 from compare.learner import rungs
-from compare.mistakes import MISTAKES
+from compare.mistakes import MISTAKES, planted_source
 
 INPUTS_TOO = ("rnn", "gru", "lstm")  # files whose backward calls scratch/inputs.py
 
@@ -31,10 +29,9 @@ def planted(rung_name, mistake):
     if mistake is None:
         return module_of(rungs.solution(rung))
     if mistake.file == rung.file:
-        return module_of(rungs.solution(rung, rungs.source_of(rung).replace(mistake.right, mistake.wrong)))
+        return module_of(rungs.solution(rung, planted_source(mistake)))
     module = module_of(rungs.solution(rung))
-    source = Path(find_spec(f"scratch.{mistake.file}").origin).read_text(encoding="utf-8")
-    helper = module_of(source.replace(mistake.right, mistake.wrong))
+    helper = module_of(planted_source(mistake))
     if hasattr(module, mistake.file):
         setattr(module, mistake.file, helper)
     else:

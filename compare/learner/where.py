@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 
-from compare.learner import attempt, calling, chain, explain, locate, probe, problems, slips
-from compare.learner.observe import KINDS, compared, observe
+from compare.learner import calling, chain, explain, locate, probe, problems, slips
+from compare.learner.observe import attempt_at, compared, observe
 from compare.learner.trials import Trials, close, same
 
 MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
@@ -66,8 +66,7 @@ def written_at(rung, module, watch, problem, file):
 
 def differs_the_second_time(rung, module, watch, problem):
     """The first line that stores something else in the second call."""
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
-    one = kind(module, problem, title)
+    one = attempt_at(rung, module, problem)
     one.forward()
     calls = []
     for _ in range(2):
@@ -88,22 +87,18 @@ def located(rung, module, watch, problem, observation):
         observed = observe(rung, module, smaller)
         if any(compared(smaller, observed, name)["verdict"] == "wrong" for name in observed.outputs):
             problem, observation = smaller, observed
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         told = by_hand(rung, module, problem)
         if told:
             return told
-        one = kind(module, problem, title)
+        one = attempt_at(rung, module, problem)
         forward_wrong = any(compared(problem, observation, name)["verdict"] == "wrong" for name in observation.results)
-        expected = {**(problem.results if forward_wrong else {}), **problem.gradients}
         if forward_wrong:
-            expected = {name: problem.results[name] for name in observation.results}
-            outputs = one.forward
+            outputs, expected = one.forward, {name: problem.results[name] for name in observation.results}
         else:
             one.forward()
-            outputs = one.backward
-            expected = problem.gradients
+            outputs, expected = one.backward, problem.gradients
         trials = Trials(lambda: list(outputs().values()), list(expected.values()), watch, problem)
         found = locate.find(trials)
         if found is None and not forward_wrong:  # forward kept something wrong for backward
@@ -145,8 +140,7 @@ def by_hand(rung, module, problem):
         return {"sentences": [wrong[1]], **place(module.__file__, wrong[0])} if wrong else {}
     if rung.name not in ("clipping", "adam"):
         return {}
-    kind, title = KINDS[rung.name]
-    one = kind(module, problem, title)
+    one = attempt_at(rung, module, problem)
     after = one.backward()
     before = problem.given["grads" if rung.name == "clipping" else "params"]
     untouched = [name for name, array in one.arrays.items() if np.array_equal(array, before[name])]
@@ -162,10 +156,9 @@ def by_hand(rung, module, problem):
 
 def state_of_optimizer(rung, module):
     """What an optimizer keeps, beside what it should keep after one step: a list of sentences."""
-    kind, title = KINDS[rung.name]
     first = problems.adam(1)
     truths = {truth.name: truth.values for truth in first.truths}
-    one = kind(module, first, title)
+    one = attempt_at(rung, module, first)
     one.backward()
     sentences = []
     if getattr(one.made, "t", 1) != 1:
