@@ -17,7 +17,8 @@ function readAddress() {
   if (["each", "last"].includes(said.get("loss"))) state.loss = said.get("loss");
   const t = Number(said.get("t") ?? state.t);
   if (Number.isInteger(t) && t >= 0 && t < T) state.t = t;
-  state.eq = (said.get("eq") ?? "").split(" ").filter((e) => /^[A-Z]\d$/.test(e));
+  const known = new Set(all(`#${state.cell} [data-eq]`).flatMap(equationsOf));  // another cell's would gather nothing
+  state.eq = (said.get("eq") ?? "").split(" ").filter((e) => known.has(e));
   paint();
 }
 

@@ -259,6 +259,13 @@ def test_an_address_says_what_is_shown(path, tmp_path, values):
     assert "c_t has two readers too" in re.search(r'<aside id="tray".*?</aside>', document, re.S)[0]
 
 
+@in_a_browser
+@pytest.mark.parametrize("said", ["&eq=L3", "&eq=Z9", "&eq=", ""])
+def test_another_cell_s_equation_opens_no_tray(said, path, tmp_path):
+    document = shown(tmp_path, f"{path.as_uri()}#cell=gru&t=3{said}")
+    assert "data-error" not in document and " hidden" in re.search(r'<aside id="tray"[^>]*>', document)[0]
+
+
 DRIVE = """<iframe id="frame" style="width:WIDTHpx;height:844px;border:0"></iframe><pre id="report"></pre><script>
 const frame = document.getElementById("frame"), report = {};
 frame.onload = () => {
