@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 
-from compare.settings import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, TEXT_LSTM, configure
+from compare.options import CELLS, DEFAULTS, LARGEST_BATCH, OPTIMIZERS, REAL_TASKS, TEXT_LSTM, configure
 from data import TASKS, UserError
 from data.errors import one_line
 
@@ -247,7 +247,7 @@ MATCH = """\
 Your own run must start from the same weights and read the same batches as one of these:
 - a run of `curves`: give its history.csv, or put your file beside it; its checkpoint says how it was made;
 - a task's defaults: name the TASK. The weights are in results/traps/TASK.safetensors, and the batches in
-  compare.pair.load(compare.traps.reference(TASK)).train_batches(epoch)"""
+  compare.model_pair.load(compare.traps.reference(TASK)).train_batches(epoch)"""
 
 
 def add_traps(commands):

@@ -13,7 +13,7 @@ import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from compare import pictures, results, workload
+from compare import files, plots, workload
 from compare.tricks import TRICKS
 from data import UserError
 
@@ -90,7 +90,7 @@ def workers(*descriptions):
 
 def main(out, quick=False, as_json=False, tricks=False):
     """Measure, print the tables, draw bench.png. Returns 0: a benchmark passes no judgement."""
-    path = results.folder(out) / "bench.png"
+    path = files.folder(out) / "bench.png"
     sizes, lengths = (QUICK_SIZES, QUICK_LENGTHS) if quick else (SIZES, LENGTHS)
     cores = os.cpu_count() or 1
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
@@ -106,8 +106,8 @@ def main(out, quick=False, as_json=False, tricks=False):
         long = by_length(lengths, progress)
     about = {"processor": processor(), "cores": cores, "sides": versions()}
     figures = about | {"one_thread": timed, "two_threads": two_threads, "memory": memory, "by_length": long}
-    pictures.bench(path, figures)
-    results.write_whole(path.with_name("bench.json"), (json.dumps(figures, indent=2) + "\n").encode())
+    plots.bench(path, figures)
+    files.write_whole(path.with_name("bench.json"), (json.dumps(figures, indent=2) + "\n").encode())
     if as_json:
         print(json.dumps(figures | {"picture": str(path)}, indent=2))
         return 0

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from threadpoolctl import threadpool_info
 
-from compare import nonfinite, pair, pictures, results, stopping, writing
-from compare.settings import Settings
+from compare import files, model_pair, nonfinite, plots, stopping, writing
+from compare.options import Settings
 from data import UserError
 
 EVALUATIONS = 12  # how often the held-out metric is taken during a run, but after every 25th step at most
@@ -31,7 +31,7 @@ class Run:
 
     settings: Settings
     dataset: object
-    pair: pair.Pair
+    pair: model_pair.Pair
     optimizers: tuple  # scratch's and torch's
     about: dict  # what must be the same for a run to go on: settings and data; and what it is computed with
     predictions: list | None = None  # of the last evaluation, an array for each test batch
@@ -86,11 +86,11 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
     every: save after so many steps, None for as often as costs SAVING of the time; resume: go on where an earlier run
     was stopped; restart: begin again even if that loses one; again: the command that goes on with this run.
     """
-    torch.set_num_threads(1)  # one core for each side: they run side by side, see pair.train
+    torch.set_num_threads(1)  # one core for each side: they run side by side, see model_pair.train
     prepared = [prepare(settings) for settings in configurations]  # every mistake comes out before any training
-    out = results.folder(out)
+    out = files.folder(out)
     for run in prepared:
-        results.folder(out / run.settings.task)
+        files.folder(out / run.settings.task)
     stopping.begin(prepared, out, resume, restart)
     runs = []
     columns = (
@@ -119,7 +119,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
                     run, folder, every, asked, lambda status, bar=bar: progress.update(bar, advance=1, status=status)
                 )
                 _leave_results(run, folder)
-    except pair.Diverged as error:
+    except model_pair.Diverged as error:
         folder = out / runs[-1].settings.task
         stopping.forget(folder)  # it would only come to the same end
         _leave_history(runs[-1], folder)
@@ -137,12 +137,12 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
 
 def prepare(settings):
     """Load the data and build both models."""
-    dataset = pair.load(settings)
+    dataset = model_pair.load(settings)
     if settings.steps is None:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
-    models = pair.build(pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
+    models = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
     about = {"settings": asdict(settings), "data": stopping.checksum(dataset), "environment": environment()}
-    return Run(settings, dataset, models, pair.optimizers(settings, models), about)
+    return Run(settings, dataset, models, model_pair.optimizers(settings, models), about)
 
 
 def _train(run, folder, every, asked, report):
@@ -158,7 +158,7 @@ def _train(run, folder, every, asked, report):
     elif run.finished:
         _evaluate(run, steps)  # for the predictions, which are not saved
     saved, took = time.perf_counter(), 0.0
-    for ours, theirs in pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
+    for ours, theirs in model_pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
         step = ours.step
         run.rows.append((step, "train", "loss", ours.loss, theirs.loss))
         gap = abs(ours.loss - theirs.loss)
@@ -178,49 +178,49 @@ def _train(run, folder, every, asked, report):
 
 def _evaluate(run, step):
     """The row of an evaluation."""
-    both = pair.evaluate(run.settings, run.dataset, run.pair, step)
+    both = model_pair.evaluate(run.settings, run.dataset, run.pair, step)
     (ours, run.predictions), (theirs, run.torch_predictions) = both
     return (step, "test", run.dataset.metric, ours, theirs)
 
 
 def _leave_history(run, folder):
-    results.write_history(folder / "history.csv", run.rows)
+    files.write_history(folder / "history.csv", run.rows)
 
 
 def _leave_results(run, folder):
     _leave_history(run, folder)
-    results.write_checkpoint(folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings))
+    files.write_checkpoint(folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings))
     path = folder / "predictions.png"
     ours, theirs = run.predictions, run.torch_predictions
     match run.settings.task:
         case "series":
-            pictures.forecast(path, run.dataset, ours[0], theirs[0])
+            plots.forecast(path, run.dataset, ours[0], theirs[0])
         case "names":
             ours, theirs = (np.concatenate([p.argmax(axis=1) for p in side]) for side in (ours, theirs))
-            pictures.confusion(path, run.dataset, ours, theirs)
+            plots.confusion(path, run.dataset, ours, theirs)
         case "memory":
             ours, theirs = (np.concatenate([p[:, 0] for p in side]) for side in (ours, theirs))
-            pictures.sums(path, run.dataset, ours, theirs)
+            plots.sums(path, run.dataset, ours, theirs)
         case "text":
             uniforms = np.random.default_rng(run.settings.seed).random(WRITTEN)
             with torch.no_grad():
                 theirs = writing.write(run.pair.torch, run.dataset, uniforms, lambda t: t.cpu().numpy())
             ours = writing.write(run.pair.scratch, run.dataset, uniforms, np.asarray)
-            pictures.writing(path, ours, theirs)
+            plots.writing(path, ours, theirs)
 
 
 def leave_overview(runs, out):
     """Write summary.json of the tasks that are finished, and the curves of all. Returns the entries of the former."""
     entries = [summary(run) for run in runs if run.finished]
-    results.write_summary(out / "summary.json", {"environment": environment(), "tasks": entries})
+    files.write_summary(out / "summary.json", {"environment": environment(), "tasks": entries})
     drawable = [run for run in runs if run.step]
     if drawable:
-        pictures.curves(out / "curves.png", drawable)
+        plots.curves(out / "curves.png", drawable)
     return entries
 
 
 def explained(error, run):
-    """A pair.Diverged in a line: what became of it, where it began, how far it had been well, and a mend."""
+    """A model_pair.Diverged in a line: what became of it, where it began, how far it had been well, and a mend."""
     steps, ours, theirs = run.series("train")
     last = "there was no step before it"
     if run.step:
@@ -243,7 +243,7 @@ def summary(run):
         "baselines": run.dataset.baselines,
         "largest_gap": gap.max(),
         "parts_at": run.parts_at(),
-        "gradient_gap": pair.gradient_gap(run.pair, next(iter(run.dataset.train_batches(0)))),
+        "gradient_gap": model_pair.gradient_gap(run.pair, next(iter(run.dataset.train_batches(0)))),
         "seconds": round(run.seconds, 1),
     }
 

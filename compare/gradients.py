@@ -9,7 +9,7 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from compare import pair, pictures, results
+from compare import files, model_pair, plots
 from compare.agreement import ROUNDINGS, difference, in_roundings, least_size
 from torch_impl import unrolled
 
@@ -32,21 +32,21 @@ class Travel:
 def main(settings, cells, out, as_json=False):
     """Compare the gradients of one batch for each of `cells`; draw the picture. Returns 0, or 1 when one differs."""
     torch.set_num_threads(1)
-    dataset = pair.load(settings)
+    dataset = model_pair.load(settings)
     batch = next(iter(dataset.train_batches(0)))
     steps, rows = batch.inputs.shape[:2]
-    models = {cell: pair.model_of(replace(settings, cell=cell), dataset) for cell in cells}
-    path = results.folder(out) / "gradients.png"
+    models = {cell: model_pair.model_of(replace(settings, cell=cell), dataset) for cell in cells}
+    path = files.folder(out) / "gradients.png"
     found, travels = {}, []
     for cell, model in models.items():
-        both = pair.build(model, settings.dtype, settings.seed)
+        both = model_pair.build(model, settings.dtype, settings.seed)
         for name, weights in variants(cell, both.scratch):
-            both = pair.build(model, settings.dtype, weights=weights)
+            both = model_pair.build(model, settings.dtype, weights=weights)
             ours, theirs = by_hand(both.scratch, batch, cell), by_torch(both.torch, batch, cell)
             found.setdefault(cell, compare(ours, theirs, cell))  # the table shows the weights as they were drawn
             travels.append(travel(name, both, batch, ours, theirs, cell))
     only_last = "; the loss reads the last step only" if dataset.predict == "last" else ""
-    pictures.gradients(
+    plots.gradients(
         path, travels, f"{settings.task}, {steps} steps of {rows} rows, {settings.dtype}, untrained{only_last}"
     )
 

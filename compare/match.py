@@ -13,7 +13,7 @@ from rich.table import Table
 
 from compare.curves import AGREEMENT
 from compare.mistakes import MISTAKES, planted
-from compare.settings import Settings
+from compare.options import Settings
 from compare.traps import STEPS, TRAPS, display, prepared, reference, train
 from data import TASKS, UserError, table
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from compare import results, steps
+from compare import files, steps
 from compare.agreement import tolerance
 from compare.beside import Group, groups_of
 from compare.gradients import NAMES
@@ -97,10 +97,10 @@ LABELS = {
 def main(out):
     """Write page.html into the folder `out`. Returns 0, or 1 when the two sides differ by more than rounding."""
     torch.set_num_threads(1)
-    path = results.folder(out) / "page.html"
+    path = files.folder(out) / "page.html"
     months, x, targets = steps.window()
     measured = {cell: steps.measure(cell, x, targets) for cell in steps.CELLS}
-    results.write_whole(path, document(months, measured).encode())
+    files.write_whole(path, document(months, measured).encode())
     wrong = [
         f"{cell} {name}"
         for cell in measured

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import data
-from compare import pair
+from compare import model_pair
 from scratch import gru, losses, lstm, rnn
 from scratch.activations import gate_blocks
 from torch_impl import unrolled
@@ -63,7 +63,7 @@ def measure(cell, x, targets):
     every step, "nodes": equation -> names. A number is a dict of "hand" (T, H) or None, "torch" (T, H), "off", the
     largest difference of each step, and "limit", where the colours end.
     """
-    both = pair.build(dict(cell=cell, output_size=1, hidden_size=H, input_size=1), "float64")
+    both = model_pair.build(dict(cell=cell, output_size=1, hidden_size=H, input_size=1), "float64")
     found = {"backward": {}, "size": {}}
     for reads in LOSSES:
         valid = np.ones((T, 1), bool) if reads == "each" else np.arange(T)[:, None] == T - 1

@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-from compare import pair, results
+from compare import files, model_pair
 from data import UserError
 
 FILE = "resume.safetensors"
@@ -20,9 +20,9 @@ FILE = "resume.safetensors"
 
 def save(run, folder):
     """Write down where a curves.Run stands."""
-    arrays = pair.snapshot(run.pair, run.optimizers)
+    arrays = model_pair.snapshot(run.pair, run.optimizers)
     arrays["rows"] = np.array([(step, split == "test", *both) for step, split, _, *both in run.rows])
-    results.write_resume(folder / FILE, arrays, run.about | {"step": run.step, "seconds": run.seconds})
+    files.write_resume(folder / FILE, arrays, run.about | {"step": run.step, "seconds": run.seconds})
 
 
 def forget(folder):
@@ -37,7 +37,7 @@ def begin(runs, out, resume=False, restart=False):
     """
     folders = [out / run.settings.task for run in runs]
     for run, folder in zip(runs, folders, strict=True):
-        left = None if restart else results.open_resume(folder / FILE)
+        left = None if restart else files.open_resume(folder / FILE)
         if left is None:
             continue
         arrays, about = left
@@ -49,7 +49,7 @@ def begin(runs, out, resume=False, restart=False):
                 "--resume to go on with it, --restart to begin again, or --out DIR for another folder"
             )
     for folder in (out, *folders):
-        results.sweep(folder)
+        files.sweep(folder)
     if not resume:  # of a finished run, too: after a stop it would be taken for part of this one
         for folder in reversed(folders):
             forget(folder)
@@ -63,13 +63,13 @@ def go_on(run, folder, arrays, about):
     """Bring a fresh curves.Run to where the one in `folder` was stopped; `arrays` and `about` are what `save` wrote."""
     changed = differences(about["settings"], run.about["settings"])
     if changed:
-        raise UserError(f"{folder} holds a run with other options, --{', --'.join(changed)}; {results.AGAIN}")
+        raise UserError(f"{folder} holds a run with other options, --{', --'.join(changed)}; {files.AGAIN}")
     if about["data"] != run.about["data"]:
-        raise UserError(f"{folder} holds a run on other data than there are now; {results.AGAIN}")
+        raise UserError(f"{folder} holds a run on other data than there are now; {files.AGAIN}")
     try:
-        pair.restore(run.pair, run.optimizers, arrays)
+        model_pair.restore(run.pair, run.optimizers, arrays)
     except UserError as error:
-        raise UserError(f"{folder / FILE}: {error}; {results.AGAIN}") from error
+        raise UserError(f"{folder / FILE}: {error}; {files.AGAIN}") from error
     kinds = {0: ("train", "loss"), 1: ("test", run.dataset.metric)}
     run.rows = [(int(step), *kinds[kind], ours, theirs) for step, kind, ours, theirs in arrays["rows"].tolist()]
     run.seconds = about["seconds"]

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from compare.pictures import BLUE, GREEN, GREY, save
+from compare.plots import BLUE, GREEN, GREY, save
 
 VERMILION = "#D55E00"
 FLOOR = 1e-17  # where a gap of exactly 0 is drawn

@@ -19,10 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 import scratch
-from compare import pair, reset_before, results, trap_pictures
+from compare import files, model_pair, reset_before, trap_pictures
 from compare.curves import AGREEMENT
 from compare.mistakes import MISTAKES, Mistake, planted
-from compare.settings import DEFAULTS, REAL_TASKS, Settings
+from compare.options import DEFAULTS, REAL_TASKS, Settings
 
 STEPS = 60  # of each run
 
@@ -304,31 +304,33 @@ def reference(task):
 def prepared(settings, dataset, steps, package=scratch, change=None):
     """A run of scratch, ready to go: a generator of one training loss a step."""
     rng = np.random.default_rng(settings.seed)
-    model = package.SequenceModel(**pair.model_of(settings, dataset), dtype=np.dtype(settings.dtype), rng=rng)
+    model = package.SequenceModel(**model_pair.model_of(settings, dataset), dtype=np.dtype(settings.dtype), rng=rng)
     if change:
         dataset = copy.copy(dataset)
         change(model, dataset)
-    optimizer_class = getattr(package, pair.OPTIMIZER_CLASSES[settings.optimizer])
-    optimizer = optimizer_class(model.params, **pair.optimizer_numbers(settings))
+    optimizer_class = getattr(package, model_pair.OPTIMIZER_CLASSES[settings.optimizer])
+    optimizer = optimizer_class(model.params, **model_pair.optimizer_numbers(settings))
     return (record.loss for record in package.fit(model, dataset, optimizer, steps, settings.clip))
 
 
 def train(settings, steps, progress, only=None):
     """Train the true run, and then those of all traps that apply, or of the task `only` among them.
 
-    Returns Twins. Raises pair.Diverged when the true run diverges.
+    Returns Twins. Raises model_pair.Diverged when the true run diverges.
     """
-    dataset = pair.load(settings)
-    both = pair.build(pair.model_of(settings, dataset), settings.dtype, settings.seed)
+    dataset = model_pair.load(settings)
+    both = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed)
     bar = progress.add_task(f"{settings.task}: the true run, by hand and in torch", total=steps, status="")
     losses = []
-    for ours, theirs in pair.train(replace(settings, steps=steps), dataset, both, pair.optimizers(settings, both)):
+    for ours, theirs in model_pair.train(
+        replace(settings, steps=steps), dataset, both, model_pair.optimizers(settings, both)
+    ):
         losses.append((ours.loss, theirs.loss))
         progress.update(bar, advance=1, status=f"gap {abs(ours.loss - theirs.loss):.1e}")
     true, by_torch = np.array(losses).T
     single = replace(settings, dtype="float32")
     bar = progress.add_task(f"{settings.task}: in float32", total=steps, status="")
-    in_single = follow(prepared(single, pair.load(single), steps), true, bar, progress)
+    in_single = follow(prepared(single, model_pair.load(single), steps), true, bar, progress)
     twins = Twins(settings, dataset, true, by_torch, in_single)
     for trap in TRAPS:
         if not trap.applies(settings, dataset) or only not in (None, trap.task):
@@ -359,7 +361,7 @@ def display():
 def main(task, out, steps=STEPS):
     """Train the traps of one task, or each on its own (None); leave picture and files in `out`. Returns 0."""
     torch.set_num_threads(1)
-    out = results.folder(out)
+    out = files.folder(out)
     twins = {}
     with display() as progress:
         for name in [task] if task else REAL_TASKS:
@@ -377,15 +379,15 @@ def main(task, out, steps=STEPS):
 def leave_results(twin, folder):
     """TASK.safetensors, the weights that all runs started from; TASK.csv, the losses of all."""
     settings = twin.settings
-    start = pair.build(pair.model_of(settings, twin.dataset), settings.dtype, settings.seed)
-    results.write_checkpoint(folder / f"{settings.task}.safetensors", start, settings=asdict(settings))
+    start = model_pair.build(model_pair.model_of(settings, twin.dataset), settings.dtype, settings.seed)
+    files.write_checkpoint(folder / f"{settings.task}.safetensors", start, settings=asdict(settings))
     columns = {"true": twin.true, "torch": twin.torch, "float32": twin.single, **twin.trapped}
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("step", *columns))
     for step, row in enumerate(zip(*columns.values(), strict=True), start=1):
         writer.writerow((step, *(repr(float(loss)) for loss in row)))
-    results.write_whole(folder / f"{settings.task}.csv", text.getvalue().encode())
+    files.write_whole(folder / f"{settings.task}.csv", text.getvalue().encode())
 
 
 def table(twins, shown):

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 import torch_impl
-from compare import results
+from compare import files
 from compare.__main__ import main
 from compare.curves import AGREEMENT
 
@@ -63,7 +63,7 @@ def test_one_seed_writes_the_same_bytes(two_runs, task):
 @pytest.mark.parametrize("task", TASKS)
 def test_checkpoint_opens_on_both_sides_and_in_plain_torch(two_runs, task):
     path = two_runs[0] / task / "checkpoint.safetensors"
-    both = results.open_checkpoint(path)
+    both = files.open_checkpoint(path)
     plain = safetensors.torch.load_file(path)
     fresh = torch_impl.SequenceModel(**both.model)
     fresh.load_state_dict(plain)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-import compare.settings
+import compare.options
 from data import Batch
 from torch_impl import SequenceModel, distributed
 from torch_impl.__main__ import DEFAULTS, main
@@ -208,7 +208,7 @@ def test_a_mistake_without_torchrun(arguments, said, alone, monkeypatch, tmp_pat
 
 def test_the_defaults_are_those_of_compare():
     for task, ours in DEFAULTS.items():
-        theirs = vars(compare.settings.DEFAULTS[task])
+        theirs = vars(compare.options.DEFAULTS[task])
         assert {name: theirs[name] for name in ours} == ours
         assert (theirs["optimizer"], theirs["clip"], theirs["layers"]) == ("adam", 1.0, 1)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import data
-from compare import beside, gradients, pair
+from compare import beside, gradients, model_pair
 from compare.__main__ import main
 from scratch import lstm, rnn
 from torch_impl import unrolled
@@ -23,7 +23,7 @@ def test_the_unrolled_twin_of_a_whole_layer_is_torch_nn(cell, task):
     """Two layers, both directions, different lengths: the same loss and the same gradients of the parameters."""
     dataset = data.load(task, batch_size=5, dtype=np.float64)
     settings = SimpleNamespace(cell=cell, hidden=4, layers=2, bidirectional=True)
-    model = pair.build(pair.model_of(settings, dataset), "float64").torch
+    model = model_pair.build(model_pair.model_of(settings, dataset), "float64").torch
     batch = next(iter(dataset.train_batches(0)))
     loss, kept = model.loss(batch), []
     twin = model.loss(batch, kept=kept)

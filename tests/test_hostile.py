@@ -26,7 +26,7 @@ import compare
 import data
 import scratch
 from compare import __main__ as command_line
-from compare.settings import Settings
+from compare.options import Settings
 
 ROOT = Path(__file__).parent.parent
 MANY = settings(max_examples=10 * settings.default.max_examples)
@@ -351,10 +351,10 @@ def only_load(settings):
 
 
 def load_and_build(settings):
-    from compare import pair
+    from compare import model_pair
 
-    dataset = pair.load(settings)
-    pair.build(pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
+    dataset = model_pair.load(settings)
+    model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
 
 
 @contextlib.contextmanager
@@ -482,19 +482,19 @@ def test_any_options_of_the_processes(own, drawn):
 @pytest.fixture(scope="module")
 def checkpoint(place):
     """A small one, as bytes; and the arguments of its model."""
-    from compare import pair, results
+    from compare import files, model_pair
 
     model = dict(cell="lstm", output_size=2, hidden_size=1, vocab_size=2)
-    results.write_checkpoint(place / "good", pair.build(model, "float32"))
+    files.write_checkpoint(place / "good", model_pair.build(model, "float32"))
     return (place / "good").read_bytes(), model
 
 
 def opened(path):
     """Open it as a checkpoint: true when that works, false when it is refused in one line."""
-    from compare import results
+    from compare import files
 
     try:
-        results.open_checkpoint(path)
+        files.open_checkpoint(path)
     except data.UserError as error:
         assert len(str(error).splitlines()) == 1
         return False
@@ -573,17 +573,17 @@ def test_a_model_and_weights_that_do_not_belong_together(checkpoint, place):
 @given(drawn=st.data())
 def test_a_stopped_run_with_any_bit_wrong(place, drawn):
     """Its checksum sees a changed number, too: it is refused, or it is what was written."""
-    from compare import results
+    from compare import files
 
     about, arrays = {"step": 3}, {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(1)}
-    results.write_resume(place / "run", arrays, about)
+    files.write_resume(place / "run", arrays, about)
     raw = bytearray((place / "run").read_bytes())
     for _ in range(drawn.draw(st.integers(1, 2))):
         raw[drawn.draw(st.integers(0, len(raw) - 1))] ^= 1 << drawn.draw(st.integers(0, 7))
     cut = drawn.draw(st.sampled_from([len(raw), len(raw), drawn.draw(st.integers(0, len(raw)))]))
     (place / "run").write_bytes(raw[:cut])
     try:
-        found, told = results.open_resume(place / "run")
+        found, told = files.open_resume(place / "run")
     except data.UserError as error:
         assert len(str(error).splitlines()) == 1
     else:
@@ -595,7 +595,7 @@ def test_a_stopped_run_with_any_bit_wrong(place, drawn):
 @pytest.mark.torch
 @pytest.mark.parametrize("reader", ["open_checkpoint", "open_resume"])
 def test_a_pipe_is_no_checkpoint(reader, tmp_path):
-    code = f"import sys; from compare import results; results.{reader}(sys.argv[1])"
+    code = f"import sys; from compare import files; files.{reader}(sys.argv[1])"
     os.mkfifo(tmp_path / "pipe")
     run = [sys.executable, "-c", code, str(tmp_path / "pipe")]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60)

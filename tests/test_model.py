@@ -48,10 +48,10 @@ def random_batch(model, rng, dtype, classes, padded):
 @pytest.mark.torch
 @given(models(), seeds, st.booleans(), st.booleans(), st.sampled_from(["float64", "float32"]))
 def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
-    from compare import pair
+    from compare import model_pair
 
     rng = np.random.default_rng(seed)
-    both = pair.build(model, dtype, seed)
+    both = model_pair.build(model, dtype, seed)
     batch = random_batch(model, rng, dtype, classes, padded)
     state = None
     twin_state = None
@@ -77,14 +77,16 @@ def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
 @pytest.mark.parametrize(("V", "looks_up"), [(5, True), (6, False), (7, False)])
 def test_ids_are_looked_up_in_the_projected_table_when_they_are_fewer_than_places(V, looks_up):
     """A batch of 2 x 3 places. Either way it is the same model."""
-    from compare import pair
+    from compare import model_pair
 
     model = scratch.SequenceModel("gru", 4, hidden_size=3, vocab_size=V, dtype=np.float64)
     batch = data.Batch(np.arange(6).reshape(2, 3) % V, np.zeros((2, 3), int))
     loss, grads = model.loss(batch), model.backward()
     assert model.recurrent._cache[-1] is (model.embedding.params["weight"] if looks_up else None)
     assert type(loss) is float
-    both = pair.build(dict(cell="gru", output_size=4, hidden_size=3, vocab_size=V), "float64", weights=model.params)
+    both = model_pair.build(
+        dict(cell="gru", output_size=4, hidden_size=3, vocab_size=V), "float64", weights=model.params
+    )
     twin = both.torch.loss(batch)
     twin.backward()
     assert loss == pytest.approx(twin.item(), rel=1e-14)
@@ -107,9 +109,9 @@ def test_backward_traces_every_layer(predict):
 @pytest.mark.torch
 @given(models())
 def test_state_dict_and_params_fit_each_other(model):
-    from compare import pair
+    from compare import model_pair
 
-    both = pair.build(model, "float32")
+    both = model_pair.build(model, "float32")
     expected = {name: t.numpy() for name, t in both.torch.state_dict().items()}
     assert list(both.scratch.params) == list(expected)
     for name, p in both.scratch.params.items():
@@ -170,11 +172,11 @@ def test_training_stays_together(task, cell):
     import torch
 
     import torch_impl
-    from compare import pair
+    from compare import model_pair
 
     dataset = data.load(task, dtype=np.float64, **SMALL[task])
     settings = SimpleNamespace(cell=cell, hidden=12, layers=2, bidirectional=False)
-    both = pair.build(pair.model_of(settings, dataset), "float64")
+    both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
     ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 30, clip=0.5)
     theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 30, clip=0.5)
     records = list(zip(ours, theirs, strict=True))
@@ -186,7 +188,7 @@ def test_training_stays_together(task, cell):
 
     few = list(dataset.test_batches())[:3]  # the rest is only time
     dataset.test_batches = lambda: iter(few)
-    (value, predictions), (twin_value, twin_predictions) = pair.evaluate(settings, dataset, both, step=30)
+    (value, predictions), (twin_value, twin_predictions) = model_pair.evaluate(settings, dataset, both, step=30)
     assert value == pytest.approx(twin_value, rel=1e-12)
     for p, t in zip(predictions, twin_predictions, strict=True):
         np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)

@@ -11,10 +11,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from compare import curves, nonfinite, pair, pictures, results, writing
+from compare import curves, files, model_pair, nonfinite, plots, writing
 from compare.__main__ import main
 from compare.agreement import assert_all_same
-from compare.settings import Settings
+from compare.options import Settings
 from data import Batch
 from scratch import rnn
 from torch_impl import Record, distributed
@@ -33,7 +33,7 @@ def problem(cell, dtype, bidirectional=False, layers=1, predict="each", numbers=
     inputs = rng.standard_normal((T, B, 2)).astype(dtype) if numbers else rng.integers(V, size=(T, B))
     targets = rng.integers(V, size=(T, B) if predict == "each" else B)
     lengths = rng.integers(2, T, size=B, endpoint=True) if predict == "last" else None
-    return pair.build(arguments, dtype), Batch(inputs, targets, lengths)
+    return model_pair.build(arguments, dtype), Batch(inputs, targets, lengths)
 
 
 class OneBatch:
@@ -110,7 +110,7 @@ SUM = "that sum itself, over finite numbers"
 
 def origin(both, batch, sides, step=8, entered=True):
     states = {"scratch": None, "torch": None} if entered else None
-    diverged = pair.Diverged("", sides, step, states)
+    diverged = model_pair.Diverged("", sides, step, states)
     return nonfinite.origin(diverged, both, OneBatch(batch))
 
 
@@ -192,12 +192,12 @@ def test_each_direction_is_read_as_it_computes(k, forward, first):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_gradient_can_be_too_large_where_the_loss_is_not():
-    both = pair.build(dict(cell="rnn", output_size=1, hidden_size=2, input_size=1), "float32")
+    both = model_pair.build(dict(cell="rnn", output_size=1, hidden_size=2, input_size=1), "float32")
     ones = np.ones((1, 1, 1), np.float32)
     dataset = OneBatch(Batch(ones, ones * 1.8e19))
     settings = Settings("mine", "rnn", hidden=2, steps=3, clip=None)
-    with pytest.raises(pair.Diverged) as diverged:
-        list(pair.train(settings, dataset, both, pair.optimizers(settings, both)))
+    with pytest.raises(model_pair.Diverged) as diverged:
+        list(model_pair.train(settings, dataset, both, model_pair.optimizers(settings, both)))
     norms = "the scratch gradient's norm became inf and the torch gradient's norm became inf"
     assert str(diverged.value) == f"mine: {norms} at step 1"
     assert nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
@@ -205,9 +205,9 @@ def test_a_gradient_can_be_too_large_where_the_loss_is_not():
 
 def test_one_side_alone_is_told_beside_the_other():
     with pytest.raises(
-        pair.Diverged, match=r"^mine: the torch loss became nan at step 4 \(scratch: 0.3333\)$"
+        model_pair.Diverged, match=r"^mine: the torch loss became nan at step 4 \(scratch: 0.3333\)$"
     ) as found:
-        pair.must_be_finite(SimpleNamespace(task="mine"), 4, "loss", 1 / 3, float("nan"))
+        model_pair.must_be_finite(SimpleNamespace(task="mine"), 4, "loss", 1 / 3, float("nan"))
     assert found.value.sides == ["torch"]
 
 
@@ -221,7 +221,7 @@ def test_several_processes_stop_at_such_a_gradient_too(monkeypatch, capsys):
 def test_a_text_ends_where_the_logits_do():
     """The embedding of a character that no batch has may be too large without any loss that shows it."""
     text = SimpleNamespace(characters="ab", encode=lambda _: [0], decode=lambda ids: "".join("ab"[i] for i in ids))
-    both = pair.build(dict(cell="rnn", output_size=2, hidden_size=2, vocab_size=2), "float64")
+    both = model_pair.build(dict(cell="rnn", output_size=2, hidden_size=2, vocab_size=2), "float64")
     give(both, "embedding.weight", lambda p: np.array([[0.0, 0.0], [np.nan, 0.0]]))
     for uniform, expected in ((0.0, "aaaa"), (1 - 1e-12, "b")):
         assert writing.write(both.scratch, text, np.full(4, uniform), np.asarray) == expected
@@ -231,7 +231,7 @@ def test_a_text_ends_where_the_logits_do():
 def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path, capsys):
     """Not as its update would have left them, nan: the step before made them huge, and a relu's states overflow."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     rate = ["--optimizer", "sgd", "--lr", "1e20", "--clip", "0"]
     assert main(["series", "--cell", "rnn_relu", *rate, "--steps", "9"]) == 2
     began = (
@@ -252,7 +252,7 @@ def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path,
 def test_a_rate_that_is_much_too_high(task, cell, dtype, monkeypatch, tmp_path, capsys):
     """Whatever happens, it is one line that says which array it began with and how far all was well."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     rate = ["--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--weight-decay", "1e6"]
     assert (
         main([task, "--cell", cell, "--dtype", dtype, *rate, "--hidden", "8", "--batch-size", "8", "--steps", "40"])
@@ -280,7 +280,7 @@ def blas_threads():
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_number_of_threads_changes_nothing_but_rounding(cell, dtype):
     rng = np.random.default_rng(0)
-    both = pair.build(dict(cell=cell, output_size=V, hidden_size=128, input_size=96), dtype)
+    both = model_pair.build(dict(cell=cell, output_size=V, hidden_size=128, input_size=96), dtype)
     batch = Batch(rng.standard_normal((4, 64, 96)).astype(dtype), rng.integers(V, size=(4, 64)))
     found = {}
     before = torch.get_num_threads()
@@ -301,7 +301,7 @@ def test_the_number_of_threads_changes_nothing_but_rounding(cell, dtype):
 
 def test_the_summary_states_threads_versions_dtype_and_seed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     assert main(["memory", "--hidden", "4", "--steps", "2", "--seed", "5", "--dtype", "float64"]) == 0
     summary = json.loads(Path("results/summary.json").read_text())
     assert summary["environment"]["numpy_threads"] == (blas_threads() or [None])[0]

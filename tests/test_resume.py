@@ -27,9 +27,9 @@ import safetensors.numpy
 import torch
 
 import scratch
-from compare import curves, pair, pictures, results, stopping
+from compare import curves, files, model_pair, plots, stopping
 from compare.__main__ import main
-from compare.settings import configure
+from compare.options import configure
 from data import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +111,7 @@ def stopped(here, stopped_once):
 @pytest.fixture
 def quick(monkeypatch):
     """Pictures, where they are not the point, without the drawing."""
-    monkeypatch.setattr(pictures, "save", lambda figure, path: results.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     monkeypatch.setattr(curves, "WRITTEN", 10)
 
 
@@ -161,7 +161,7 @@ def kill_and_go_on(kills, seed):
             assert status in (0, signal.SIGKILL), said()
             if status:
                 hit += 1
-                found["in a write"] += any(Path(out).rglob(f".*{results.PARTIAL}"))
+                found["in a write"] += any(Path(out).rglob(f".*{files.PARTIAL}"))
                 found["after steps"].append(steps_of_whole_files(out))
         assert exact(contents(out)) == whole[number], out
         run += 1
@@ -189,7 +189,7 @@ def said():
 def kill(child, out, seconds, in_a_write):
     """Kill a run after some time, or then when it next writes. It may have ended before."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until or (in_a_write and not any(Path(out).rglob(f".*{results.PARTIAL}"))):
+    while time.monotonic() < until or (in_a_write and not any(Path(out).rglob(f".*{files.PARTIAL}"))):
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return
     os.kill(child, signal.SIGKILL)
@@ -199,7 +199,7 @@ def steps_of_whole_files(folder):
     """How many steps the runs in a folder have made. Every file there must be whole, but for those being written."""
     steps = 0
     for path in Path(folder).rglob("*"):
-        if path.is_dir() or path.suffix == results.PARTIAL:
+        if path.is_dir() or path.suffix == files.PARTIAL:
             continue
         content = path.read_bytes()
         match path.suffix:
@@ -210,9 +210,9 @@ def steps_of_whole_files(folder):
             case ".csv":
                 assert content.endswith(b"\n") and {line.count(b",") for line in content.splitlines()} == {4}, path
             case ".safetensors" if path.name == stopping.FILE:
-                steps += results.open_resume(path)[1]["step"]
+                steps += files.open_resume(path)[1]["step"]
             case ".safetensors":
-                results.open_checkpoint(path)
+                files.open_checkpoint(path)
             case _:
                 raise AssertionError(path)
     return steps
@@ -293,15 +293,15 @@ def test_every_optimizer_goes_on_to_the_last_bit(here, options):
     (settings,) = configure(["text"], **options)
     alone = curves.prepare(settings)
     assert alone.dataset.steps_per_epoch == 28
-    records = list(pair.train(settings, alone.dataset, alone.pair, alone.optimizers))
+    records = list(model_pair.train(settings, alone.dataset, alone.pair, alone.optimizers))
     for stop in (5, 28, 29):
         first, second = curves.prepare(settings), curves.prepare(settings)
-        done = list(islice(pair.train(settings, first.dataset, first.pair, first.optimizers), stop))
-        results.write_resume("kept", pair.snapshot(first.pair, first.optimizers), {})
-        pair.restore(second.pair, second.optimizers, results.open_resume("kept")[0])
-        done += pair.train(settings, second.dataset, second.pair, second.optimizers, stop)
+        done = list(islice(model_pair.train(settings, first.dataset, first.pair, first.optimizers), stop))
+        files.write_resume("kept", model_pair.snapshot(first.pair, first.optimizers), {})
+        model_pair.restore(second.pair, second.optimizers, files.open_resume("kept")[0])
+        done += model_pair.train(settings, second.dataset, second.pair, second.optimizers, stop)
         assert done == records
-        ends = [pair.snapshot(run.pair, run.optimizers) for run in (alone, second)]
+        ends = [model_pair.snapshot(run.pair, run.optimizers) for run in (alone, second)]
         assert ends[0].keys() == ends[1].keys()
         for name, array in ends[0].items():
             assert array.dtype == ends[1][name].dtype
@@ -341,8 +341,8 @@ def test_one_task_after_another(here, quick, monkeypatch, capsys):
 
 
 def test_the_time_of_all_parts_is_counted(stopped, quick):
-    arrays, about = results.open_resume(FILE)
-    results.write_resume(FILE, arrays, about | {"seconds": 1000.0})
+    arrays, about = files.open_resume(FILE)
+    files.write_resume(FILE, arrays, about | {"seconds": 1000.0})
     assert main([*RUN, "--resume"]) == 0
     (entry,) = json.loads(Path("results/summary.json").read_text())["tasks"]
     assert 1000 < entry["seconds"] < 1100
@@ -408,14 +408,14 @@ def pickled():
 
 
 def only_weights():
-    arrays, _ = results.open_resume(FILE)
+    arrays, _ = files.open_resume(FILE)
     FILE.write_bytes(safetensors.numpy.save(arrays))
 
 
 def of_another_model():
-    arrays, about = results.open_resume(FILE)
+    arrays, about = files.open_resume(FILE)
     arrays["torch/weights/linear.bias"] = np.zeros(3, np.float32)
-    results.write_resume(FILE, arrays, about)
+    files.write_resume(FILE, arrays, about)
 
 
 def a_folder():
@@ -439,7 +439,7 @@ def test_any_bit_that_flips_is_noticed(stopped, capsys):
         flipped[place] ^= 1 << rng.randrange(8)
         FILE.write_bytes(flipped)
         with pytest.raises(UserError):
-            results.open_resume(FILE)
+            files.open_resume(FILE)
     refused(capsys, "damaged", [*RUN, "--resume"])
     refused(capsys, "damaged", RUN)
 
@@ -482,7 +482,7 @@ def test_a_disk_that_is_full_when_the_results_are_written(stopped, reference, qu
         assert main([*RUN, "--resume"]) == 2
     assert f"{file}: No space left on device; make room" in capsys.readouterr().err
     after = contents("results")
-    assert not [name for name in after if name.endswith(results.PARTIAL)]
+    assert not [name for name in after if name.endswith(files.PARTIAL)]
     assert after.get(file) == before.get(file)
     assert main([*RUN, "--resume"]) == 0
     assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()
@@ -552,7 +552,7 @@ def test_going_on_and_opening_a_checkpoint_unpickle_nothing(stopped, quick):
     listening = [True]
     sys.addaudithook(lambda event, found: event == "pickle.find_class" and listening and unpickled.append(found))
     assert main([*RUN, "--resume"]) == 0
-    results.open_checkpoint("results/text/checkpoint.safetensors")
+    files.open_checkpoint("results/text/checkpoint.safetensors")
     assert not unpickled
     pickle.loads(pickle.dumps(Path(".")))
     assert unpickled, "the hook hears nothing"

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import scratch
 import torch_impl
-from compare import checks, match, pair, reset_before, results, trap_pictures, traps
+from compare import checks, files, match, model_pair, reset_before, trap_pictures, traps
 from compare.__main__ import main
 from compare.agreement import assert_same
 from compare.curves import AGREEMENT
 from compare.mistakes import MISTAKES, planted
-from compare.settings import DEFAULTS
+from compare.options import DEFAULTS
 from compare.traps import TRAPS
 from data import UserError
 
@@ -78,7 +78,7 @@ def test_each_trap_shows_first_at_its_step_and_not_at_all_before(twins, task):
     assert twin.trapped.keys() == ON[task] | ANYWHERE | gates
     at = {name: step for step, names in FIRST.items() for name in names} | {"last_padded_step": 1}
     s = twin.settings
-    model = pair.build(pair.model_of(s, twin.dataset), s.dtype, s.seed).scratch
+    model = model_pair.build(model_pair.model_of(s, twin.dataset), s.dtype, s.seed).scratch
     norms = [r.grad_norm for r in scratch.fit(model, twin.dataset, scratch.Adam(model.params, s.lr), STEPS, s.clip)]
     clipped = next(step for step, norm in enumerate(norms, start=1) if norm > s.clip)
     assert 1 < clipped < STEPS
@@ -102,8 +102,11 @@ def test_each_trap_shows_first_at_its_step_and_not_at_all_before(twins, task):
 def test_without_a_change_it_is_the_true_run(twins, options):
     """Whatever the run's options: the same losses to the last bit, so that all of a gap is the trap's."""
     s, dataset = replace(twins["series"].settings, **options), twins["series"].dataset
-    both = pair.build(pair.model_of(s, dataset), s.dtype, s.seed)
-    true = [ours.loss for ours, _ in pair.train(replace(s, steps=STEPS), dataset, both, pair.optimizers(s, both))]
+    both = model_pair.build(model_pair.model_of(s, dataset), s.dtype, s.seed)
+    true = [
+        ours.loss
+        for ours, _ in model_pair.train(replace(s, steps=STEPS), dataset, both, model_pair.optimizers(s, both))
+    ]
     assert list(traps.prepared(s, dataset, STEPS)) == true
 
 
@@ -185,7 +188,7 @@ def test_gates_in_another_order_are_torchs_blocks_read_otherwise(cell, order):
 def by_torch(twin, train_step, steps=8):
     """Losses of torch's model from the same start; train_step(model, batch, state) does all that a step does."""
     s = twin.settings
-    model = pair.build(pair.model_of(s, twin.dataset), s.dtype, s.seed).torch
+    model = model_pair.build(model_pair.model_of(s, twin.dataset), s.dtype, s.seed).torch
     losses, state = [], None
     for batch, _ in zip(twin.dataset.train_batches(0), range(steps), strict=False):
         loss, state = train_step(model, batch, state)
@@ -447,7 +450,7 @@ def test_the_command_draws_and_finds_its_own_curves(tmp_path, monkeypatch, capsy
     assert (tmp_path / "results/traps.png").read_bytes().startswith(b"\x89PNG")
     for task in REAL:
         start = safetensors.torch.load_file(f"results/traps/{task}.safetensors")
-        opened = results.open_checkpoint(f"results/traps/{task}.safetensors")
+        opened = files.open_checkpoint(f"results/traps/{task}.safetensors")
         torch_impl.SequenceModel(**opened.model, dtype=torch.float64).load_state_dict(start)
     with open("results/traps/text.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

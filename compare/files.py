@@ -16,7 +16,7 @@ import safetensors.numpy
 import torch
 
 import torch_impl
-from compare import pair
+from compare import model_pair
 from data import UserError
 
 PARTIAL = ".partial"  # how the names of files end that are being written
@@ -98,7 +98,7 @@ def open_checkpoint(path):
         raise UserError(f"{path} does not exist; a run leaves results/<task>/checkpoint.safetensors") from error
     except Exception as error:  # whatever it is, it came from what is in the file
         raise UserError(f"{path} is not a checkpoint of this project ({error}); give one that a run wrote") from error
-    return pair.build(model, dtype, weights=weights)
+    return model_pair.build(model, dtype, weights=weights)
 
 
 def must_fit(model, weights):

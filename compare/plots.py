@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from compare.results import write_whole
+from compare.files import write_whole
 from compare.writing import parting
 
 # Orange, blue and green of Okabe and Ito's palette: apart for every common kind of colour blindness.
