@@ -306,11 +306,11 @@ def run_page(options):
 
 def run_curves(options):
     configurations = configure(**vars(options))
-    from compare import curves  # imports torch: only once the options are known to be good
+    from compare.curves import training  # imports torch: only once the options are known to be good
 
     given = [word for word in options.arguments if not word.startswith("--res")]  # neither --resume nor --restart
     again = shlex.join(["python", "-m", "compare", *given, "--resume"])
-    return curves.main(configurations, options.out, options.checkpoint_every, options.resume, options.restart, again)
+    return training.main(configurations, options.out, options.checkpoint_every, options.resume, options.restart, again)
 
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows

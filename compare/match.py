@@ -11,7 +11,7 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from compare.curves import AGREEMENT
+from compare.curves.training import AGREEMENT
 from compare.mistakes import MISTAKES, planted
 from compare.options import Settings
 from compare.traps import STEPS, TRAPS, display, prepared, reference, train

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from compare.curves.sample_text import parting
 from compare.files import write_whole
-from compare.writing import parting
 
 # Orange, blue and green of Okabe and Ito's palette: apart for every common kind of colour blindness.
 ORANGE, BLUE, GREEN, GREY = "#E69F00", "#0072B2", "#009E73", "#666666"
@@ -47,7 +47,7 @@ def save(figure, path):
 def curves(path, runs):
     """A row a run: training loss, held-out metric with the baselines, and the gap between both losses.
 
-    runs: compare.curves.Run objects.
+    runs: compare.curves.training.Run objects.
     """
     figure = Figure(figsize=(15, 3.7 * len(runs) + 0.5), layout="constrained")
     axes = figure.subplots(len(runs), 3, squeeze=False)

@@ -20,7 +20,7 @@ from rich.table import Table
 
 import scratch
 from compare import files, model_pair, reset_before, trap_pictures
-from compare.curves import AGREEMENT
+from compare.curves.training import AGREEMENT
 from compare.mistakes import MISTAKES, Mistake, planted
 from compare.options import DEFAULTS, REAL_TASKS, Settings
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from compare import curves, files, model_pair, nonfinite, plots, writing
+from compare import files, model_pair, plots
 from compare.__main__ import main
 from compare.agreement import assert_all_same
+from compare.curves import first_nonfinite, sample_text, training
 from compare.options import Settings
 from data import Batch
 from scratch import rnn
@@ -111,7 +112,7 @@ SUM = "that sum itself, over finite numbers"
 def origin(both, batch, sides, step=8, entered=True):
     states = {"scratch": None, "torch": None} if entered else None
     diverged = model_pair.Diverged("", sides, step, states)
-    return nonfinite.origin(diverged, both, OneBatch(batch))
+    return first_nonfinite.origin(diverged, both, OneBatch(batch))
 
 
 @pytest.mark.parametrize("predict", ["each", "last"])
@@ -186,7 +187,7 @@ def test_a_gradient_is_traced_to_its_step_too(monkeypatch):
 def test_each_direction_is_read_as_it_computes(k, forward, first):
     finite = np.ones((T, B), bool)
     finite[[2, 5], 1] = False
-    words = next(words for words, fine in nonfinite._through_time({"h": finite}, k, 2, forward) if not fine)
+    words = next(words for words, fine in first_nonfinite._through_time({"h": finite}, k, 2, forward) if not fine)
     assert words == f"h of layer 0{', reverse,' * k} at time step {first}"
 
 
@@ -200,7 +201,7 @@ def test_a_gradient_can_be_too_large_where_the_loss_is_not():
         list(model_pair.train(settings, dataset, both, model_pair.optimizers(settings, both)))
     norms = "the scratch gradient's norm became inf and the torch gradient's norm became inf"
     assert str(diverged.value) == f"mine: {norms} at step 1"
-    assert nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
+    assert first_nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
 
 
 def test_one_side_alone_is_told_beside_the_other():
@@ -224,8 +225,8 @@ def test_a_text_ends_where_the_logits_do():
     both = model_pair.build(dict(cell="rnn", output_size=2, hidden_size=2, vocab_size=2), "float64")
     give(both, "embedding.weight", lambda p: np.array([[0.0, 0.0], [np.nan, 0.0]]))
     for uniform, expected in ((0.0, "aaaa"), (1 - 1e-12, "b")):
-        assert writing.write(both.scratch, text, np.full(4, uniform), np.asarray) == expected
-    assert writing.parting("aaaa", "aa") == 2
+        assert sample_text.write(both.scratch, text, np.full(4, uniform), np.asarray) == expected
+    assert sample_text.parting("aaaa", "aa") == 2
 
 
 def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path, capsys):
@@ -295,7 +296,7 @@ def test_the_number_of_threads_changes_nothing_but_rounding(cell, dtype):
         torch.set_num_threads(before)
     for side, (one, two) in enumerate(zip(found[1], found[2], strict=True)):
         name = ("scratch", "torch")[side]
-        assert one[0] == pytest.approx(two[0], rel=curves.AGREEMENT[dtype])
+        assert one[0] == pytest.approx(two[0], rel=training.AGREEMENT[dtype])
         assert_all_same(two[1], one[1], f"{name}, two threads against one:", cell)
 
 

@@ -27,8 +27,9 @@ import safetensors.numpy
 import torch
 
 import scratch
-from compare import curves, files, model_pair, plots, stopping
+from compare import files, model_pair, plots
 from compare.__main__ import main
+from compare.curves import resume, training
 from compare.options import configure
 from data import UserError
 
@@ -46,7 +47,7 @@ def contents(folder):
 
 def exact(files):
     """What must not depend on where a run was stopped: all but the time that it took, in two of the files."""
-    files = {name: content for name, content in files.items() if Path(name).name not in ("summary.json", stopping.FILE)}
+    files = {name: content for name, content in files.items() if Path(name).name not in ("summary.json", resume.FILE)}
     for name, content in files.items():
         if name.endswith("checkpoint.safetensors"):  # the order of its metadata is not fixed
             files[name] = {weight: array.tobytes() for weight, array in safetensors.numpy.load(content).items()}
@@ -112,7 +113,7 @@ def stopped(here, stopped_once):
 def quick(monkeypatch):
     """Pictures, where they are not the point, without the drawing."""
     monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
-    monkeypatch.setattr(curves, "WRITTEN", 10)
+    monkeypatch.setattr(training, "WRITTEN", 10)
 
 
 def refused(capsys, said, command):
@@ -147,7 +148,7 @@ def kill_and_go_on(kills, seed):
         start = time.time()
         assert os.waitpid(fork(COMMANDS[number], f"whole{number}"), 0)[1] == 0, said()
         whole.append(exact(contents(f"whole{number}")))
-        trained = max(path.stat().st_mtime for path in Path(f"whole{number}").rglob(stopping.FILE)) - start
+        trained = max(path.stat().st_mtime for path in Path(f"whole{number}").rglob(resume.FILE)) - start
         seconds.append(trained / 3 + 0.2)  # rather while it trains: it draws for longer
     hit, run = 0, 0
     while hit < kills:
@@ -209,7 +210,7 @@ def steps_of_whole_files(folder):
                 json.loads(content)
             case ".csv":
                 assert content.endswith(b"\n") and {line.count(b",") for line in content.splitlines()} == {4}, path
-            case ".safetensors" if path.name == stopping.FILE:
+            case ".safetensors" if path.name == resume.FILE:
                 steps += files.open_resume(path)[1]["step"]
             case ".safetensors":
                 files.open_checkpoint(path)
@@ -259,7 +260,7 @@ def test_a_second_ctrl_c_stops_at_once(here, reference, quick, monkeypatch, caps
         interrupt(during, 33, times=2)
         assert main([*RUN, "--checkpoint-every", "10"]) == 2
     assert capsys.readouterr().err == "error: stopped\n"
-    assert list(contents("results")) == [f"text/{stopping.FILE}"]
+    assert list(contents("results")) == [f"text/{resume.FILE}"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert main([*RUN, "--resume"]) == 0
     assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()
@@ -268,7 +269,7 @@ def test_a_second_ctrl_c_stops_at_once(here, reference, quick, monkeypatch, caps
 def test_ctrl_c_is_left_alone_where_the_shell_ignores_it():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with stopping.first_ctrl_c():
+        with resume.first_ctrl_c():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -291,11 +292,11 @@ def test_every_optimizer_goes_on_to_the_last_bit(here, options):
     """Stopped within an epoch, at its last step, and one step after: the same losses and norms, at last the weights."""
     options = dict(cell="lstm", hidden=6, batch_size=4, window=8, steps=60, data="text.txt") | options
     (settings,) = configure(["text"], **options)
-    alone = curves.prepare(settings)
+    alone = training.prepare(settings)
     assert alone.dataset.steps_per_epoch == 28
     records = list(model_pair.train(settings, alone.dataset, alone.pair, alone.optimizers))
     for stop in (5, 28, 29):
-        first, second = curves.prepare(settings), curves.prepare(settings)
+        first, second = training.prepare(settings), training.prepare(settings)
         done = list(islice(model_pair.train(settings, first.dataset, first.pair, first.optimizers), stop))
         files.write_resume("kept", model_pair.snapshot(first.pair, first.optimizers), {})
         model_pair.restore(second.pair, second.optimizers, files.open_resume("kept")[0])
@@ -388,7 +389,7 @@ def test_another_version_is_told(stopped, quick, monkeypatch, capsys):
     assert "and 3.0 now: the last digits may not be" in capsys.readouterr().out
 
 
-FILE = Path("results/text") / stopping.FILE
+FILE = Path("results/text") / resume.FILE
 
 
 def cut():
@@ -461,7 +462,7 @@ def test_a_disk_that_is_full(stopped, reference, quick, capsys):
     assert told == f"error: cannot write {FILE}: File too large; make room and start it again\n"
     after = contents("results")
     assert after.keys() == before.keys(), "half a file is left"
-    assert [name for name in after if after[name] != before[name]] == [f"text/{stopping.FILE}"]
+    assert [name for name in after if after[name] != before[name]] == [f"text/{resume.FILE}"]
     assert 33 < steps_of_whole_files("results") < 60
     assert main([*RUN, "--resume"]) == 0
     assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()

@@ -16,7 +16,7 @@ import torch_impl
 from compare import checks, files, match, model_pair, reset_before, trap_pictures, traps
 from compare.__main__ import main
 from compare.agreement import assert_same
-from compare.curves import AGREEMENT
+from compare.curves.training import AGREEMENT
 from compare.mistakes import MISTAKES, planted
 from compare.options import DEFAULTS
 from compare.traps import TRAPS

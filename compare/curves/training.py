@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from threadpoolctl import threadpool_info
 
-from compare import files, model_pair, nonfinite, plots, stopping, writing
+from compare import files, model_pair, plots
+from compare.curves import first_nonfinite, resume, sample_text
 from compare.options import Settings
 from data import UserError
 
@@ -91,7 +92,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
     out = files.folder(out)
     for run in prepared:
         files.folder(out / run.settings.task)
-    stopping.begin(prepared, out, resume, restart)
+    resume.begin(prepared, out, resume, restart)
     runs = []
     columns = (
         TextColumn("{task.description}"),
@@ -100,7 +101,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
         TextColumn("{task.fields[status]}"),
     )
     try:
-        with Progress(*columns, TimeRemainingColumn()) as progress, stopping.first_ctrl_c() as asked:
+        with Progress(*columns, TimeRemainingColumn()) as progress, resume.first_ctrl_c() as asked:
             bars = [
                 progress.add_task(
                     run.settings.task,
@@ -121,7 +122,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
                 _leave_results(run, folder)
     except model_pair.Diverged as error:
         folder = out / runs[-1].settings.task
-        stopping.forget(folder)  # it would only come to the same end
+        resume.forget(folder)  # it would only come to the same end
         _leave_history(runs[-1], folder)
         leave_overview(runs, out)
         raise UserError(explained(error, runs[-1])) from error
@@ -141,7 +142,7 @@ def prepare(settings):
     if settings.steps is None:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
     models = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
-    about = {"settings": asdict(settings), "data": stopping.checksum(dataset), "environment": environment()}
+    about = {"settings": asdict(settings), "data": resume.checksum(dataset), "environment": environment()}
     return Run(settings, dataset, models, model_pair.optimizers(settings, models), about)
 
 
@@ -169,7 +170,7 @@ def _train(run, folder, every, asked, report):
         due = step % every == 0 if every else SAVING * (now - saved) >= took
         if due or asked.is_set() or step == steps:
             run.seconds = now - start
-            stopping.save(run, folder)
+            resume.save(run, folder)
             saved = time.perf_counter()
             took = saved - now
         if asked.is_set() and step < steps:
@@ -204,8 +205,8 @@ def _leave_results(run, folder):
         case "text":
             uniforms = np.random.default_rng(run.settings.seed).random(WRITTEN)
             with torch.no_grad():
-                theirs = writing.write(run.pair.torch, run.dataset, uniforms, lambda t: t.cpu().numpy())
-            ours = writing.write(run.pair.scratch, run.dataset, uniforms, np.asarray)
+                theirs = sample_text.write(run.pair.torch, run.dataset, uniforms, lambda t: t.cpu().numpy())
+            ours = sample_text.write(run.pair.scratch, run.dataset, uniforms, np.asarray)
             plots.writing(path, ours, theirs)
 
 
@@ -225,7 +226,7 @@ def explained(error, run):
     last = "there was no step before it"
     if run.step:
         last = f"the last finite losses, at step {steps[-1]}: scratch {ours[-1]:.4g}, torch {theirs[-1]:.4g}"
-    began = nonfinite.origin(error, run.pair, run.dataset)
+    began = first_nonfinite.origin(error, run.pair, run.dataset)
     return f"{error}; {began}; {last}; try a smaller --lr (now {run.settings.lr:g}) or --clip 1"
 
 
