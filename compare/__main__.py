@@ -150,9 +150,9 @@ def add_gradients(commands):
 
 def run_gradients(options):
     if options.tape:
-        from compare import beside
+        from compare.gradients import tape_view
 
-        beside.main(options.cell or "lstm", options.seed or 0)
+        tape_view.main(options.cell or "lstm", options.seed or 0)
         return 0
     if options.mistakes:
         from compare import checks
@@ -166,10 +166,10 @@ def run_gradients(options):
     if (options.batch_size or 1) * (window or 1) > LARGEST_BATCH:
         raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --steps")
     (settings,) = configure([options.task], window=window, **given)
-    from compare import gradients
+    from compare.gradients import table
 
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
-    return gradients.main(settings, cells, options.out, options.json)
+    return table.main(settings, cells, options.out, options.json)
 
 
 def add_bench(commands):

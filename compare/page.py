@@ -16,8 +16,8 @@ import torch
 
 from compare import files, steps
 from compare.agreement import tolerance
-from compare.beside import Group, groups_of
-from compare.gradients import NAMES
+from compare.gradients.table import NAMES
+from compare.gradients.tape_view import Group, groups_of
 from torch_impl import unrolled
 
 # What stands beside a line, by what the line assigns: its derivative in the notation of the docstrings, and the values

@@ -131,7 +131,7 @@ def draw_gap(axes, steps, gap, dtype):
 def gradients(path, travels, title):
     """How the gradient travels back through time: |dLoss/dh_t|, the steps' shares of dW_hh, and how far both are apart.
 
-    travels: compare.gradients.Travel objects.
+    travels: compare.gradients.table.Travel objects.
     """
     figure = Figure(figsize=(15, 6), layout="constrained")
     size, share, off = figure.subplots(1, 3)

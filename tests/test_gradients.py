@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import data
-from compare import beside, gradients, model_pair
+from compare import model_pair
 from compare.__main__ import main
+from compare.gradients import table, tape_view
 from scratch import lstm, rnn
 from torch_impl import unrolled
 
@@ -55,7 +56,7 @@ def test_every_gradient_of_a_batch_agrees(arguments, monkeypatch, tmp_path, caps
     for cell, rows in found["cells"].items():
         names = [row["name"] for row in rows]
         assert names[0] == "linear.weight", "backward order begins at the output"
-        assert {f"{name}_l0" for name in gradients.TRACED[cell]} <= set(names)
+        assert {f"{name}_l0" for name in table.TRACED[cell]} <= set(names)
         assert all(row["roundings"] < 100 for row in rows)
     assert (tmp_path / "results/gradients.png").read_bytes().startswith(b"\x89PNG")
 
@@ -63,7 +64,7 @@ def test_every_gradient_of_a_batch_agrees(arguments, monkeypatch, tmp_path, caps
 def test_a_wrong_line_is_red_named_and_explained(monkeypatch, tmp_path, capsys):
     """dc replaced, not added to: everything before it in backward order is right, everything after it is wrong."""
     monkeypatch.chdir(tmp_path)
-    source = (gradients.pair.scratch.__path__[0]) + "/lstm.py"
+    source = (table.model_pair.scratch.__path__[0]) + "/lstm.py"
     right = " + dc_carried"
     with open(source, encoding="utf-8") as file:
         text = file.read()
@@ -103,7 +104,7 @@ def test_the_tape_stands_beside_the_lines_by_hand(cell, capsys):
     said = capsys.readouterr().out
     assert "dW_hh +=" in said
     assert "both give the same gradients of x_1, h_0" in said
-    lines = beside.lines_of(inspect.getsource(beside.CELLS[cell][0].backward))
+    lines = tape_view.lines_of(inspect.getsource(tape_view.CELLS[cell][0].backward))
     letter = cell[0].upper()
     for number in range(1, {"rnn": 2, "rnn_relu": 2, "gru": 5, "lstm": 4}[cell] + 1):
         assert lines[f"{letter}{number}"], "every equation has lines that answer it"

@@ -130,7 +130,7 @@ def test_padding_changes_nothing_and_gets_no_gradient(case):
 def test_every_intermediate_has_autograds_gradient(case):
     import torch
 
-    from compare.gradients import TRACED
+    from compare.gradients.table import TRACED
     from torch_impl import unrolled
 
     x, state, dy, dstate_n, lengths = case.problem()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import torch_impl
-from compare.gradients import TRACED
+from compare.gradients.table import TRACED
 from scratch import stretches
 from torch_impl import unrolled
 
@@ -105,7 +105,7 @@ def _through_time(finite, k, directions, forward):
 
 
 def _backward(grads, trace, cell, directions):
-    """As compare.gradients.in_backward_order has them, step by step."""
+    """As compare.gradients.table.in_backward_order has them, step by step."""
     named = {f"the gradient of {name}": (name, _finite(g)) for name, g in grads.items()}
     for words, (name, finite) in named.items():
         if name.startswith("linear"):

@@ -1,0 +1,1 @@
+"""Compare every gradient of one batch, by hand and by autograd."""
