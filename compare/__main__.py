@@ -155,9 +155,9 @@ def run_gradients(options):
         tape_view.main(options.cell or "lstm", options.seed or 0)
         return 0
     if options.mistakes:
-        from compare import checks
+        from compare.mistakes import detectors
 
-        return checks.main()
+        return detectors.main()
     if options.steps and options.task == "names":
         raise UserError("names are as long as they are; drop --steps")
     names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "dtype", "seed", "data", "column")

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from compare.curves.training import AGREEMENT
-from compare.mistakes import MISTAKES, planted
+from compare.mistakes.catalogue import MISTAKES
+from compare.mistakes.plant import planted
 from compare.options import Settings
 from compare.traps import STEPS, TRAPS, display, prepared, reference, train
 from data import TASKS, UserError, table

@@ -21,7 +21,8 @@ from rich.table import Table
 import scratch
 from compare import files, model_pair, reset_before, trap_pictures
 from compare.curves.training import AGREEMENT
-from compare.mistakes import MISTAKES, Mistake, planted
+from compare.mistakes.catalogue import MISTAKES, Mistake
+from compare.mistakes.plant import planted
 from compare.options import DEFAULTS, REAL_TASKS, Settings
 
 STEPS = 60  # of each run

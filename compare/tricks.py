@@ -3,7 +3,7 @@
 The lines are those of the LSTM. `python -m compare bench --tricks` times a step without each of them.
 """
 
-from compare.mistakes import Mistake as Without
+from compare.mistakes.catalogue import Mistake as Without
 
 SLOPES_BEFORE_THE_LOOP = """\
     # (L4)  h_t = o_t * tanh(c_t)

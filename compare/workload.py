@@ -64,7 +64,7 @@ def maker(side, what):
         return step_by_torch
     what, _, trick = what.partition(" without ")
     if trick:
-        from compare.mistakes import planted
+        from compare.mistakes.plant import planted
         from compare.tricks import TRICKS
 
         changed = planted(next(t for t in TRICKS if t.name == trick))

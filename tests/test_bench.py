@@ -10,7 +10,7 @@ import torch_impl
 from compare import bench, workload
 from compare.__main__ import main
 from compare.agreement import assert_all_same
-from compare.mistakes import planted
+from compare.mistakes.plant import planted
 from compare.tricks import TRICKS
 
 

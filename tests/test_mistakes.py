@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import scratch
-from compare import checks
-from compare.checks import CHECKS, WEAK, all_strong, sees
-from compare.mistakes import MISTAKES, Mistake, planted
+from compare.mistakes import detectors
+from compare.mistakes.catalogue import MISTAKES, Mistake
+from compare.mistakes.detectors import CHECKS, WEAK, all_strong, sees
+from compare.mistakes.plant import planted
 
 BY_NAME = {mistake.name: mistake for mistake in MISTAKES}
 
@@ -38,15 +39,15 @@ def test_the_strong_checks_reject(mistake):
 # What each of the weak checks cannot see: (the check, mistakes in a cell or a layer that pass it).
 BLIND = (
     # with small weights tanh is nearly straight, and W_hh nearly nothing
-    (checks.parameters_to_two_percent, ("slope_from_c", "tanh_taken_twice", "gate_dropped_from_dh_before")),
+    (detectors.parameters_to_two_percent, ("slope_from_c", "tanh_taken_twice", "gate_dropped_from_dh_before")),
     # with one step nothing is carried, and the last one is all there is
-    (checks.one_step, ("dh_not_carried", "bias_of_the_last_step_only", "dy_not_turned_round")),
+    (detectors.one_step, ("dh_not_carried", "bias_of_the_last_step_only", "dy_not_turned_round")),
     # with one row a mean is a sum
-    (checks.one_row_with_tiny_weights, ("mean_over_the_batch", "input_weights_averaged", "tanh_taken_twice")),
+    (detectors.one_row_with_tiny_weights, ("mean_over_the_batch", "input_weights_averaged", "tanh_taken_twice")),
     # with nobody asking for dh_0 it may be anything, and so may a shape that broadcasts
-    (checks.ones_from_a_zero_state, ("first_state_gets_zero", "clipped_inside_backward", "bias_as_a_row")),
+    (detectors.ones_from_a_zero_state, ("first_state_gets_zero", "clipped_inside_backward", "bias_as_a_row")),
     # one call, its numbers: not what it leaves, not what it overwrites, not the rows that end early
-    (checks.random_on_the_outputs, ("upstream_overwritten", "gradients_pile_up", "ended_rows_lose_dh_n")),
+    (detectors.random_on_the_outputs, ("upstream_overwritten", "gradients_pile_up", "ended_rows_lose_dh_n")),
 )
 
 
@@ -81,8 +82,8 @@ def test_planting_leaves_the_real_scratch_alone():
     assert {name: module for name, module in sys.modules.items() if name.split(".")[0] == "scratch"} == before
     assert sys.meta_path == finders
     assert Path(scratch.lstm.__file__).read_bytes() == source
-    checks.each_cell(scratch)
-    assert sees(checks.each_cell, package)
+    detectors.each_cell(scratch)
+    assert sees(detectors.each_cell, package)
 
 
 def test_a_traceback_shows_the_planted_lines():
@@ -112,8 +113,8 @@ def test_the_table_is_readable_at_120_columns():
     from rich.console import Console
 
     out = io.StringIO()
-    seen = {mistake.name: [k > 0 for k in range(len(checks.COLUMNS))] for mistake in MISTAKES}
-    Console(file=out, width=120).print(checks.table(seen))
+    seen = {mistake.name: [k > 0 for k in range(len(detectors.COLUMNS))] for mistake in MISTAKES}
+    Console(file=out, width=120).print(detectors.table(seen))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 120
     assert "…" not in out.getvalue()
@@ -125,8 +126,8 @@ def test_the_table_is_readable_at_120_columns():
 
 @pytest.mark.torch
 def test_the_command(monkeypatch, capsys):
-    monkeypatch.setattr(checks, "MISTAKES", (BY_NAME["bias_as_a_row"], BY_NAME["no_look_ahead"]))
-    assert checks.main() == 0
+    monkeypatch.setattr(detectors, "MISTAKES", (BY_NAME["bias_as_a_row"], BY_NAME["no_look_ahead"]))
+    assert detectors.main() == 0
     assert "seen in all, of 2" in capsys.readouterr().out
-    monkeypatch.setattr(checks, "COLUMNS", WEAK)
-    assert checks.main() == 1
+    monkeypatch.setattr(detectors, "COLUMNS", WEAK)
+    assert detectors.main() == 1

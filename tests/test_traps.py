@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 import scratch
 import torch_impl
-from compare import checks, files, match, model_pair, reset_before, trap_pictures, traps
+from compare import files, match, model_pair, reset_before, trap_pictures, traps
 from compare.__main__ import main
 from compare.agreement import assert_same
 from compare.curves.training import AGREEMENT
-from compare.mistakes import MISTAKES, planted
+from compare.mistakes import detectors
+from compare.mistakes.catalogue import MISTAKES
+from compare.mistakes.plant import planted
 from compare.options import DEFAULTS
 from compare.traps import TRAPS
 from data import UserError
@@ -155,14 +157,16 @@ def test_the_other_grus_are_their_equations(name, reset_after, z_keeps):
     assert_same(layer.forward(x, h_0[None])[0].copy(), expected, "y")
 
 
-@pytest.mark.parametrize("setting", [checks.Setting("gru", V=4), *checks.STACKED[1:2], *checks.STACKED_PADDED[:1]])
+@pytest.mark.parametrize(
+    "setting", [detectors.Setting("gru", V=4), *detectors.STACKED[1:2], *detectors.STACKED_PADDED[:1]]
+)
 def test_the_papers_gru_has_the_right_gradient(setting):
     def gru(*sizes, **options):
         layer = scratch.GRU(*sizes, **options)
         layer.cell = reset_before
         return layer
 
-    checks.layer_is_right(checks.Trial(SimpleNamespace(GRU=gru, RNN=scratch.RNN, LSTM=scratch.LSTM), setting))
+    detectors.layer_is_right(detectors.Trial(SimpleNamespace(GRU=gru, RNN=scratch.RNN, LSTM=scratch.LSTM), setting))
 
 
 def test_the_papers_gru_traces_what_the_other_does():

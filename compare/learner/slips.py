@@ -6,7 +6,8 @@ from functools import cache
 import numpy as np
 
 from compare.learner import rungs
-from compare.mistakes import MISTAKES, planted_source
+from compare.mistakes.catalogue import MISTAKES
+from compare.mistakes.plant import planted_source
 
 INPUTS_TOO = ("rnn", "gru", "lstm")  # files whose backward calls scratch/inputs.py
 

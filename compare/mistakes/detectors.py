@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from compare.agreement import assert_all_same, assert_same
-from compare.mistakes import MISTAKES, planted
+from compare.mistakes.catalogue import MISTAKES
+from compare.mistakes.plant import planted
 from data import Batch
 from scratch import numerical
 

@@ -5,15 +5,7 @@ shape is wrong train: the numbers are merely wrong. `planted` gives `scratch` wi
 says which way of checking sees which.
 """
 
-import importlib
-import linecache
-import sys
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
-from importlib.util import spec_from_file_location
-from pathlib import Path
-
-import scratch
 
 
 @dataclass(frozen=True)
@@ -780,60 +772,3 @@ MISTAKES = (
     *MODEL,
     *TRAINING,
 )
-
-
-def planted(mistake):
-    """The package `scratch`, imported afresh with the mistake in it.
-
-    Nothing is written to disk, and `import scratch` gives the right one before and after. Not while another thread
-    imports: for a moment the names in sys.modules belong to the new package.
-    Raises ValueError when the mistake's right lines are not found exactly once.
-    """
-    finder = Planter(mistake, path_of(mistake), planted_source(mistake))
-    real = take_out_of_sys_modules()
-    sys.meta_path.insert(0, finder)
-    try:
-        return importlib.import_module("scratch")
-    finally:
-        sys.meta_path.remove(finder)
-        take_out_of_sys_modules()
-        sys.modules |= real
-
-
-def path_of(mistake):
-    return Path(scratch.__file__).parent / f"{mistake.file}.py"
-
-
-def planted_source(mistake):
-    """The text of the mistake's file with the mistake in it. Raises ValueError as `planted` does."""
-    path = path_of(mistake)
-    source = path.read_text(encoding="utf-8")
-    found = source.count(mistake.right)
-    if found != 1:
-        raise ValueError(
-            f"mistake {mistake.name}: its right lines are {found} times in {path}, they must be there once; the "
-            f"source has moved on, and the catalogue must follow\n{mistake.right}"
-        )
-    return source.replace(mistake.right, mistake.wrong)
-
-
-def take_out_of_sys_modules():
-    """Forget scratch and its modules, so that the next import reads them again. Returns them, a dict."""
-    names = [name for name in sys.modules if name.split(".")[0] == "scratch"]
-    return {name: sys.modules.pop(name) for name in names}
-
-
-class Planter(SourceFileLoader):
-    """Finds one module of scratch, before anything else does, and loads it from changed source."""
-
-    def __init__(self, mistake, path, source):
-        super().__init__(f"scratch.{mistake.file}", str(path))
-        self.title, self.source = f"<scratch/{path.name} with {mistake.name}>", source
-
-    def find_spec(self, name, path, target=None):
-        return spec_from_file_location(name, self.path, loader=self) if name == self.name else None
-
-    def get_code(self, name):
-        # tracebacks show the changed lines
-        linecache.cache[self.title] = len(self.source), None, self.source.splitlines(keepends=True), self.title
-        return compile(self.source, self.title, "exec")

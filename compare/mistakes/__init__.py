@@ -1,0 +1,1 @@
+"""Wrong backward passes, and which way of checking sees which."""
