@@ -247,7 +247,7 @@ MATCH = """\
 Your own run must start from the same weights and read the same batches as one of these:
 - a run of `curves`: give its history.csv, or put your file beside it; its checkpoint says how it was made;
 - a task's defaults: name the TASK. The weights are in results/traps/TASK.safetensors, and the batches in
-  compare.model_pair.load(compare.traps.reference(TASK)).train_batches(epoch)"""
+  compare.model_pair.load(compare.traps.catalogue.reference(TASK)).train_batches(epoch)"""
 
 
 def add_traps(commands):
@@ -278,12 +278,12 @@ def run_traps(options):
         raise UserError("--column names a column of the file of --match; add that, or drop it")
     steps = {"steps": options.steps} if options.steps else {}
     if options.match:
-        from compare import match
+        from compare.traps import match
 
         return match.main(options.match, options.task, options.column, **steps)
-    from compare import traps
+    from compare.traps import catalogue
 
-    return traps.main(options.task, options.out, **steps)
+    return catalogue.main(options.task, options.out, **steps)
 
 
 def add_page(commands):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scratch
 import torch_impl
-from compare import files, match, model_pair, reset_before, trap_pictures, traps
+from compare import files, model_pair
 from compare.__main__ import main
 from compare.agreement import assert_same
 from compare.curves.training import AGREEMENT
@@ -21,7 +21,8 @@ from compare.mistakes import detectors
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted
 from compare.options import DEFAULTS
-from compare.traps import TRAPS
+from compare.traps import catalogue, match, plot
+from compare.traps.catalogue import TRAPS
 from data import UserError
 
 BY_NAME = {trap.name: trap for trap in TRAPS}
@@ -47,15 +48,15 @@ class Silent:
 
 @pytest.fixture(autouse=True)
 def small_runs(monkeypatch):
-    monkeypatch.setattr(traps, "DEFAULTS", SMALL)
+    monkeypatch.setattr(catalogue, "DEFAULTS", SMALL)
 
 
 @pytest.fixture(scope="module")
 def twins():
     """Each real task's runs with every trap that applies to it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(traps, "DEFAULTS", SMALL)
-        return {task: traps.train(traps.reference(task), STEPS, Silent()) for task in REAL}
+        patch.setattr(catalogue, "DEFAULTS", SMALL)
+        return {task: catalogue.train(catalogue.reference(task), STEPS, Silent()) for task in REAL}
 
 
 # ---- where they show ------------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def test_without_a_change_it_is_the_true_run(twins, options):
         ours.loss
         for ours, _ in model_pair.train(replace(s, steps=STEPS), dataset, both, model_pair.optimizers(s, both))
     ]
-    assert list(traps.prepared(s, dataset, STEPS)) == true
+    assert list(catalogue.prepared(s, dataset, STEPS)) == true
 
 
 @pytest.mark.parametrize("task", REAL)
@@ -163,7 +164,7 @@ def test_the_other_grus_are_their_equations(name, reset_after, z_keeps):
 def test_the_papers_gru_has_the_right_gradient(setting):
     def gru(*sizes, **options):
         layer = scratch.GRU(*sizes, **options)
-        layer.cell = reset_before
+        layer.cell = gru_reset_before
         return layer
 
     detectors.layer_is_right(detectors.Trial(SimpleNamespace(GRU=gru, RNN=scratch.RNN, LSTM=scratch.LSTM), setting))
@@ -172,7 +173,7 @@ def test_the_papers_gru_has_the_right_gradient(setting):
 def test_the_papers_gru_traces_what_the_other_does():
     rng = np.random.default_rng(0)
     layer, trace = scratch.GRU(3, 4, dtype=np.float64, rng=rng), []
-    layer.cell = reset_before
+    layer.cell = gru_reset_before
     y, _ = layer.forward(rng.standard_normal((5, 2, 3)))
     layer.backward(y, trace=trace)
     assert_same(trace[0]["du"].sum(axis=(0, 1)), layer.grads["bias_ih_l0"], "bias_ih")
@@ -183,7 +184,7 @@ def test_the_papers_gru_traces_what_the_other_does():
 def test_gates_in_another_order_are_torchs_blocks_read_otherwise(cell, order):
     layer = scratch.SequenceModel(cell, 2, hidden_size=3, input_size=2).recurrent
     before = {name: p.copy() for name, p in layer.params.items()}
-    traps.swap_gates(SimpleNamespace(recurrent=layer), None)
+    catalogue.swap_gates(SimpleNamespace(recurrent=layer), None)
     for name, p in layer.params.items():
         blocks = np.split(before[name], len(order))
         np.testing.assert_array_equal(p, np.concatenate([blocks[k] for k in order]))
@@ -203,7 +204,7 @@ def by_torch(twin, train_step, steps=8):
 def by_trap(twin, name, steps=8, **settings):
     trap, s = BY_NAME[name], replace(twin.settings, **settings)
     package = planted(trap.mistake) if trap.mistake else scratch
-    return np.array(list(traps.prepared(s, twin.dataset, steps, package, trap.change)))
+    return np.array(list(catalogue.prepared(s, twin.dataset, steps, package, trap.change)))
 
 
 def test_one_bias_is_torch_with_one_bias(twins):
@@ -251,7 +252,7 @@ def test_not_cut_is_torch_without_detach(twins):
 def test_an_epoch_begins_with_no_windows_before_it():
     rng = np.random.default_rng(0)
     layer = scratch.GRU(3, 4, dtype=np.float64, rng=rng)
-    uncut = traps.Uncut(layer)
+    uncut = catalogue.Uncut(layer)
     ids, table = rng.integers(5, size=(2, 6, 2)), rng.standard_normal((5, 3))
     _, state = uncut.forward(ids[0], None, None, table)
     y, _ = uncut.forward(ids[1], state, None, table)
@@ -283,7 +284,7 @@ def test_the_other_first_weights_are_within_xaviers_bounds():
 def test_another_batch_order_has_the_same_names(twins):
     dataset = twins["names"].dataset
     other = SimpleNamespace(**vars(dataset))
-    traps.shuffle_otherwise(None, other)
+    catalogue.shuffle_otherwise(None, other)
     assert other.seed != dataset.seed
     assert other.train_sequences is dataset.train_sequences
 
@@ -403,7 +404,7 @@ def test_a_mistake_of_the_catalogue_is_found(twins, capsys, monkeypatch):
     # among them one that trains just as well, one of another cell, and one that does not train at all
     names = ("slope_from_c", "dc_carried_whole", "dc_n_overwritten", "dh_not_carried", "bias_as_a_row")
     monkeypatch.setattr(match, "MISTAKES", [m for m in MISTAKES if m.name in names])
-    losses = list(traps.prepared(twin.settings, twin.dataset, STEPS, planted(mistake)))
+    losses = list(catalogue.prepared(twin.settings, twin.dataset, STEPS, planted(mistake)))
     assert match.judge(curve_of(losses), twin) == 1
     said = capsys.readouterr().out
     assert "none of the traps fits" in said
@@ -489,7 +490,7 @@ def test_a_run_of_curves_is_known_by_its_checkpoint(tmp_path, monkeypatch, capsy
 def test_a_picture_of_one_task_leaves_room_for_the_words(tmp_path, twins):
     shown = [(trap, twins["text"]) for trap in TRAPS if trap.name in twins["text"].trapped]
     assert len(shown) % 4 == 2, "the panels leave one place, which is too small"
-    trap_pictures.draw(tmp_path / "traps.png", {"text": twins["text"]}, shown)
+    plot.draw(tmp_path / "traps.png", {"text": twins["text"]}, shown)
     assert (tmp_path / "traps.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -19,11 +19,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 import scratch
-from compare import files, model_pair, reset_before, trap_pictures
+from compare import files, model_pair
 from compare.curves.training import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
 from compare.options import DEFAULTS, REAL_TASKS, Settings
+from compare.traps import plot
 
 STEPS = 60  # of each run
 
@@ -50,7 +51,7 @@ class Trap:
 
 
 def reset_before_the_product(model, dataset):
-    model.recurrent.cell = reset_before
+    model.recurrent.cell = gru_reset_before
 
 
 def exchange_z(model, dataset):
@@ -370,7 +371,7 @@ def main(task, out, steps=STEPS):
             leave_results(twins[name], out / "traps")
     path = out / "traps.png"
     shown = [(trap, twins[task or trap.task]) for trap in TRAPS if trap.name in twins[task or trap.task].trapped]
-    trap_pictures.draw(path, twins, shown)
+    plot.draw(path, twins, shown)
     rich.print(table(twins, shown))
     print(f"every trap's gap: {path}")
     print(f"weights to start from, and the losses: {out / 'traps'}")

@@ -15,7 +15,7 @@ from compare.curves.training import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted
 from compare.options import Settings
-from compare.traps import STEPS, TRAPS, display, prepared, reference, train
+from compare.traps.catalogue import STEPS, TRAPS, display, prepared, reference, train
 from data import TASKS, UserError, table
 
 FEWEST = 3  # steps: before the third, a state that is not cut cannot show

@@ -10,7 +10,7 @@ FLOOR = 1e-17  # where a gap of exactly 0 is drawn
 
 
 def draw(path, twins, shown):
-    """twins: compare.traps.Twins by task; shown: pairs of a Trap and the Twins it belongs to."""
+    """twins: compare.traps.catalogue.Twins by task; shown: pairs of a Trap and the Twins it belongs to."""
     columns = 4
     rows = -(-(len(shown) + 3) // columns)  # one panel without a trap, and the words in the place of two
     figure = Figure(figsize=(15, 2.75 * rows), layout="constrained")

@@ -1,0 +1,1 @@
+"""Conventions in which two correct programs differ, and which of them a curve follows."""
