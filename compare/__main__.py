@@ -299,9 +299,9 @@ def add_page(commands):
 
 
 def run_page(options):
-    from compare import page
+    from compare.page import build
 
-    return page.main(options.out)
+    return build.main(options.out)
 
 
 def run_curves(options):

@@ -11,8 +11,8 @@ from html import unescape
 import numpy as np
 import pytest
 
-from compare import page, steps
 from compare.__main__ import main
+from compare.page import build, measurements
 from torch_impl import unrolled
 
 CELLS = ("rnn", "gru", "lstm")
@@ -58,14 +58,14 @@ def own_lines(function):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_line_is_missing_and_all_stand_in_their_order(html, cell):
-    module = steps.CELLS[cell]
+    module = measurements.CELLS[cell]
     assert code_of(part(html, cell, "hand")) == own_lines(module.forward) + own_lines(module.backward)
     assert code_of(part(html, cell, "torch")) == own_lines(getattr(unrolled, cell))
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_line_numbers_are_those_of_the_files(html, cell):
-    for side, module in (("hand", steps.CELLS[cell]), ("torch", unrolled)):
+    for side, module in (("hand", measurements.CELLS[cell]), ("torch", unrolled)):
         source = inspect.getsource(module).split("\n")
         pairs = re.findall(r'<span class="no">(\d+)</span><code>(.*?)</code>', part(html, cell, side))
         assert len(pairs) > 5
@@ -75,7 +75,7 @@ def test_line_numbers_are_those_of_the_files(html, cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_equation_has_its_lines_on_both_sides(html, cell):
-    equations = page.equations_of(steps.CELLS[cell])
+    equations = build.equations_of(measurements.CELLS[cell])
     assert len(equations) == {"rnn": 2, "gru": 5, "lstm": 4}[cell]
     forward, backward = re.findall(r"<section>.*?</section>", part(html, cell), re.S)
     for equation in equations:
@@ -90,9 +90,9 @@ def test_every_equation_has_its_lines_on_both_sides(html, cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_is_shown_beside_a_line_meets_that_line_once(html, values, cell):
     """A line that is written otherwise some day takes its derivative and its numbers with it."""
-    module = steps.CELLS[cell]
-    for function, table in ((module.forward, page.FORWARD[cell]), (module.backward, page.BACKWARD[cell])):
-        assigned = [target for group in page.body(function) for target in page.targets_of(group)]
+    module = measurements.CELLS[cell]
+    for function, table in ((module.forward, build.FORWARD[cell]), (module.backward, build.BACKWARD[cell])):
+        assigned = [target for group in build.body(function) for target in build.targets_of(group)]
         for target in table:
             assert assigned.count(target) == 1, target
     places = re.findall(r'class="value[^"]*" data-name="(\w+)"', part(html, cell))
@@ -102,19 +102,21 @@ def test_what_is_shown_beside_a_line_meets_that_line_once(html, values, cell):
     assert set(numbers["backward"]["each"]) - set(places) <= {"du_r", "du_z"}, "which are dv_r and dv_z"
 
 
-@pytest.mark.parametrize("reads", steps.LOSSES)
+@pytest.mark.parametrize("reads", measurements.LOSSES)
 @pytest.mark.parametrize("cell", CELLS)
 def test_numbers_are_those_of_both_sides(values, cell, reads):
     """The JSON gives back every bit; the shares of a sum make the sum; and what is sent is what arrives."""
-    _, x, targets = steps.window()
-    both = steps.pair.build(dict(cell=cell, output_size=1, hidden_size=steps.H, input_size=1), "float64")
-    valid = np.ones((steps.T, 1), bool)
+    _, x, targets = measurements.window()
+    both = measurements.model_pair.build(
+        dict(cell=cell, output_size=1, hidden_size=measurements.H, input_size=1), "float64"
+    )
+    valid = np.ones((measurements.T, 1), bool)
     if reads == "last":
         valid[:-1] = False
     found = values["cells"][cell]
     for by, (forward, backward, *_) in {
-        "hand": steps.by_hand(cell, both.scratch, x, targets, valid),
-        "torch": steps.by_torch(cell, both.torch, x, targets, valid),
+        "hand": measurements.by_hand(cell, both.scratch, x, targets, valid),
+        "torch": measurements.by_torch(cell, both.torch, x, targets, valid),
     }.items():
         for name, number in found["forward"].items():
             if number[by] is not None:
@@ -134,7 +136,7 @@ def test_numbers_are_those_of_both_sides(values, cell, reads):
 
 
 def python_of(derivative):
-    """A derivative of page.BACKWARD as Python: names as they are, _before and _later for t-1 and t+1."""
+    """A derivative of build.BACKWARD as Python: names as they are, _before and _later for t-1 and t+1."""
     code = re.sub(r"∂(\w+)/∂(\w+)", r"slope_\1_\2", derivative).replace("_{t-1}", "_before").replace("_{t+1}", "_later")
     code = re.sub(r"tanh\(c_t\)", "tanh_c_t", code).replace("^2", "**2")
     return re.sub(r"(W_\w+)\^T ", r"\1.T @ ", code)
@@ -147,14 +149,16 @@ def test_derivatives_are_true(values, cell):
     names = {}
     for suffix, at in (("_before", t - 1), ("_t", t), ("_later", t + 1)):
         numbers = {n: np.array(v["torch"][at]) for n, v in (found["forward"] | found["backward"]["each"]).items()}
-        for whole, parts in steps.BLOCKS[cell].items():
+        for whole, parts in measurements.BLOCKS[cell].items():
             numbers[f"d{whole}"] = np.concatenate([numbers[f"d{part}"] for part in parts])
         names |= {name + suffix: value for name, value in numbers.items()}
         names |= {name: value for name, value in numbers.items() if suffix == "_t" and "_" in name}
-    model = steps.pair.build(dict(cell=cell, output_size=1, hidden_size=steps.H, input_size=1), "float64").scratch
+    model = measurements.model_pair.build(
+        dict(cell=cell, output_size=1, hidden_size=measurements.H, input_size=1), "float64"
+    ).scratch
     names["W_hh"] = model.recurrent.params["weight_hh_l0"]
     checked = 0
-    for target, (text, _) in page.BACKWARD[cell].items():
+    for target, (text, _) in build.BACKWARD[cell].items():
         if "Σ" in text or target == "du":
             continue
         text, _, each = text.partition("   for k = ")
@@ -193,7 +197,7 @@ def test_a_folder_that_is_none_is_one_line(tmp_path, capsys):
 
 
 def test_sides_that_differ_are_told(tmp_path, monkeypatch, capsys):
-    right = steps.by_hand
+    right = measurements.by_hand
 
     def wrong(cell, *arguments):
         forward, backward = right(cell, *arguments)
@@ -201,7 +205,7 @@ def test_sides_that_differ_are_told(tmp_path, monkeypatch, capsys):
             backward["dv_z"][3, 1] += 1e-9
         return forward, backward
 
-    monkeypatch.setattr(steps, "by_hand", wrong)
+    monkeypatch.setattr(measurements, "by_hand", wrong)
     assert main(["page", "--out", str(tmp_path)]) == 1
     assert "the two sides differ in gru dv_z, gru dv_z;" in capsys.readouterr().out
 
@@ -252,7 +256,7 @@ def test_an_address_says_what_is_shown(path, tmp_path, values):
     assert hidden == {"rnn": True, "gru": True, "lstm": False}
     numbers = values["cells"]["lstm"]
     for name, number in {**numbers["forward"], **numbers["backward"]["last"]}.items():
-        ours = [""] * steps.H if number["hand"] is None else [digits(v) for v in number["hand"][3]]
+        ours = [""] * measurements.H if number["hand"] is None else [digits(v) for v in number["hand"][3]]
         assert strips(document, "lstm", name) == [ours, [digits(v) for v in number["torch"][3]]]
     for classes, equations in re.findall(r'<div class="([^"]*)" data-eq="([^"]*)"', part(document, "lstm")):
         assert ("lit" in classes.split()) == ("L3" in equations.split())
@@ -275,24 +279,24 @@ frame.onload = () => {
 };
 function drive(page, doc, report) {
   const $ = (selector) => doc.querySelector(selector), $$ = (selector) => [...doc.querySelectorAll(selector)];
-  const state = () => page.location.hash;
+  const state = () => build.location.hash;
   const first = () => $("#rnn .value[data-name=h] li").textContent;
   report.begin = [first()];
   const slider = $("#t");
-  slider.value = 6; slider.dispatchEvent(new page.Event("input"));
+  slider.value = 6; slider.dispatchEvent(new build.Event("input"));
   report.begin.push(first());
-  const key = (name) => doc.body.dispatchEvent(new page.KeyboardEvent("keydown", { key: name, bubbles: true }));
+  const key = (name) => doc.body.dispatchEvent(new build.KeyboardEvent("keydown", { key: name, bubbles: true }));
   key("ArrowLeft");
   report.left = state();
   for (let k = 0; k < 20; k++) key("ArrowLeft");
   report.end = state();
-  $("#chain .step[data-t='2'] .hit").dispatchEvent(new page.MouseEvent("click", { bubbles: true }));
+  $("#chain .step[data-t='2'] .hit").dispatchEvent(new build.MouseEvent("click", { bubbles: true }));
   report.node = state();
   const line = $("#rnn .hand [data-eq=R2]");
-  line.dispatchEvent(new page.MouseEvent("mouseenter"));
+  line.dispatchEvent(new build.MouseEvent("mouseenter"));
   const lit = () => $$("#rnn .lit").map((e) => e.dataset.eq);
   report.hovered = lit();
-  line.dispatchEvent(new page.MouseEvent("mouseleave"));
+  line.dispatchEvent(new build.MouseEvent("mouseleave"));
   report.left_alone = lit();
   $("#rnn .chip[data-pin=R1]").focus();
   report.focused = lit();
@@ -308,8 +312,8 @@ function drive(page, doc, report) {
     for (const loss of ["last", "each"]) {
       $(`[name=loss][value=${loss}]`).click();
       for (const eq of ["", "&eq=" + cell[0].toUpperCase() + "2"]) {
-        page.location.hash = `cell=${cell}&t=7&loss=${loss}${eq}`;
-        page.dispatchEvent(new page.HashChangeEvent("hashchange"));
+        build.location.hash = `cell=${cell}&t=7&loss=${loss}${eq}`;
+        build.dispatchEvent(new build.HashChangeEvent("hashchange"));
         report.widths[`${cell} ${loss} ${eq}`] = doc.documentElement.scrollWidth - doc.documentElement.clientWidth;
         report.contrast.push(...dull(page, doc));
       }
@@ -332,10 +336,10 @@ function dull(page, doc) {
     const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (!own || !element.getClientRects().length) continue;
     const layers = [];
-    for (let e = element; e; e = e.parentElement) layers.unshift(rgba(page.getComputedStyle(e).backgroundColor));
+    for (let e = element; e; e = e.parentElement) layers.unshift(rgba(build.getComputedStyle(e).backgroundColor));
     let behind = [255, 255, 255];
     for (const [r, g, b, a] of layers) behind = [r, g, b].map((v, i) => a * v + (1 - a) * behind[i]);
-    const [a, b] = [rgba(page.getComputedStyle(element).color), behind].map(luminance).sort((x, y) => y - x);
+    const [a, b] = [rgba(build.getComputedStyle(element).color), behind].map(luminance).sort((x, y) => y - x);
     const contrast = (a + 0.05) / (b + 0.05);
     if (contrast < 4.5) found.push(`${element.className} ${element.textContent.slice(0, 30)} ${contrast}`);
   }

@@ -29,7 +29,7 @@ import torch
 import scratch
 from compare import files, model_pair, plots
 from compare.__main__ import main
-from compare.curves import resume, training
+from compare.curves import stopped_run, training
 from compare.options import configure
 from data import UserError
 
@@ -47,7 +47,9 @@ def contents(folder):
 
 def exact(files):
     """What must not depend on where a run was stopped: all but the time that it took, in two of the files."""
-    files = {name: content for name, content in files.items() if Path(name).name not in ("summary.json", resume.FILE)}
+    files = {
+        name: content for name, content in files.items() if Path(name).name not in ("summary.json", stopped_run.FILE)
+    }
     for name, content in files.items():
         if name.endswith("checkpoint.safetensors"):  # the order of its metadata is not fixed
             files[name] = {weight: array.tobytes() for weight, array in safetensors.numpy.load(content).items()}
@@ -148,7 +150,7 @@ def kill_and_go_on(kills, seed):
         start = time.time()
         assert os.waitpid(fork(COMMANDS[number], f"whole{number}"), 0)[1] == 0, said()
         whole.append(exact(contents(f"whole{number}")))
-        trained = max(path.stat().st_mtime for path in Path(f"whole{number}").rglob(resume.FILE)) - start
+        trained = max(path.stat().st_mtime for path in Path(f"whole{number}").rglob(stopped_run.FILE)) - start
         seconds.append(trained / 3 + 0.2)  # rather while it trains: it draws for longer
     hit, run = 0, 0
     while hit < kills:
@@ -210,7 +212,7 @@ def steps_of_whole_files(folder):
                 json.loads(content)
             case ".csv":
                 assert content.endswith(b"\n") and {line.count(b",") for line in content.splitlines()} == {4}, path
-            case ".safetensors" if path.name == resume.FILE:
+            case ".safetensors" if path.name == stopped_run.FILE:
                 steps += files.open_resume(path)[1]["step"]
             case ".safetensors":
                 files.open_checkpoint(path)
@@ -260,7 +262,7 @@ def test_a_second_ctrl_c_stops_at_once(here, reference, quick, monkeypatch, caps
         interrupt(during, 33, times=2)
         assert main([*RUN, "--checkpoint-every", "10"]) == 2
     assert capsys.readouterr().err == "error: stopped\n"
-    assert list(contents("results")) == [f"text/{resume.FILE}"]
+    assert list(contents("results")) == [f"text/{stopped_run.FILE}"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert main([*RUN, "--resume"]) == 0
     assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()
@@ -269,7 +271,7 @@ def test_a_second_ctrl_c_stops_at_once(here, reference, quick, monkeypatch, caps
 def test_ctrl_c_is_left_alone_where_the_shell_ignores_it():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with resume.first_ctrl_c():
+        with stopped_run.first_ctrl_c():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -389,7 +391,7 @@ def test_another_version_is_told(stopped, quick, monkeypatch, capsys):
     assert "and 3.0 now: the last digits may not be" in capsys.readouterr().out
 
 
-FILE = Path("results/text") / resume.FILE
+FILE = Path("results/text") / stopped_run.FILE
 
 
 def cut():
@@ -462,7 +464,7 @@ def test_a_disk_that_is_full(stopped, reference, quick, capsys):
     assert told == f"error: cannot write {FILE}: File too large; make room and start it again\n"
     after = contents("results")
     assert after.keys() == before.keys(), "half a file is left"
-    assert [name for name in after if after[name] != before[name]] == [f"text/{resume.FILE}"]
+    assert [name for name in after if after[name] != before[name]] == [f"text/{stopped_run.FILE}"]
     assert 33 < steps_of_whole_files("results") < 60
     assert main([*RUN, "--resume"]) == 0
     assert Path("results/text/history.csv").read_bytes() == (reference / "alone/text/history.csv").read_bytes()

@@ -21,7 +21,7 @@ from compare.mistakes import detectors
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted
 from compare.options import DEFAULTS
-from compare.traps import catalogue, match, plot
+from compare.traps import catalogue, gru_reset_before, match, plot
 from compare.traps.catalogue import TRAPS
 from data import UserError
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 
 from compare import files, model_pair, plots
-from compare.curves import first_nonfinite, resume, sample_text
+from compare.curves import first_nonfinite, sample_text, stopped_run
 from compare.options import Settings
 from data import UserError
 
@@ -92,7 +92,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
     out = files.folder(out)
     for run in prepared:
         files.folder(out / run.settings.task)
-    resume.begin(prepared, out, resume, restart)
+    stopped_run.begin(prepared, out, resume, restart)
     runs = []
     columns = (
         TextColumn("{task.description}"),
@@ -101,7 +101,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
         TextColumn("{task.fields[status]}"),
     )
     try:
-        with Progress(*columns, TimeRemainingColumn()) as progress, resume.first_ctrl_c() as asked:
+        with Progress(*columns, TimeRemainingColumn()) as progress, stopped_run.first_ctrl_c() as asked:
             bars = [
                 progress.add_task(
                     run.settings.task,
@@ -122,7 +122,7 @@ def main(configurations, out, every=None, resume=False, restart=False, again="py
                 _leave_results(run, folder)
     except model_pair.Diverged as error:
         folder = out / runs[-1].settings.task
-        resume.forget(folder)  # it would only come to the same end
+        stopped_run.forget(folder)  # it would only come to the same end
         _leave_history(runs[-1], folder)
         leave_overview(runs, out)
         raise UserError(explained(error, runs[-1])) from error
@@ -142,7 +142,7 @@ def prepare(settings):
     if settings.steps is None:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
     models = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
-    about = {"settings": asdict(settings), "data": resume.checksum(dataset), "environment": environment()}
+    about = {"settings": asdict(settings), "data": stopped_run.checksum(dataset), "environment": environment()}
     return Run(settings, dataset, models, model_pair.optimizers(settings, models), about)
 
 
@@ -170,7 +170,7 @@ def _train(run, folder, every, asked, report):
         due = step % every == 0 if every else SAVING * (now - saved) >= took
         if due or asked.is_set() or step == steps:
             run.seconds = now - start
-            resume.save(run, folder)
+            stopped_run.save(run, folder)
             saved = time.perf_counter()
             took = saved - now
         if asked.is_set() and step < steps:

@@ -24,7 +24,7 @@ from compare.curves.training import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
 from compare.options import DEFAULTS, REAL_TASKS, Settings
-from compare.traps import plot
+from compare.traps import gru_reset_before, plot
 
 STEPS = 60  # of each run
 

@@ -1,7 +1,7 @@
 """One HTML file: each cell by hand beside its torch twin, the equations between them, with the numbers of every step.
 
-Every number is computed in steps.py, and the file's script only chooses the step and paints. page.html, page.css and
-page.js, beside this module, are put into one file that needs no network and no other.
+Every number is computed in measurements.py, and the file's script only chooses the step and paints. template.html,
+style.css and script.js, next to this module, are put into one file that needs no network and no other.
 """
 
 import inspect
@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from compare import files, steps
+from compare import files
 from compare.agreement import tolerance
 from compare.gradients.table import NAMES
 from compare.gradients.tape_view import Group, groups_of
+from compare.page import measurements
 from torch_impl import unrolled
 
 # What stands beside a line, by what the line assigns: its derivative in the notation of the docstrings, and the values
@@ -98,8 +99,8 @@ def main(out):
     """Write page.html into the folder `out`. Returns 0, or 1 when the two sides differ by more than rounding."""
     torch.set_num_threads(1)
     path = files.folder(out) / "page.html"
-    months, x, targets = steps.window()
-    measured = {cell: steps.measure(cell, x, targets) for cell in steps.CELLS}
+    months, x, targets = measurements.window()
+    measured = {cell: measurements.measure(cell, x, targets) for cell in measurements.CELLS}
     files.write_whole(path, document(months, measured).encode())
     wrong = [
         f"{cell} {name}"
@@ -123,15 +124,15 @@ def numbers_of(found):
 
 
 def document(months, measured):
-    """The whole page, a str, from what steps.window and, for each cell, steps.measure return."""
+    """The whole page, a str, from what measurements.window and, for each cell, measurements.measure return."""
     values = {
         "steps": months,
         "cells": {cell: {k: found[k] for k in ("forward", "backward", "size")} for cell, found in measured.items()},
     }
     here = Path(__file__).parent
     parts = {
-        "css": (here / "page.css").read_text(encoding="utf-8"),
-        "js": (here / "page.js").read_text(encoding="utf-8"),
+        "css": (here / "style.css").read_text(encoding="utf-8"),
+        "js": (here / "script.js").read_text(encoding="utf-8"),
         "off": f"{max(max(n['off']) for found in measured.values() for _, n in numbers_of(found)):.1e}",
         "first": f"{months[0]['month']} {months[0]['year']}",
         "last": f"{months[-1]['month']} {months[-1]['year']}",
@@ -140,13 +141,13 @@ def document(months, measured):
         # in a script element nothing is escaped, and "</" would end it
         "values": json.dumps(values, separators=(",", ":")).replace("</", "<\\/"),
     }
-    template = (here / "page.html").read_text(encoding="utf-8")
+    template = (here / "template.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
 
 
 def article(cell, operations):
     """One cell's part of the page. operations: equation -> names of autograd's operations."""
-    module, twin = steps.CELLS[cell], getattr(unrolled, cell)
+    module, twin = measurements.CELLS[cell], getattr(unrolled, cell)
     by_hand, in_torch = file_of(module), file_of(unrolled)
     return f"""<article id="{cell}" data-cell="{cell}" aria-label="{NAMES[cell]}">
 <section>
@@ -309,7 +310,7 @@ def value(name):
     label = maths(LABELS.get(name, name if "_" in name else f"{name}_t"))
     strips = [
         f'<span class="label">{label}</span><span class="side">{words}</span>'
-        f'<ol class="strip" data-side="{side}" aria-label="{name} {words}">{"<li></li>" * steps.H}</ol>'
+        f'<ol class="strip" data-side="{side}" aria-label="{name} {words}">{"<li></li>" * measurements.H}</ol>'
         for side, words in (("hand", "by hand"), ("torch", "torch"))
     ]
     return (
