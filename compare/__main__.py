@@ -188,9 +188,9 @@ def add_bench(commands):
 
 
 def run_bench(options):
-    from compare import bench
+    from compare.bench import timing
 
-    return bench.main(options.out, options.quick, options.json, options.tricks)
+    return timing.main(options.out, options.quick, options.json, options.tricks)
 
 
 def add_exercise(commands):

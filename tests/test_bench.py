@@ -7,22 +7,27 @@ import pytest
 
 import scratch
 import torch_impl
-from compare import bench, workload
 from compare.__main__ import main
 from compare.agreement import assert_all_same
+from compare.bench import timing, worker_process
+from compare.bench.ablations import TRICKS
 from compare.mistakes.plant import planted
-from compare.tricks import TRICKS
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_both_sides_train_the_same_network(cell):
     """What is timed as one step by hand and as one in torch has the same size, and lowers the loss on both."""
-    by_hand = scratch.SequenceModel(cell, workload.V, hidden_size=4, vocab_size=workload.V)
-    by_torch = torch_impl.SequenceModel(cell, workload.V, hidden_size=4, vocab_size=workload.V)
+    by_hand = scratch.SequenceModel(cell, worker_process.V, hidden_size=4, vocab_size=worker_process.V)
+    by_torch = torch_impl.SequenceModel(cell, worker_process.V, hidden_size=4, vocab_size=worker_process.V)
     assert {n: p.shape for n, p in by_hand.params.items()} == {
         n: tuple(p.shape) for n, p in by_torch.named_parameters()
     }
-    for make in (workload.step_by_hand, workload.step_by_torch, workload.unfolded, workload.floor):
+    for make in (
+        worker_process.step_by_hand,
+        worker_process.step_by_torch,
+        worker_process.unfolded,
+        worker_process.floor,
+    ):
         make(cell, 2, 3, 4)()
 
 
@@ -30,7 +35,7 @@ def test_the_short_cut_and_the_long_way_are_one_step(monkeypatch):
     """With ids looked up and with ids multiplied: the same loss, step for step."""
     losses = {"folded": [], "unfolded": []}
     right = scratch.cross_entropy
-    for name, make in (("folded", workload.step_by_hand), ("unfolded", workload.unfolded)):
+    for name, make in (("folded", worker_process.step_by_hand), ("unfolded", worker_process.unfolded)):
 
         def spy(*arguments, name=name):
             loss, dlogits = right(*arguments)
@@ -64,9 +69,9 @@ def test_without_a_trick_it_is_the_same_network(trick):
 
 def test_the_command_measures_and_draws(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench, "QUICK_SIZES", ((2, 3, 4),))
-    monkeypatch.setattr(bench, "QUICK_LENGTHS", (80,))
-    monkeypatch.setattr(bench, "CELLS", ("gru",))
+    monkeypatch.setattr(timing, "QUICK_SIZES", ((2, 3, 4),))
+    monkeypatch.setattr(timing, "QUICK_LENGTHS", (80,))
+    monkeypatch.setattr(timing, "CELLS", ("gru",))
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert main(["bench", "--quick", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
@@ -80,8 +85,8 @@ def test_the_command_measures_and_draws(monkeypatch, tmp_path, capsys):
 
 
 def test_a_process_that_is_killed_ends_in_one_line():
-    with bench.workers(("scratch",)) as (worker,):
+    with timing.workers(("scratch",)) as (worker,):
         worker.process.kill()
         worker.process.join()
-        with pytest.raises(bench.UserError, match="ended from outside"):
+        with pytest.raises(timing.UserError, match="ended from outside"):
             worker.ask("versions")

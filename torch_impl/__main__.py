@@ -15,7 +15,7 @@ from data import TASKS, UserError
 from torch_impl import distributed, evaluate
 from torch_impl.model import SequenceModel
 
-# The numbers of compare/settings.py, which this package does not import; a test holds them equal.
+# The numbers of compare/options.py, which this package does not import; a test holds them equal.
 DEFAULTS = {
     "text": dict(cell="gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
     "names": dict(cell="lstm", hidden=128, steps=1000, lr=0.0015, batch_size=64),

@@ -164,7 +164,7 @@ def train_batches(dataset):
 
 
 def mistakes_that_fit(curve, twins, allowed):
-    """The mistakes of compare/mistakes.py whose curve this one follows; each is trained until the two part."""
+    """The mistakes of compare/mistakes/catalogue.py whose curve this one follows; each is trained until the two part."""
     last = int(curve.steps[-1])
     losses = dict(zip(curve.steps.tolist(), curve.losses.tolist(), strict=True))
     known = {trap.mistake for trap in TRAPS}
@@ -172,7 +172,7 @@ def mistakes_that_fit(curve, twins, allowed):
     tried = [mistake for mistake in MISTAKES if mistake not in known and mistake.file not in cells]
     fitting = []
     with display() as progress:
-        bar = progress.add_task("wrong backward passes, compare/mistakes.py", total=len(tried), status="")
+        bar = progress.add_task("wrong backward passes, compare/mistakes/catalogue.py", total=len(tried), status="")
         for mistake in tried:
             progress.update(bar, advance=1, status=mistake.name)
             run = prepared(twins.settings, twins.dataset, last, planted(mistake))

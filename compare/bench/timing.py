@@ -13,8 +13,9 @@ import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from compare import files, plots, workload
-from compare.tricks import TRICKS
+from compare import files, plots
+from compare.bench import worker_process
+from compare.bench.ablations import TRICKS
 from data import UserError
 
 CELLS = ("rnn", "gru", "lstm")
@@ -40,7 +41,7 @@ class Worker:
         self.connection, other = context.Pipe()
         names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
         with environment(dict.fromkeys(names, str(threads)) | (KEEP_MEMORY if keep_memory else {})):
-            self.process = context.Process(target=workload.serve, args=(side, threads, other), daemon=True)
+            self.process = context.Process(target=worker_process.serve, args=(side, threads, other), daemon=True)
             self.process.start()  # both libraries read these variables once, when they are loaded
         other.close()
         self.side = side

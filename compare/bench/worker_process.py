@@ -64,8 +64,8 @@ def maker(side, what):
         return step_by_torch
     what, _, trick = what.partition(" without ")
     if trick:
+        from compare.bench.ablations import TRICKS
         from compare.mistakes.plant import planted
-        from compare.tricks import TRICKS
 
         changed = planted(next(t for t in TRICKS if t.name == trick))
         return partial({"step": step_by_hand, "unfolded": unfolded}[what], scratch=changed)
