@@ -212,7 +212,7 @@ def add_exercise(commands):
 
 
 def run_exercise(options):
-    from compare import exercise
+    from compare.learner import exercise
 
     return exercise.main(options.name, options.hint, options.solution, options.progress)
 
@@ -238,7 +238,7 @@ def add_check(commands):
 
 
 def run_check(options):
-    from compare import check
+    from compare.learner import check
 
     return check.main(options.file, options.exercise, options.json, options.watch, options.seconds)
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from learners.slips import SLIPS
 
-from compare.learner import examine, problems, rungs, slips
-from compare.learner.rungs import BY_NAME, RUNGS, solution, source_of
+from compare.learner import examine, ladder, likely_mistake, problems
+from compare.learner.ladder import BY_NAME, RUNGS, solution, source_of
 
 LEARNERS = Path(__file__).parent / "learners"
 SOLUTIONS = sorted(path for cell in ("rnn", "gru", "lstm") for path in (LEARNERS / cell).glob("*.py"))
@@ -33,7 +33,7 @@ def examined(folder, text, name):
 CATALOGUE = [
     (rung, mistake)
     for rung in RUNGS
-    for mistake in slips.fitting(rung)
+    for mistake in likely_mistake.fitting(rung)
     if mistake.file == rung.file and not (rung.name.endswith("_step") and mistake.name in NEED_MORE_STEPS)
 ]
 
@@ -278,7 +278,7 @@ def test_every_rung_has_problems_of_one_step_and_one_row():
     for rung in RUNGS:
         if rung.name in ("rnn", "gru", "lstm", "lengths"):
             assert any(problem.given["x"].shape[:2] == (1, 1) for problem in problems.of(rung.name))
-    assert all(rungs.BY_NAME[name].hints for name in rungs.BY_NAME)
+    assert all(ladder.BY_NAME[name].hints for name in ladder.BY_NAME)
 
 
 def spoilt(text, draw):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from test_check import RNN
 
-from compare import check
 from compare.__main__ import main
-from compare.learner.rungs import BY_NAME, solution
+from compare.learner import check
+from compare.learner.ladder import BY_NAME, solution
 
 
 def command(*arguments, **options):

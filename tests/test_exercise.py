@@ -5,10 +5,9 @@ import json
 
 import pytest
 
-from compare import exercise
 from compare.__main__ import main
-from compare.learner import examine, rungs
-from compare.learner.rungs import RUNGS, solution, source_of, starter
+from compare.learner import examine, exercise, ladder
+from compare.learner.ladder import RUNGS, solution, source_of, starter
 
 NAMES = [rung.name for rung in RUNGS]
 
@@ -50,10 +49,10 @@ def test_a_starter_is_scratch_with_one_function_taken_out(rung):
 
 @pytest.mark.parametrize("rung", RUNGS, ids=NAMES)
 def test_a_starter_says_which_exercise_it_is(rung):
-    assert rungs.named_in(starter(rung), "whatever.py") is rung
-    assert rungs.named_in("", f"some/folder/{rung.name}.py") is rung
-    assert rungs.named_in("", f"my_{rung.name}_2.py") is rung
-    assert rungs.named_in("", "notes.py") is None
+    assert ladder.named_in(starter(rung), "whatever.py") is rung
+    assert ladder.named_in("", f"some/folder/{rung.name}.py") is rung
+    assert ladder.named_in("", f"my_{rung.name}_2.py") is rung
+    assert ladder.named_in("", "notes.py") is None
 
 
 def test_a_file_that_is_there_stays_as_it_is(here, capsys):
@@ -72,7 +71,7 @@ def test_the_list_names_every_rung(here, capsys):
 
 
 def test_hints_come_one_after_the_other(here, capsys):
-    rung = rungs.BY_NAME["gru"]
+    rung = ladder.BY_NAME["gru"]
     for hint in (*rung.hints, rung.hints[-1]):
         assert main(["exercise", "gru", "--hint"]) == 0
         printed = " ".join(capsys.readouterr().out.split())
@@ -91,12 +90,12 @@ def test_spoilt_notes_about_hints_begin_anew(here, spoilt, capsys):
 
 def test_the_solution_is_printed_whole(here, capsys):
     assert main(["exercise", "adam", "--solution"]) == 0
-    assert capsys.readouterr().out == solution(rungs.BY_NAME["adam"])
+    assert capsys.readouterr().out == solution(ladder.BY_NAME["adam"])
 
 
 def test_progress_is_what_is_right_now(here, capsys):
-    (here / "softmax.py").write_text(solution(rungs.BY_NAME["softmax"]), encoding="utf-8")
-    (here / "linear.py").write_text(starter(rungs.BY_NAME["linear"]), encoding="utf-8")
+    (here / "softmax.py").write_text(solution(ladder.BY_NAME["softmax"]), encoding="utf-8")
+    (here / "linear.py").write_text(starter(ladder.BY_NAME["linear"]), encoding="utf-8")
     assert main(["exercise", "--progress"]) == 0
     printed = capsys.readouterr().out
     assert "1 of 13 solved" in printed and "unsolved" in printed and "check linear.py" in printed

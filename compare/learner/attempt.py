@@ -4,8 +4,8 @@ import inspect
 
 import numpy as np
 
-from compare.learner import calling
-from compare.learner.calling import Unfit, by_name, call, find
+from compare.learner import adapt
+from compare.learner.adapt import Unfit, by_name, call, find
 
 OPTIONS = ("nonlinearity",)
 
@@ -18,7 +18,7 @@ class Pair:
 
     def __init__(self, module, problem, title, frozen=False):
         self.problem = problem
-        give = calling.givers(module)
+        give = adapt.givers(module)
         self.given = {name: fresh(value, frozen) for name, value in problem.given.items()}
         self.upstream = {name: fresh(value, frozen) for name, value in problem.upstream.items()}
         self.known = {name: given_to(give, value) for name, value in {**self.given, **self.upstream}.items()}
@@ -32,7 +32,7 @@ class Pair:
             self.forward_function, self.backward_function = self.object.forward, self.object.backward
 
     def _build(self, module, title):
-        kind = calling.class_with_backward(module, title)
+        kind = adapt.class_with_backward(module, title)
         if kind is None:
             raise Unfit(
                 "there is no function `backward` and no class with a method `backward`; "
@@ -54,7 +54,7 @@ class Pair:
         if isinstance(params, list):  # [W, b]
             params = dict(zip(weights, params, strict=False))
         for name, value in params.items() if isinstance(params, dict) else []:
-            plain = calling.known_name(name, {f"d{w}" for w in weights}).removeprefix("d")
+            plain = adapt.known_name(name, {f"d{w}" for w in weights}).removeprefix("d")
             if plain in weights:
                 value[...] = weights[plain]
         return made
@@ -73,13 +73,13 @@ class Pair:
         if self.object is not None:
             takes = inspect.signature(self.forward_function).parameters
             order = [name for name in order if not name.startswith(("W", "b")) or name in takes]
-        returned = calling.flat_top(call(self.forward_function, self.known, order))
+        returned = adapt.flat_top(call(self.forward_function, self.known, order))
         if self.object is None:
             if len(returned) < 2:
                 raise Unfit("forward returned one value; it must return its results and, last, what backward needs")
             *returned, self.known["cache"] = returned
-        results = calling.flat(returned)[: len(names)]
-        return {name: calling.to_numpy(value) for name, value in zip(names, results, strict=False)}
+        results = adapt.flat(returned)[: len(names)]
+        return {name: adapt.to_numpy(value) for name, value in zip(names, results, strict=False)}
 
     def backward(self):
         """The gradients by name."""
@@ -93,8 +93,8 @@ class Pair:
         if self.object is not None:
             returned = (returned, self._kept_gradients(names, returned))
         expected = returned_order(names)
-        gradients = by_name(returned, expected, calling.name_of(self.backward_function))
-        return {name: calling.to_numpy(gradients[name]) for name in names}
+        gradients = by_name(returned, expected, adapt.name_of(self.backward_function))
+        return {name: adapt.to_numpy(gradients[name]) for name in names}
 
     def _kept_gradients(self, names, returned):
         """The gradients that a class keeps: in self.grads, a dict or a list, or as self.dW and self.db."""
@@ -104,7 +104,7 @@ class Pair:
             return dict(zip(weights, grads, strict=False))
         if isinstance(grads, dict) and grads:
             return grads
-        if len(calling.flat(returned)) >= len(names):
+        if len(adapt.flat(returned)) >= len(names):
             return {}
         return {name: getattr(self.object, name) for name in weights if hasattr(self.object, name)}
 
@@ -117,7 +117,7 @@ class Single:
     """One function that returns everything: cross_entropy."""
 
     def __init__(self, module, problem, title, frozen=False):
-        give = calling.givers(module)
+        give = adapt.givers(module)
         self.problem, self.given = problem, {name: fresh(value, frozen) for name, value in problem.given.items()}
         self.known = {name: given_to(give, value) for name, value in self.given.items()}
         self.function = the_function(module, title)
@@ -130,8 +130,8 @@ class Single:
 
     def backward(self):
         returned = call(self.function, self.known, list(self.given))
-        gradients = by_name(returned, list(self.problem.gradients), calling.name_of(self.function))
-        return {name: calling.to_numpy(value) for name, value in gradients.items()}
+        gradients = by_name(returned, list(self.problem.gradients), adapt.name_of(self.function))
+        return {name: adapt.to_numpy(value) for name, value in gradients.items()}
 
     def changed(self):
         return changed(self.problem.given, self.given)
@@ -146,7 +146,7 @@ class Clip(Single):
         known = {"grads": dict(grads), "max_norm": self.problem.given["max_norm"]}
         norm = call(self.function, known, list(known))
         if norm is None:
-            raise Unfit(f"{calling.name_of(self.function)} returned nothing; it must return the norm before clipping")
+            raise Unfit(f"{adapt.name_of(self.function)} returned nothing; it must return the norm before clipping")
         return {"the norm before": np.asarray(norm), **{f"{name} after": grads[name] for name in grads}}
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compare.learner import attempt, probe, problems, rungs, slips, truncated
-from compare.learner.calling import Unfit
+from compare.learner import attempt, instrument, ladder, likely_mistake, problems, truncated_exercise
+from compare.learner.adapt import Unfit
 from compare.learner.observe import TooLong, compared, expected_of, load, observe
-from compare.learner.where import differs_the_second_time, located, place, stored_as, where_raised, written_at
+from compare.learner.point_at import differs_the_second_time, located, place, stored_as, where_raised, written_at
 
 
 class Report(dict):
@@ -51,7 +51,7 @@ def examine(file, rung, report=None):
     source = Path(file).read_text(encoding="utf-8-sig")
     linecache.checkcache(str(file))
     try:
-        code, sites = probe.instrumented(source, str(file))
+        code, sites = instrument.instrumented(source, str(file))
     except (SyntaxError, ValueError, RecursionError) as error:
         sentence = f"it is not Python: {getattr(error, 'msg', error)}"
         return report.failed(RUNS, sentence, "could not run", **place(file, getattr(error, "lineno", None)))
@@ -189,7 +189,7 @@ def slip(rung, seen, file):
 
     Where the learner's file has the catalogue's very line, that line is the answer.
     """
-    mistake = slips.match(rung, lambda module, problem: observe(rung, module, problem), seen)
+    mistake = likely_mistake.match(rung, lambda module, problem: observe(rung, module, problem), seen)
     if mistake is None:
         return {}
     return {"slip": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
@@ -209,23 +209,23 @@ def typed_at(mistake, file):
     if not mistake.wrong.strip() or len(typed) != 1:
         return {}
     line = source[: typed[0].start()].count("\n") + 1
-    return place(file, line + slips.first_changed(mistake))
+    return place(file, line + likely_mistake.first_changed(mistake))
 
 
 def examine_loop(report, rung, module, watch, file):
     """The exercise `truncated`: calls instead of numbers."""
-    for loop in truncated.PROBLEMS:
+    for loop in truncated_exercise.PROBLEMS:
         watch.note(everything=True)
         try:
-            calls, records = truncated.run(module, loop, str(file), watch)
+            calls, records = truncated_exercise.run(module, loop, str(file), watch)
         except TooLong:
             raise
         except BaseException as error:  # sys.exit() too
             return did_not_run(report, error, file, loop)
-        wrong = truncated.first_difference(loop, calls, records)
+        wrong = truncated_exercise.first_difference(loop, calls, records)
         if wrong:
             call, got, expected, where = wrong
-            line = call and (truncated.state_set_at(call, expected, watch) or call.line)
+            line = call and (truncated_exercise.state_set_at(call, expected, watch) or call.line)
             known = loop_slip(rung, calls, records, loop, file)
             report.passed(RUNS)
             return report.failed(
@@ -240,9 +240,9 @@ def examine_loop(report, rung, module, watch, file):
 
 
 def loop_slip(rung, calls, records, loop, file):
-    for mistake in slips.fitting(rung):
-        module = slips.planted(rung.name, mistake)
-        theirs, their_records = truncated.run(module, loop, "")
+    for mistake in likely_mistake.fitting(rung):
+        module = likely_mistake.planted(rung.name, mistake)
+        theirs, their_records = truncated_exercise.run(module, loop, "")
         if [c.words for c in theirs] == [c.words for c in calls] and their_records == records:
             return {"slip": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
     return {}
@@ -251,8 +251,9 @@ def loop_slip(rung, calls, records, loop, file):
 def beside_the_solution(rung, module, source):
     """What a right solution did better or worse than the project's own: time and lines."""
     problem = problems.cell(rung.name, 20, 8, 16, 16)
-    solution = rungs.solution(rung)
-    code, sites = probe.instrumented(solution, "<the model solution>")  # watched as the learner's, for a fair ratio
+    solution = ladder.solution(rung)
+    # watched as the learner's is, for a fair ratio
+    code, sites = instrument.instrumented(solution, "<the model solution>")
     try:
         theirs, ours = (best_time(one, problem) for one in (module, load(code, sites, "<the model solution>")[0]))
     except Exception:  # it is made for small problems, say
@@ -291,7 +292,7 @@ def code_lines(source):
 
 def main(file, rung_name, out, seconds):
     """Examine `file`; write the report to `out`."""
-    rung = rungs.BY_NAME[rung_name]
+    rung = ladder.BY_NAME[rung_name]
 
     def over(*_):
         raise TooLong

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from compare.learner.trials import same
+from compare.learner.substitute import same
 
 
 def evidence(found, problem):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.agreement import difference, in_roundings, least_size
-from compare.learner import attempt, probe
+from compare.learner import attempt, instrument
 
 KINDS = {
     "softmax": (attempt.Single, "cross_entropy"),
@@ -31,7 +31,7 @@ class TooLong(BaseException):
 
 def load(code, sites, file):
     """The learner's module and the Watch of its sites. Raises whatever reading the file raises."""
-    watch = probe.Watch(sites)
+    watch = instrument.Watch(sites)
     module = types.ModuleType("learner")
     module.__file__, module.__see__ = str(file), watch.see
     sys.modules["learner"] = module  # dataclasses look their module up

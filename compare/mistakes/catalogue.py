@@ -1,8 +1,8 @@
-"""Wrong backward passes that people write, and the few other slips that cost as much, each as one change to scratch/.
+"""Wrong backward passes that people write, and a few other mistakes that cost as much, each as one change to scratch/.
 
 Every entry has the right lines, the wrong ones, and why the wrong ones look right. They run, and all but the one whose
-shape is wrong train: the numbers are merely wrong. `planted` gives `scratch` with one of them in it; compare/mistakes/detectors.py
-says which way of checking sees which.
+shape is wrong train: the numbers are merely wrong. plant.py gives `scratch` with one of them in it; detectors.py says
+which way of checking sees which.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Ways of checking a backward pass, the weak ones as people use them and the strong ones, and what each of them sees.
 
-A check is a function of the package: `scratch` itself, or `scratch` with a mistake planted (compare/mistakes/catalogue.py). It
+A check is a function of the package: `scratch` itself, or `scratch` with a mistake planted (plant.py). It
 raises AssertionError when it sees something wrong. The weak checks run the same layers as the strong ones, padding and
 two directions among them; what they leave out is in how they look: at which gradients, at what sizes, with what on top.
 """

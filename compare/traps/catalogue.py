@@ -1,7 +1,7 @@
 """Why a right twin still draws another curve: conventions to trip over, one change each, trained beside the true run.
 
 The true run is scratch's own, from the same weights on the same batches (torch.nn's is the same within rounding, and is
-trained beside it to show that). A trap changes one thing: lines of scratch/, as compare/mistakes/catalogue.py plants them, or
+trained beside it to show that). A trap changes one thing: lines of scratch/, as compare/mistakes/ plants them, or
 something of the fresh model or its data. All of it in float64, so that a gap before the trap shows is exactly 0.
 """
 

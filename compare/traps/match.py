@@ -164,7 +164,7 @@ def train_batches(dataset):
 
 
 def mistakes_that_fit(curve, twins, allowed):
-    """The mistakes of compare/mistakes/catalogue.py whose curve this one follows; each is trained until the two part."""
+    """The mistakes of compare/mistakes/ whose curve this one follows; each is trained until the two part."""
     last = int(curve.steps[-1])
     losses = dict(zip(curve.steps.tolist(), curve.losses.tolist(), strict=True))
     known = {trap.mistake for trap in TRAPS}

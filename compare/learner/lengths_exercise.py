@@ -6,8 +6,8 @@ from itertools import zip_longest
 
 import numpy as np
 
-from compare.learner import attempt, rungs, slips
-from compare.learner.trials import same
+from compare.learner import attempt, ladder, likely_mistake
+from compare.learner.substitute import same
 
 
 class Noted:
@@ -41,7 +41,7 @@ def calls(module, problem, file):
 def first_wrong_call(module, problem):
     """(line, sentence) for the first call of cell.backward that is not as it should be, or None."""
     got = calls(module, problem, module.__file__)
-    wanted = calls(slips.module_of(rungs.solution(rungs.BY_NAME["lengths"])), problem, "")
+    wanted = calls(likely_mistake.module_of(ladder.solution(ladder.BY_NAME["lengths"])), problem, "")
     for k, (mine, right) in enumerate(zip_longest(got, wanted), start=1):
         if mine is None:
             return None, f"cell.backward is called {k - 1} times, once for each stretch would be {len(wanted)} times"

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
-from compare.learner import calling, chain, explain, locate, probe, problems, slips
+from compare.learner import adapt, blame, explain, instrument, lengths_exercise, likely_mistake, problems
 from compare.learner.observe import attempt_at, compared, observe
-from compare.learner.trials import Trials, close, same
+from compare.learner.substitute import Trials, close, same
 
 MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
 
@@ -34,13 +34,13 @@ def stored_as(rung, module, watch, problem, name):
     value = observation.outputs.get(name)
     if value is None:
         return {}
-    sites = [watch.sites[k] for k, noted in notes if any(is_it(one, value) for one in calling.flat(noted))]
+    sites = [watch.sites[k] for k, noted in notes if any(is_it(one, value) for one in adapt.flat(noted))]
     stores = [site for site in sites if site.kind == "store" and site.target != "return"] or sites
     return place(module.__file__, stores[-1].line) if stores else {}
 
 
 def is_it(noted, value):
-    noted = calling.to_numpy(noted) if probe.is_number(noted) else noted
+    noted = adapt.to_numpy(noted) if instrument.is_number(noted) else noted
     numbers = isinstance(noted, np.ndarray) and noted.dtype.kind in "fiu" and value.dtype.kind in "fiu"
     return numbers and noted.shape == value.shape and np.array_equal(noted, value)
 
@@ -82,7 +82,7 @@ def differs_the_second_time(rung, module, watch, problem):
 
 def located(rung, module, watch, problem, observation):
     """Where the first wrong value was stored, and what can be said of it: a dict."""
-    if rung.name in slips.INPUTS_TOO and stores(rung, module, watch, problem) > MANY:
+    if rung.name in likely_mistake.INPUTS_TOO and stores(rung, module, watch, problem) > MANY:
         smaller = problems.tiny(rung.name)
         observed = observe(rung, module, smaller)
         if any(compared(smaller, observed, name)["verdict"] == "wrong" for name in observed.outputs):
@@ -100,14 +100,14 @@ def located(rung, module, watch, problem, observation):
             one.forward()
             outputs, expected = one.backward, problem.gradients
         trials = Trials(lambda: list(outputs().values()), list(expected.values()), watch, problem)
-        found = locate.find(trials)
+        found = blame.find(trials)
         if found is None and not forward_wrong:  # forward kept something wrong for backward
 
             def both():
                 one.forward()
                 return list(one.backward().values())
 
-            found = locate.find(Trials(both, list(expected.values()), watch, problem))
+            found = blame.find(Trials(both, list(expected.values()), watch, problem))
     if found is None:
         name = next(n for n in expected if compared(problem, observation, n)["verdict"] == "wrong")
         return {"only_stored": name, **stored_as(rung, module, watch, problem, name)}
@@ -136,7 +136,7 @@ def located(rung, module, watch, problem, observation):
 def by_hand(rung, module, problem):
     """What can be said without a search: a chain's calls, an array that was not written into, an optimizer's state."""
     if rung.name == "lengths":
-        wrong = chain.first_wrong_call(module, problem)
+        wrong = lengths_exercise.first_wrong_call(module, problem)
         return {"sentences": [wrong[1]], **place(module.__file__, wrong[0])} if wrong else {}
     if rung.name not in ("clipping", "adam"):
         return {}

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from compare.learner.trials import CLOSER, Mend, same
+from compare.learner.substitute import CLOSER, Mend, same
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from itertools import islice
 
 import numpy as np
 
+from compare.learner.adapt import Unfit, call
 from compare.learner.attempt import the_function
-from compare.learner.calling import Unfit, call
 
 
 @dataclass(frozen=True)

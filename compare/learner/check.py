@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from compare.learner import rungs
+from compare.learner import ladder
 from data import UserError
 
 SECONDS = 10  # what a learner's code may take
@@ -50,8 +50,8 @@ def answer(path, rung, as_json, seconds):
 
 def exercise_of(path, rung_name):
     """The rung that a file is about. Raises UserError when the file cannot be read, or does not say."""
-    if rung_name is not None and rung_name not in rungs.BY_NAME:
-        raise UserError(f"there is no exercise {rung_name!r}; choose one of: {', '.join(rungs.BY_NAME)}")
+    if rung_name is not None and rung_name not in ladder.BY_NAME:
+        raise UserError(f"there is no exercise {rung_name!r}; choose one of: {', '.join(ladder.BY_NAME)}")
     try:
         source = path.read_bytes().decode("utf-8-sig") if path.is_file() else None
     except UnicodeDecodeError:
@@ -59,11 +59,11 @@ def exercise_of(path, rung_name):
     if source is None:
         what = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise UserError(f"{path}: {what}; `python -m compare exercise` lists what there is to write")
-    rung = rungs.BY_NAME[rung_name] if rung_name else rungs.named_in(source, path)
+    rung = ladder.BY_NAME[rung_name] if rung_name else ladder.named_in(source, path)
     if rung is None:
         raise UserError(
             f"{path}: does not say which exercise it is; call it {path.parent / 'NAME.py'} or add --exercise NAME, "
-            f"NAME one of {', '.join(rungs.BY_NAME)}"
+            f"NAME one of {', '.join(ladder.BY_NAME)}"
         )
     return rung
 
@@ -180,9 +180,9 @@ def show_right(console, report, rung):
         console.print("\n[bold green]right[/bold green]")
     for remark in report["remarks"]:
         console.print(escape(textwrap.fill(remark, 78, initial_indent="  - ", subsequent_indent="    ")))
-    after = rungs.RUNGS.index(rung) + 1
-    if after < len(rungs.RUNGS):
-        console.print(f"next: python -m compare exercise {rungs.RUNGS[after].name}")
+    after = ladder.RUNGS.index(rung) + 1
+    if after < len(ladder.RUNGS):
+        console.print(f"next: python -m compare exercise {ladder.RUNGS[after].name}")
     else:
         console.print("that was the last rung")
 
@@ -263,8 +263,8 @@ def told_apart(a, b):
 
 def grade(folder, rung_name, as_json, seconds):
     """Check every Python file in a folder and its subfolders; a table of all. Returns the exit status."""
-    if rung_name is not None and rung_name not in rungs.BY_NAME:
-        raise UserError(f"there is no exercise {rung_name!r}; choose one of: {', '.join(rungs.BY_NAME)}")
+    if rung_name is not None and rung_name not in ladder.BY_NAME:
+        raise UserError(f"there is no exercise {rung_name!r}; choose one of: {', '.join(ladder.BY_NAME)}")
     files = sorted(path for path in folder.rglob("*.py") if path.is_file() and not hidden(path.relative_to(folder)))
     if not files:
         raise UserError(f"{folder}: there is no Python file in it")

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from compare import check
-from compare.learner import rungs
+from compare.learner import check, ladder
 from data import UserError
 
 TAKEN = ".exercise-hints.json"  # in the learner's folder: how many hints were shown, by rung
@@ -24,13 +23,13 @@ def main(name, hint, solution, progress):
         if hint or solution:
             raise UserError("say which exercise: python -m compare exercise NAME --hint")
         return list_all(Path())
-    if name not in rungs.BY_NAME:
-        raise UserError(f"there is no exercise {name!r}; choose one of: {', '.join(rungs.BY_NAME)}")
-    rung = rungs.BY_NAME[name]
+    if name not in ladder.BY_NAME:
+        raise UserError(f"there is no exercise {name!r}; choose one of: {', '.join(ladder.BY_NAME)}")
+    rung = ladder.BY_NAME[name]
     if hint:
         return show_hint(rung, Path(TAKEN))
     if solution:
-        print(rungs.solution(rung), end="")
+        print(ladder.solution(rung), end="")
         return 0
     return write_starter(rung, Path(rung.file_name))
 
@@ -39,7 +38,7 @@ def list_all(folder):
     table = Table(title="the ladder, easy to hard", title_justify="left")
     for heading in ("exercise", "what it is", "from", "here"):
         table.add_column(heading)
-    for rung in rungs.RUNGS:
+    for rung in ladder.RUNGS:
         here = rung.file_name if (folder / rung.file_name).exists() else ""
         table.add_row(rung.name, rung.title, f"scratch/{rung.file}.py", here)
     check.Screen(emoji=False).print(table)
@@ -51,7 +50,7 @@ def list_all(folder):
 def write_starter(rung, path):
     try:
         with open(path, "x", encoding="utf-8") as file:
-            file.write(rungs.starter(rung))
+            file.write(ladder.starter(rung))
     except FileExistsError:
         raise UserError(
             f"{path} is there already and stays as it is; check it with `python -m compare check {path}`, or move it"
@@ -91,14 +90,14 @@ def hints_taken(path):
         return {}
     try:
         taken = json.loads(path.read_text(encoding="utf-8"))
-        return {name: taken[name] for name in rungs.BY_NAME if isinstance(taken.get(name), int) and taken[name] >= 0}
+        return {name: taken[name] for name in ladder.BY_NAME if isinstance(taken.get(name), int) and taken[name] >= 0}
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 
 def show_progress(folder):
     """Check every exercise that has a file here: what is solved is what is right now, whatever it was before."""
-    there = [rung for rung in rungs.RUNGS if (folder / rung.file_name).is_file()]
+    there = [rung for rung in ladder.RUNGS if (folder / rung.file_name).is_file()]
     verdicts = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=len(there))
@@ -108,10 +107,10 @@ def show_progress(folder):
             verdicts[rung.name] = "unsolved" if report.get("unsolved") else report["verdict"]
     taken = hints_taken(folder / TAKEN)
     solved = sum(verdict == check.RIGHT for verdict in verdicts.values())
-    table = Table(title=f"{solved} of {len(rungs.RUNGS)} solved", title_justify="left")
+    table = Table(title=f"{solved} of {len(ladder.RUNGS)} solved", title_justify="left")
     for heading in ("exercise", "what it is", "now", "hints"):
         table.add_column(heading)
-    for rung in rungs.RUNGS:
+    for rung in ladder.RUNGS:
         verdict = verdicts.get(rung.name, "not begun")
         table.add_row(
             rung.name,
@@ -120,7 +119,7 @@ def show_progress(folder):
             str(taken.get(rung.name, "")),
         )
     check.Screen(emoji=False).print(table)
-    after = next((rung for rung in rungs.RUNGS if verdicts.get(rung.name) != check.RIGHT), None)
+    after = next((rung for rung in ladder.RUNGS if verdicts.get(rung.name) != check.RIGHT), None)
     if after is None:
         print("all solved")
     elif after.name in verdicts:

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from compare.learner import rungs
+from compare.learner import ladder
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted_source
 
@@ -14,7 +14,7 @@ INPUTS_TOO = ("rnn", "gru", "lstm")  # files whose backward calls scratch/inputs
 
 def fitting(rung):
     """The mistakes of the catalogue that can be made in this exercise."""
-    text = rungs.solution(rung)
+    text = ladder.solution(rung)
     found = [m for m in MISTAKES if m.file == rung.file and m.right in text]
     if rung.file in INPUTS_TOO:
         found += [m for m in MISTAKES if m.file == "inputs" and m.name != "rows_left_unsorted"]
@@ -26,12 +26,12 @@ def fitting(rung):
 @cache
 def planted(rung_name, mistake):
     """The model solution of a rung as a module, with a mistake in it, or none."""
-    rung = rungs.BY_NAME[rung_name]
+    rung = ladder.BY_NAME[rung_name]
     if mistake is None:
-        return module_of(rungs.solution(rung))
+        return module_of(ladder.solution(rung))
     if mistake.file == rung.file:
-        return module_of(rungs.solution(rung, planted_source(mistake)))
-    module = module_of(rungs.solution(rung))
+        return module_of(ladder.solution(rung, planted_source(mistake)))
+    module = module_of(ladder.solution(rung))
     helper = module_of(planted_source(mistake))
     if hasattr(module, mistake.file):
         setattr(module, mistake.file, helper)
