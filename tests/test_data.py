@@ -298,7 +298,7 @@ def folder(tmp_path, **files):
 
 def test_names_leak_nothing_and_lose_nothing(ours):
     names = ours["names"]
-    files = sorted((Path(data.__file__).parent / "names").glob("*.txt"))
+    files = sorted((Path(data.__file__).parent / "surnames").glob("*.txt"))
     assert names.classes == tuple(file.stem for file in files) and len(names.classes) == 12
     for label, file in enumerate(files):
         listed = file.read_text(encoding="utf-8").splitlines()

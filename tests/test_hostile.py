@@ -339,7 +339,7 @@ def own(place):
     return {
         "text": written(place / "own.txt", ["to be or not to be"] * 99),
         "series": written(place / "own.csv", ["day,v", *(f"{k},{k % 5}" for k in range(200))]),
-        "names": Path(data.__file__).parent / "names",
+        "names": Path(data.__file__).parent / "surnames",
     }
 
 
