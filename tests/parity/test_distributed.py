@@ -18,7 +18,7 @@ from data import Batch
 from torch_impl import SequenceModel, distributed
 from torch_impl.__main__ import DEFAULTS, main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CELLS = ("rnn", "gru", "lstm")
 T, FEATURES, CLASSES = 7, 3, 5
 # name: predict, inputs and targets are ids, rows, lengths, do both shares have equally many targets

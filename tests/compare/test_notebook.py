@@ -1,6 +1,6 @@
 """compare/walkthrough.ipynb runs as it stands, and the outputs stored in it are what it prints.
 
-`python tests/test_notebook.py` runs it again and stores its outputs.
+`python tests/compare/test_notebook.py` runs it again and stores its outputs.
 """
 
 import os
@@ -15,7 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from test_readme import anchors
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "compare" / "walkthrough.ipynb"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -90,7 +90,7 @@ def last_digit(number):
 def test_it_prints_what_is_stored(stored, fresh):
     for old, new in zip(code(stored), code(fresh), strict=True):
         problem = difference(printed(old), printed(new), "rounding" in old.metadata.get("tags", []))
-        assert not problem, f"cell {old.id}: {problem}\nif that is right: python tests/test_notebook.py"
+        assert not problem, f"cell {old.id}: {problem}\nif that is right: python tests/compare/test_notebook.py"
         assert pictures(old) == pictures(new), old.id
 
 

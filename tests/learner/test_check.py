@@ -16,7 +16,7 @@ from learners.slips import SLIPS
 from compare.learner import examine, ladder, likely_mistake, problems
 from compare.learner.ladder import BY_NAME, RUNGS, solution, source_of
 
-LEARNERS = Path(__file__).parent / "learners"
+LEARNERS = Path(__file__).parent / "files"
 SOLUTIONS = sorted(path for cell in ("rnn", "gru", "lstm") for path in (LEARNERS / cell).glob("*.py"))
 IN_TORCH = [path for path in SOLUTIONS if "import torch" in path.read_text(encoding="utf-8")]
 

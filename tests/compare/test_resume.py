@@ -1,6 +1,6 @@
 """Stop a run at any moment and go on: nothing is lost, and the numbers are those of a run that was left alone.
 
-`KILLS=30 pytest tests/test_resume.py` kills thirty times rather than a few. This file is also the program that does it,
+`KILLS=30 pytest tests/compare/test_resume.py` kills thirty times rather than a few. This file is also the program that does it,
 see `kill_and_go_on`: it loads torch once and forks for every run.
 """
 
@@ -33,7 +33,7 @@ from compare.curves import stopped_run, training
 from compare.options import configure
 from data import UserError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "5"))
 TEXT = "".join(random.Random(0).choices("to be or not\n", k=1000))
 SIZES = ["--hidden", "6", "--batch-size", "4", "--window", "8"]  # 28 steps an epoch

@@ -681,7 +681,7 @@ def test_files_are_what_rebuild_makes():
 
     here = Path(data.__file__).parent
     made = {f"{k}.txt": "".join(f"{n}\n" for n in names).encode() for k, names in rebuild.surnames().items()}
-    assert made == {file.name: file.read_bytes() for file in (here / "names").iterdir()}
+    assert made == {file.name: file.read_bytes() for file in (here / "surnames").iterdir()}
     lines = (here / "sunspots.csv").read_text().splitlines()
     assert lines == ["month,sunspots", *(f"{month},{value}" for month, value in rebuild.sunspots())]
 

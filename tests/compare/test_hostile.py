@@ -28,7 +28,7 @@ import scratch
 from compare import __main__ as command_line
 from compare.options import Settings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MANY = settings(max_examples=10 * settings.default.max_examples)
 
 

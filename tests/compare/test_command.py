@@ -16,7 +16,7 @@ from compare import files
 from compare.__main__ import main
 from compare.curves.training import AGREEMENT
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIZES = ["--hidden", "8", "--batch-size", "16"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRATCH = Path(__file__).parent.parent / "scratch"
+SCRATCH = Path(__file__).parents[2] / "scratch"
 PAGE = (SCRATCH / "README.md").read_text(encoding="utf-8")
 CODE = {path.name: path.read_text(encoding="utf-8") for path in sorted(SCRATCH.glob("*.py"))}
 NUMBER = r"\(([A-Z]\d)\)"

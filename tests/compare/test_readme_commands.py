@@ -7,7 +7,7 @@ import pytest
 
 from compare.__main__ import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 40
 SERIES = "month,NAME\n" + "".join(f"{t},{t % 12}\n" for t in range(200))
 SHORT = ["--steps", "2", "--hidden", "4", "--batch-size", "4"]
@@ -47,9 +47,9 @@ HERE = {
     'pip install -e ".[test]" && pytest': None,  # .ci/run
     'pytest -m "not torch"': None,  # .ci/run
     "pytest --hypothesis-profile thorough": None,  # hours
-    "pytest --hypothesis-profile thorough tests/test_check.py -s -k other_styles": None,  # test_check.py, every fourth
+    "pytest --hypothesis-profile thorough tests/learner/test_check.py -s -k other_styles": None,  # test_check.py, every fourth
     "mutmut run": None,  # an hour
-    "python tests/test_notebook.py": None,  # test_notebook.py runs the same notebook
+    "python tests/compare/test_notebook.py": None,  # test_notebook.py runs the same notebook
     "pip install -e . jupyterlab && jupyter lab compare/walkthrough.ipynb": None,  # waits for a reader
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 from compare.__main__ import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "scratch/README.md", "data/SOURCES.md", "tests/MUTANTS.md")]
 
 
