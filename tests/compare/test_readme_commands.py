@@ -47,7 +47,7 @@ HERE = {
     'pip install -e ".[test]" && pytest': None,  # .ci/run
     'pytest -m "not torch"': None,  # .ci/run
     "pytest --hypothesis-profile thorough": None,  # hours
-    "pytest --hypothesis-profile thorough tests/learner/test_check.py -s -k other_styles": None,  # test_check.py, every fourth
+    "pytest --hypothesis-profile thorough tests/learner/test_check.py -s -k other_styles": None,  # every fourth
     "mutmut run": None,  # an hour
     "python tests/compare/test_notebook.py": None,  # test_notebook.py runs the same notebook
     "pip install -e . jupyterlab && jupyter lab compare/walkthrough.ipynb": None,  # waits for a reader

@@ -1,7 +1,7 @@
 """Stop a run at any moment and go on: nothing is lost, and the numbers are those of a run that was left alone.
 
-`KILLS=30 pytest tests/compare/test_resume.py` kills thirty times rather than a few. This file is also the program that does it,
-see `kill_and_go_on`: it loads torch once and forks for every run.
+`KILLS=30 pytest tests/compare/test_resume.py` kills thirty times rather than a few. This file is also the program that
+does it, see `kill_and_go_on`: it loads torch once and forks for every run.
 """
 
 import ast

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attempts.planted import SLIPS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from learners.slips import SLIPS
 
 from compare.learner import examine, ladder, likely_mistake, problems
 from compare.learner.ladder import BY_NAME, RUNGS, solution, source_of
 
-LEARNERS = Path(__file__).parent / "files"
+LEARNERS = Path(__file__).parent / "attempts"
 SOLUTIONS = sorted(path for cell in ("rnn", "gru", "lstm") for path in (LEARNERS / cell).glob("*.py"))
 IN_TORCH = [path for path in SOLUTIONS if "import torch" in path.read_text(encoding="utf-8")]
 
