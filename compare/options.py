@@ -1,5 +1,6 @@
-"""What a run is made of: the options of the command line, with each task's own defaults filled in."""
+"""The options that several commands share, and each task's defaults."""
 
+import argparse
 from dataclasses import dataclass, fields, replace
 
 from data import TASKS, UserError
@@ -8,6 +9,7 @@ CELLS = ("rnn", "rnn_relu", "gru", "lstm")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
+STATUS = "exit status: 0 agree, 1 differ, 2 could not run (reason on stderr), 3 internal error"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def configure(tasks, **options):
     given = {name: value for name, value in given.items() if value is not None}
 
     if given.get("data") and len(tasks) != 1:
-        raise UserError(f"--data needs the one task it is for: python -m compare curves TASK --data {given['data']}")
+        raise UserError(f"--data needs the one task it is for: byhand curves TASK --data {given['data']}")
     futures = [task for task in tasks if task in ("text", "series")]
     if given.get("bidirectional") and futures:
         raise UserError(
@@ -91,3 +93,80 @@ def configure(tasks, **options):
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
         configurations.append(settings)
     return configurations
+
+
+def defaults():
+    """Each task's defaults as option strings, for --help."""
+    lines = ["defaults per task:"]
+    for task, s in DEFAULTS.items():
+        window = f" --window {s.window}" if s.window else ""
+        lines.append(
+            f"  {task:7} --cell {s.cell} --hidden {s.hidden} --steps {s.steps} --batch-size {s.batch_size}{window}"
+        )
+        lines.append(f"{'':10}--optimizer {s.optimizer} --lr {s.lr:g} --clip {s.clip:g}")
+    lines.append(f"  (text with --cell lstm: --optimizer {TEXT_LSTM['optimizer']} --lr {TEXT_LSTM['lr']:g})")
+    return "\n".join(lines)
+
+
+def add_model(parser):
+    """The options of the model."""
+    model = parser.add_argument_group("model")
+    model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
+    model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
+    model.add_argument("--hidden", type=whole, metavar="N", help="hidden units per layer and direction")
+    model.add_argument(
+        "--bidirectional", action="store_true", default=None, help="read in both directions (names and memory only)"
+    )
+
+
+def add_data(group):
+    """The options of the user's own data."""
+    group.add_argument(
+        "--data",
+        metavar="PATH",
+        help="your own text file, folder with one .txt file per class, or CSV file",
+    )
+    group.add_argument("--column", metavar="NAME", help="the CSV column to predict")
+
+
+# Types for add_argument: each turns a text into a value, or says why it cannot.
+
+LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
+MOST_LAYERS = 1000  # a million layers of one unit would have few weights and take minutes to build
+HIGHEST = 1e30  # of other numbers: float32 ends at 3e38
+
+
+def whole(text, least=1, most=LARGEST):
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def layers(text):
+    return whole(text, most=MOST_LAYERS)
+
+
+def seed(text):
+    return whole(text, least=0)
+
+
+def number(text, what, fits):
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not (abs(value) <= HIGHEST and fits(value)):
+        raise argparse.ArgumentTypeError(f"{text} is not a number {what}")
+    return value
+
+
+def rate(text):
+    return number(text, f"above 0, at most {HIGHEST:g}", lambda value: value > 0)
+
+
+def not_negative(text):
+    return number(text, f"from 0 to {HIGHEST:g}", lambda value: value >= 0)
+
+
+def share(text):
+    return number(text, "from 0 to below 1", lambda value: 0 <= value < 1)

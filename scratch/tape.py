@@ -11,7 +11,7 @@ together put into one, and with the products over all steps taken out of the loo
     tape.backward({b: np.ones((2, 3))})
     a.grad
 
-`python -m compare gradients --tape` prints the tape of one step beside the hand-written lines.
+`byhand gradients --tape` prints the tape of one step beside the hand-written lines.
 
 Wengert, "A simple automatic derivative evaluation program", CACM 7 (1964); Linnainmaa, BIT 16 (1976).
 """

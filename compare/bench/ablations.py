@@ -1,6 +1,6 @@
 """What makes a step by hand fast: each trick as the lines that do without it, so that its gain can be measured.
 
-The lines are those of the LSTM. `python -m compare bench --tricks` times a step without each of them.
+The lines are those of the LSTM. `byhand bench --tricks` times a step without each of them.
 """
 
 from compare.mistakes.catalogue import Mistake as Without

@@ -1,4 +1,4 @@
-"""How long a training step takes and how much memory it needs, by hand and in torch: `python -m compare bench`."""
+"""How long a training step takes and how much memory it needs, by hand and in torch: `byhand bench`."""
 
 import contextlib
 import json

@@ -81,7 +81,7 @@ class Stopped(UserError):
     """Ctrl-C, obeyed."""
 
 
-def main(configurations, out, every=None, resume=False, restart=False, again="python -m compare --resume"):
+def main(configurations, out, *, every=None, resume=False, restart=False, again="byhand --resume"):
     """Run the tasks, one Settings each; leave pictures and files in `out`. Returns the exit status, 0 or 1.
 
     every: save after so many steps, None for as often as costs SAVING of the time; resume: go on where an earlier run

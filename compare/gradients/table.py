@@ -29,7 +29,7 @@ class Travel:
     predicted: float | None  # by what factor a step shrinks dh, if W_hh's singular values are the whole story
 
 
-def main(settings, cells, out, as_json=False):
+def main(settings, cells, out, *, as_json=False):
     """Compare the gradients of one batch for each of `cells`; draw the picture. Returns 0, or 1 when one differs."""
     torch.set_num_threads(1)
     dataset = model_pair.load(settings)

@@ -18,12 +18,34 @@ from rich.progress import Progress
 from rich.table import Table
 
 from compare.learner import ladder
+from compare.options import whole
 from data import UserError
 
 SECONDS = 10  # what a learner's code may take
 RIGHT, WRONG, COULD_NOT_RUN = "right", "wrong", "could not run"
 STATUS = {RIGHT: 0, WRONG: 1, COULD_NOT_RUN: 2}
 PRINTED = 4000  # characters of what the learner's code printed that are shown
+
+
+DESCRIPTION = """\
+Run the functions of FILE on small random problems and say whether their
+results are right; if not, which line is wrong, at which step, what was
+expected there and what you probably did. Any style will do: functions or a
+class, NumPy or torch tensors without autograd, your own names. A folder is
+graded file by file."""
+
+
+def add_arguments(parser):
+    parser.epilog = "exit status: 0 right, 1 wrong, 2 could not run (reason on stderr)"
+    parser.add_argument("file", metavar="FILE", help="a Python file, or a folder of them")
+    parser.add_argument("--exercise", metavar="NAME", help="which exercise (default: from the heading or file name)")
+    parser.add_argument("--watch", action="store_true", help="check again whenever the file is saved")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--seconds", type=whole, default=SECONDS, metavar="N", help="time limit (default 10)")
+
+
+def run(options):
+    return main(options.file, options.exercise, options.json, options.watch, options.seconds)
 
 
 def main(path, rung_name, as_json, watch, seconds):
@@ -58,7 +80,7 @@ def exercise_of(path, rung_name):
         raise UserError(f"{path}: is not UTF-8 text; give a Python file") from None
     if source is None:
         what = "is neither a file nor a folder" if path.exists() else "does not exist"
-        raise UserError(f"{path}: {what}; `python -m compare exercise` lists what there is to write")
+        raise UserError(f"{path}: {what}; `byhand exercise` lists what there is to write")
     rung = ladder.BY_NAME[rung_name] if rung_name else ladder.named_in(source, path)
     if rung is None:
         raise UserError(
@@ -168,7 +190,7 @@ def show(report, rung):
     elif not report.get("unsolved"):
         show_wrong(console, report, rung)
     else:
-        console.print(f"\n{escape(rung.task)}\nStuck? python -m compare exercise {rung.name} --hint")
+        console.print(f"\n{escape(rung.task)}\nStuck? byhand exercise {rung.name} --hint")
 
 
 def show_right(console, report, rung):
@@ -182,7 +204,7 @@ def show_right(console, report, rung):
         console.print(escape(textwrap.fill(remark, 78, initial_indent="  - ", subsequent_indent="    ")))
     after = ladder.RUNGS.index(rung) + 1
     if after < len(ladder.RUNGS):
-        console.print(f"next: python -m compare exercise {ladder.RUNGS[after].name}")
+        console.print(f"next: byhand exercise {ladder.RUNGS[after].name}")
     else:
         console.print("that was the last rung")
 

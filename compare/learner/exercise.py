@@ -15,13 +15,32 @@ from data import UserError
 TAKEN = ".exercise-hints.json"  # in the learner's folder: how many hints were shown, by rung
 
 
+DESCRIPTION = """\
+Without NAME: list the exercises. With NAME: write NAME.py, with one piece left
+for you to write, into the current folder (an existing file is never
+overwritten)."""
+
+
+def add_arguments(parser):
+    parser.epilog = "exit status: 0; 2 could not run (reason on stderr)"
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the exercise")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hint", action="store_true", help="print a hint; repeat for the next one")
+    what.add_argument("--solution", action="store_true", help="print the solution, which is the project's own code")
+    what.add_argument("--progress", action="store_true", help="check the files here: what is solved, what is next")
+
+
+def run(options):
+    return main(options.name, options.hint, options.solution, options.progress)
+
+
 def main(name, hint, solution, progress):
     """Returns the exit status."""
     if progress:
         return show_progress(Path())
     if name is None:
         if hint or solution:
-            raise UserError("say which exercise: python -m compare exercise NAME --hint")
+            raise UserError("say which exercise: byhand exercise NAME --hint")
         return list_all(Path())
     if name not in ladder.BY_NAME:
         raise UserError(f"there is no exercise {name!r}; choose one of: {', '.join(ladder.BY_NAME)}")
@@ -42,8 +61,8 @@ def list_all(folder):
         here = rung.file_name if (folder / rung.file_name).exists() else ""
         table.add_row(rung.name, rung.title, f"scratch/{rung.file}.py", here)
     check.Screen(emoji=False).print(table)
-    print("python -m compare exercise NAME   writes NAME.py, to be completed, into this folder")
-    print("python -m compare check NAME.py   says whether it is right, and if not, which line is wrong")
+    print("byhand exercise NAME   writes NAME.py, to be completed, into this folder")
+    print("byhand check NAME.py   says whether it is right, and if not, which line is wrong")
     return 0
 
 
@@ -53,15 +72,15 @@ def write_starter(rung, path):
             file.write(ladder.starter(rung))
     except FileExistsError:
         raise UserError(
-            f"{path} is there already and stays as it is; check it with `python -m compare check {path}`, or move it"
+            f"{path} is there already and stays as it is; check it with `byhand check {path}`, or move it"
         ) from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; go to a folder of your own") from error
     console = Console(highlight=False, markup=False)
     console.print(f"{path}: {rung.title}\n")
     console.print(rung.task + "\n")
-    print(f"check it:  python -m compare check {path}")
-    print(f"a hint:    python -m compare exercise {rung.name} --hint")
+    print(f"check it:  byhand check {path}")
+    print(f"a hint:    byhand exercise {rung.name} --hint")
     return 0
 
 
@@ -73,7 +92,7 @@ def show_hint(rung, path):
     if n + 1 < len(rung.hints):
         print("the same command again gives the next one")
     else:
-        print(f"that was the last one; python -m compare exercise {rung.name} --solution shows the project's own code")
+        print(f"that was the last one; byhand exercise {rung.name} --solution shows the project's own code")
     taken[rung.name] = n + 1
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -123,7 +142,7 @@ def show_progress(folder):
     if after is None:
         print("all solved")
     elif after.name in verdicts:
-        print(f"next: python -m compare check {after.file_name}")
+        print(f"next: byhand check {after.file_name}")
     else:
-        print(f"next: python -m compare exercise {after.name}")
+        print(f"next: byhand exercise {after.name}")
     return 0

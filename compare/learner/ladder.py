@@ -303,9 +303,7 @@ def _heading(rung, docstring, blank):
     about = docstring if set(rung.keep) & {"forward"} else ""
     text = f'"""{MARK} `{rung.name}`: {rung.title}.\n\n{_wrapped(what)}\n'
     if blank:
-        text += (
-            f"\nCheck it with `python -m compare check {rung.file_name}`; every variable may have any name you like.\n"
-        )
+        text += f"\nCheck it with `byhand check {rung.file_name}`; every variable may have any name you like.\n"
     if about:
         text += f"\n{about}\n"
     return text + '"""'

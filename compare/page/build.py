@@ -109,7 +109,7 @@ def main(out):
         if not max(number["off"]) <= tolerance(np.float64) * number["limit"]  # not >: a nan is neither, and must show
     ]
     if wrong:
-        print(f"{path}: the two sides differ in {', '.join(wrong)}; python -m compare gradients says where")
+        print(f"{path}: the two sides differ in {', '.join(wrong)}; byhand gradients says where")
         return 1
     print(f"both sides line against line, with the numbers of every step: {path}")
     return 0

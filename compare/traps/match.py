@@ -1,4 +1,4 @@
-"""`python -m compare traps --match FILE`: whose curve does the loss of somebody's own run follow?"""
+"""`byhand traps --match FILE`: whose curve does the loss of somebody's own run follow?"""
 
 import json
 from dataclasses import dataclass, replace

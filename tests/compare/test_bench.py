@@ -1,4 +1,4 @@
-"""`python -m compare bench`: it measures what it says, and says what it measured. No test here looks at a time."""
+"""`byhand bench`: it measures what it says, and says what it measured. No test here looks at a time."""
 
 import json
 

@@ -234,9 +234,9 @@ def test_a_run_that_diverges_says_where_and_keeps_what_it_has(own_data, run, sai
 
 
 def test_a_fault_of_ours_is_not_told_as_a_difference(monkeypatch, capsys):
-    monkeypatch.setattr("compare.curves.training.main", lambda *_: 1 / 0)
+    monkeypatch.setattr("compare.curves.training.main", lambda *_, **__: 1 / 0)
     assert main(["memory"]) == 3
     assert "ZeroDivisionError" in capsys.readouterr().err
-    monkeypatch.setattr("compare.curves.training.main", lambda *_: np.ones(10**15))
+    monkeypatch.setattr("compare.curves.training.main", lambda *_, **__: np.ones(10**15))
     assert main(["memory"]) == 2
     assert capsys.readouterr().err.startswith("error: not enough memory")

@@ -1,4 +1,4 @@
-"""`python -m compare gradients`: green when the gradients agree, red and explained when one is wrong."""
+"""`byhand gradients`: green when the gradients agree, red and explained when one is wrong."""
 
 import inspect
 import json

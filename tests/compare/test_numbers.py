@@ -18,8 +18,6 @@ from compare.curves import first_nonfinite, sample_text, training
 from compare.options import Settings
 from data import Batch
 from scratch import rnn
-from torch_impl import Record, distributed
-from torch_impl.__main__ import main as in_processes
 
 CELLS = ("rnn", "rnn_relu", "gru", "lstm")
 BOTH = ("float32", "float64")
@@ -210,13 +208,6 @@ def test_one_side_alone_is_told_beside_the_other():
     ) as found:
         model_pair.must_be_finite(SimpleNamespace(task="mine"), 4, "loss", 1 / 3, float("nan"))
     assert found.value.sides == ["torch"]
-
-
-def test_several_processes_stop_at_such_a_gradient_too(monkeypatch, capsys):
-    records = [Record(1, 0, 0.5, 1.0), Record(2, 0, 0.5, float("inf"))]
-    monkeypatch.setattr(distributed, "fit", lambda *_: iter(records))
-    assert in_processes(["memory"]) == 2
-    assert "the gradient norm became inf at step 2" in capsys.readouterr().err
 
 
 def test_a_text_ends_where_the_logits_do():

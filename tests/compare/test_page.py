@@ -1,4 +1,4 @@
-"""`python -m compare page`: every line is there, its numbers are the arrays', and a browser shows what it should."""
+"""`byhand page`: every line is there, its numbers are the arrays', and a browser shows what it should."""
 
 import ast
 import inspect

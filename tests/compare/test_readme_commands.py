@@ -22,28 +22,26 @@ FILES = {
 
 # How each is run here: the arguments that are added to make it short, and the exit statuses that are right for it.
 HERE = {
-    "python -m compare": (SHORT, {0}),
-    "python -m compare --resume": (SHORT, {0}),
-    "python -m compare curves names --cell gru --layers 2 --bidirectional": (SHORT, {0}),
-    "python -m compare curves --help": ([], {0}),
-    "python -m compare curves TASK --cell CELL --steps 1000 --dtype DTYPE": None,  # what a table was measured with
-    "python -m compare curves text --data FILE.txt": ([*SHORT, "--window", "8"], {0}),
-    "python -m compare curves names --data FOLDER": (SHORT, {0}),
-    "python -m compare curves series --data FILE.csv --column NAME": ([*SHORT, "--window", "12"], {0}),
-    "python -m compare gradients": (["--steps", "4", "--hidden", "4", "--batch-size", "2"], {0}),
-    "python -m compare gradients --tape --cell rnn": ([], {0}),
-    "python -m compare gradients --mistakes": None,  # test_mistakes.py
-    "python -m compare exercise": ([], {0}),
-    "python -m compare exercise lstm": ([], {0}),
-    "python -m compare exercise --progress": ([], {0}),
-    "python -m compare check lstm.py": None,  # test_readme.py, to the letter
-    "python -m compare check FOLDER": None,  # test_check.py
-    "python -m compare page": ([], {0}),
-    "python -m compare traps": (["text", "--steps", "2"], {0}),
-    "python -m compare traps names --match mine.csv": (["--steps", "4"], {1}),
-    "python -m compare bench": None,  # test_bench.py: it takes minutes
-    "python -m torch_impl text": None,  # test_distributed.py
-    "torchrun --nproc-per-node 2 -m torch_impl text": None,  # test_distributed.py
+    "byhand": (SHORT, {0}),
+    "byhand --resume": (SHORT, {0}),
+    "byhand curves names --cell gru --layers 2 --bidirectional": (SHORT, {0}),
+    "byhand curves --help": ([], {0}),
+    "byhand curves TASK --cell CELL --steps 1000 --dtype DTYPE": None,  # what a table was measured with
+    "byhand curves text --data FILE.txt": ([*SHORT, "--window", "8"], {0}),
+    "byhand curves names --data FOLDER": (SHORT, {0}),
+    "byhand curves series --data FILE.csv --column NAME": ([*SHORT, "--window", "12"], {0}),
+    "byhand gradients": (["--steps", "4", "--hidden", "4", "--batch-size", "2"], {0}),
+    "byhand gradients --tape --cell rnn": ([], {0}),
+    "byhand gradients --mistakes": None,  # test_mistakes.py
+    "byhand exercise": ([], {0}),
+    "byhand exercise lstm": ([], {0}),
+    "byhand exercise --progress": ([], {0}),
+    "byhand check lstm.py": None,  # test_readme.py, to the letter
+    "byhand check FOLDER": None,  # test_check.py
+    "byhand page": ([], {0}),
+    "byhand traps": (["text", "--steps", "2"], {0}),
+    "byhand traps names --match mine.csv": (["--steps", "4"], {1}),
+    "byhand bench": None,  # test_bench.py: it takes minutes
     'pip install -e ".[test]" && pytest': None,  # .ci/run
     'pytest -m "not torch"': None,  # .ci/run
     "pytest --hypothesis-profile thorough": None,  # hours
@@ -59,7 +57,7 @@ def shown():
     blocks = README.split("```")[1::2]
     prose = "".join(README.split("```")[0::2])
     lines = [line.strip() for block in blocks for line in block.split("\n")] + re.findall(r"`([^`\n]+)`", prose)
-    commands = (line for line in lines if re.match(r"(python|pip|pytest|torchrun|mutmut|jupyter) ", line))
+    commands = (line for line in lines if re.match(r"(python|pip|pytest|mutmut|jupyter) ", line))
     return {line.replace("pip install -e . && python", "python") for line in commands}
 
 

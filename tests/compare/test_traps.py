@@ -1,4 +1,4 @@
-"""`python -m compare traps`: every trap is what it says, shows where it says, and is found by its curve alone."""
+"""`byhand traps`: every trap is what it says, shows where it says, and is found by its curve alone."""
 
 import csv
 from dataclasses import replace

@@ -1,0 +1,83 @@
+"""`byhand curves`: the main job."""
+
+import shlex
+
+from compare.options import (
+    OPTIMIZERS,
+    REAL_TASKS,
+    STATUS,
+    add_data,
+    add_model,
+    configure,
+    defaults,
+    not_negative,
+    rate,
+    seed,
+    share,
+    whole,
+)
+from data import TASKS
+
+DESCRIPTION = """\
+Train both models on each TASK, from the same weights on the same batches, and
+plot both training curves and their gap. Unset options default per task (see
+below).
+
+  byhand curves
+  byhand curves names --cell gru --layers 2 --bidirectional
+  byhand curves series --data prices.csv --column Close --out mine"""
+
+
+def add_arguments(parser):
+    parser.epilog = f"{defaults()}\n\n{STATUS}"
+    parser.add_argument(
+        "tasks",
+        nargs="*",
+        metavar="TASK",
+        help=f"{', '.join(TASKS)} (default: {', '.join(REAL_TASKS)}; memory is the generated adding problem)",
+    )
+    add_model(parser)
+    training = parser.add_argument_group("training")
+    training.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
+    training.add_argument("--lr", type=rate, metavar="X", help="learning rate")
+    training.add_argument("--momentum", type=share, metavar="X", help="momentum for sgd and rmsprop, 0 <= X < 1")
+    training.add_argument("--nesterov", action="store_true", default=None, help="Nesterov momentum, with sgd")
+    training.add_argument(
+        "--weight-decay", type=not_negative, metavar="X", help="L2 penalty; decoupled weight decay for adamw"
+    )
+    training.add_argument("--clip", type=not_negative, metavar="X", help="largest gradient norm; 0 for no clipping")
+    length = training.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=whole, metavar="N", help="batches to train on")
+    length.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data, instead of --steps")
+    training.add_argument("--batch-size", type=whole, metavar="N", help="sequences per batch")
+    training.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names")
+    training.add_argument("--dtype", choices=("float32", "float64"), help="(default float32)")
+    training.add_argument("--seed", type=seed, metavar="N", help="seed of weights, batches and split (default 0)")
+    training.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")
+    files = parser.add_argument_group("data and results")
+    add_data(files)
+    files.add_argument("--out", metavar="DIR", default="results", help="folder for the results (default results)")
+    files.add_argument(
+        "--checkpoint-every",
+        type=whole,
+        metavar="N",
+        help="save the run every N steps (default: at most 0.5%% of the run time)",
+    )
+    interrupted = files.add_mutually_exclusive_group()
+    interrupted.add_argument("--resume", action="store_true", help="resume an interrupted run, if there is one")
+    interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run and start over")
+
+
+def run(options):
+    configurations = configure(**vars(options))
+    from compare.curves import training  # imports torch: only once the options are known to be good
+
+    given = [word for word in options.arguments if word not in ("--resume", "--restart")]
+    return training.main(
+        configurations,
+        options.out,
+        every=options.checkpoint_every,
+        resume=options.resume,
+        restart=options.restart,
+        again=shlex.join(["byhand", *given, "--resume"]),
+    )

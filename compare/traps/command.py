@@ -1,0 +1,47 @@
+"""`byhand traps`: conventions in which two correct programs differ."""
+
+from compare.options import defaults, whole
+from data import TASKS, UserError
+
+DESCRIPTION = """\
+Train the scratch model with one convention changed at a time, next to the
+reference run, and plot the gaps (half a minute). With TASK: that task's run
+and every trap that applies to it. With --match: say which curve your own run
+follows."""
+
+EPILOG = """\
+Your own run must start from the same weights and read the same batches as one
+of these:
+- a run of `curves`: give its history.csv, or put your file next to it; its
+  checkpoint says how it was made;
+- a task's defaults: name the TASK. The weights are in
+  results/traps/TASK.safetensors, the batches in
+  compare.model_pair.load(compare.traps.catalogue.reference(TASK))
+  .train_batches(epoch)"""
+STATUS = "exit status: 0; with --match 1 when yours is not the reference curve; 2 could not run (reason on stderr)"
+
+
+def add_arguments(parser):
+    parser.epilog = f"{EPILOG}\n\n{defaults()}\n\n{STATUS}"
+    parser.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default: the three real ones)")
+    parser.add_argument(
+        "--match", metavar="FILE.csv", help="CSV of your losses; add a `step` column if steps are missing"
+    )
+    parser.add_argument("--column", metavar="NAME", help="the column with the losses (default loss)")
+    parser.add_argument("--steps", type=whole, metavar="N", help="steps to train and compare (default 60)")
+    parser.add_argument("--out", metavar="DIR", default="results", help="folder for traps.png (default results)")
+
+
+def run(options):
+    if options.task not in (None, *TASKS):
+        raise UserError(f"there is no task {options.task!r}; choose from {', '.join(TASKS)}")
+    if options.column and not options.match:
+        raise UserError("--column names a column of the --match file; add --match FILE.csv, or drop --column")
+    steps = {"steps": options.steps} if options.steps else {}
+    if options.match:
+        from compare.traps import match
+
+        return match.main(options.match, options.task, options.column, **steps)
+    from compare.traps import catalogue
+
+    return catalogue.main(options.task, options.out, **steps)
