@@ -1,15 +1,15 @@
 """Recurrent networks in NumPy with back-propagation through time written by hand."""
 
-import numpy as np
-
 from scratch.layers import Embedding, Linear
 from scratch.losses import cross_entropy, mse
-from scratch.model import SequenceModel
+from scratch.memory import keep_freed_memory
+from scratch.model import CELLS, SequenceModel
 from scratch.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, clip_grad_norm
 from scratch.recurrent import GRU, LSTM, RNN
 from scratch.training import Record, evaluate, fit
 
 __all__ = [
+    "CELLS",
     "GRU",
     "LSTM",
     "RNN",
@@ -26,9 +26,6 @@ __all__ = [
     "cross_entropy",
     "evaluate",
     "fit",
+    "keep_freed_memory",
     "mse",
 ]
-
-# glibc gives a freed block back to the system when it is larger than any that was freed so far, and the pages of a new
-# one cost more than what a cell computes in them. So free one of the largest size that it heeds, never touched.
-np.empty(2**25 - 2**16, np.uint8)

@@ -3,12 +3,13 @@
 import numpy as np
 
 
+@np.errstate(over="ignore")  # exp(-a) may overflow to inf; 1 / inf is 0, the right value
 def sigmoid(a):
-    """1 / (1 + exp(-a)) as tanh(a/2) / 2 + 1/2: finite for every finite a, and analytic for a complex step."""
-    return 0.5 * np.tanh(0.5 * a) + 0.5
+    """1 / (1 + exp(-a)). Exact to rounding also where it is nearly 0, and analytic for a complex step."""
+    return 1 / (1 + np.exp(-a))
 
 
 def gate_blocks(a, G):
-    """The G gates of a (..., B, G*H) apart, as a view (..., G, B, H): writing into it writes into a."""
+    """Split a (..., B, G*H) into its G gates: a view (..., G, B, H), so writing into it writes into a."""
     *leading, B, N = a.shape
     return a.reshape(*leading, B, G, N // G).swapaxes(-3, -2)

@@ -1,6 +1,6 @@
 """The GRU cell: one layer, one direction, all steps.
 
-Sizes: T steps, B rows of the batch, I inputs, H hidden units. Gate blocks in torch's order r, z, n.
+Sizes: T steps, B batch rows, I inputs, H hidden units. Gate blocks in torch's order r, z, n.
 
     (G1)  u_t = W_ih x_t + b_ih               three blocks of H: u_r, u_z, u_n
     (G2)  v_t = W_hh h_{t-1} + b_hh           three blocks of H: v_r, v_z, v_n
@@ -8,14 +8,32 @@ Sizes: T steps, B rows of the batch, I inputs, H hidden units. Gate blocks in to
     (G4)  n_t = tanh(u_n + r_t * v_n)         the reset gate acts AFTER the product and its bias
     (G5)  h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
-Cho et al., EMNLP 2014, but for the reset gate: there it multiplies h_{t-1} before the product. Here it is as in
+Cho et al., EMNLP 2014, except for the reset gate: there it multiplies h_{t-1} before the product. Here it is as in
 torch.nn.GRU, and a step needs one product instead of two. (Chung et al. 2014 write z where Cho and torch have 1 - z.)
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from scratch import inputs
 from scratch.activations import gate_blocks, sigmoid
+
+GATES = ("r", "z", "n")  # the blocks of u_t and v_t, in this order
+TRACED = ("dh", "du", "dv")  # what `backward` writes into its trace
+
+
+class Cache(NamedTuple):
+    """What `forward` keeps for `backward`. No u_t or v_t but v_n: the gates' slopes can be read off the gates."""
+
+    x: np.ndarray  # (T, B, I)
+    h_0: np.ndarray  # (B, H)
+    W_ih: np.ndarray  # (3H, I)
+    W_hh: np.ndarray  # (3H, H)
+    r_z: np.ndarray  # (T, 2, B, H)
+    v_n: np.ndarray  # (T, B, H)  what the reset gate multiplies
+    n: np.ndarray  # (T, B, H)
+    y: np.ndarray  # (T, B, H)
 
 
 def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
@@ -24,18 +42,17 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
     x (T, B, I), h_0 (B, H), W_ih (3H, I), W_hh (3H, H), b_ih and b_hh (3H,). x may also be ids (T, B), with
     W_ih (3H, V): see scratch/inputs.py.
     Returns y (T, B, H), the state h_t at every step, written into the array `y` if one is given; h_n (B, H), the last
-    one; and what `backward` needs: input, states, gates after their nonlinearity, and v_n, the factor that the reset
-    gate met.
+    of them; and the Cache for `backward`.
     """
     T, B, H = len(x), *h_0.shape
     # (G1)  u_t = W_ih x_t + b_ih needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih)  # (T, B, 3H)
     u_blocks = gate_blocks(u, 3)  # (T, 3, B, H)  a view
     dtype = np.result_type(u, h_0, W_hh, b_hh)
-    y = np.empty((T, B, H), dtype) if y is None else y
     r_z = np.empty((T, 2, B, H), dtype)
-    n = np.empty((T, B, H), dtype)
     v_n = np.empty((T, B, H), dtype)
+    n = np.empty((T, B, H), dtype)
+    y = np.empty((T, B, H), dtype) if y is None else y
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 3H)  copied once, for a faster product at every step
 
     h_before = h_0
@@ -53,42 +70,42 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
         y[t] = (1 - z) * n[t] + z * h_before  # (B, H)
         h_before = y[t]
 
-    return y, y[-1], (x, h_0, y, r_z, n, v_n, W_ih, W_hh)
+    return y, y[-1], Cache(x, h_0, W_ih, W_hh, r_z, v_n, n, y)
 
 
 def backward(dy, dh_n, cache, trace=None):
     """Back-propagate through time: `forward` read from the bottom up.
 
-    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): the gradient of
-    the h_n that `forward` returned, zeros if nothing read it. A dict given as `trace` receives, for every step, the
-    total derivatives, through the step's own output and through all later steps: "dh" (T, B, H), "du" and "dv"
-    (T, B, 3H).
+    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between steps; dh_n (B, H): the gradient of the
+    h_n that `forward` returned, zeros if nothing used it.
     Returns dx (T, B, I), None for ids; dh_0 (B, H), dW_ih (3H, I), dW_hh (3H, H), db_ih (3H,), db_hh (3H,).
+    If `trace` is a dict, it receives the total derivatives at every step, through the step's own output and through all
+    later steps: "dh" (T, B, H), "du" and "dv" (T, B, 3H).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990), with the chain rule on (G1)-(G5).
     """
-    x, h_0, y, r_z, n, v_n, W_ih, W_hh = cache
+    x, h_0, W_ih, W_hh, r_z, v_n, n, y = cache
     r, z = r_z.swapaxes(0, 1)  # (T, B, H) each
     T, B, H = y.shape
     h_before = np.concatenate([h_0[None], y[:-1]])  # (T, B, H)
 
-    # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
+    # Local derivatives depend on no other step, so all steps at once, bottom line of `forward` first:
     slopes = np.empty((T, 3, B, H), y.dtype)
     dh_dv_r, dh_dv_z, dh_dv_n = slopes.swapaxes(0, 1)  # (T, B, H) each, views: [...] = fills slopes
     # (G5) and (G4)  through n_t to its sum u_n + r_t * v_n
     dh_du_n = (1 - z) * (1 - n**2)  # (T, B, H)
     # (G4)  v_n reached that sum through the reset gate, u_n did not
     dh_dv_n[...] = dh_du_n * r
-    # (G5) and (G3)  through z_t: it weighs h_{t-1} against n_t
+    # (G5) and (G3)  through z_t, which weighs h_{t-1} against n_t
     dh_dv_z[...] = (h_before - n) * z * (1 - z)
-    # (G4) and (G3)  through r_t: it met v_n within the sum
+    # (G4) and (G3)  through r_t, which multiplies v_n in the sum
     dh_dv_r[...] = dh_du_n * v_n * r * (1 - r)
 
     # What must wait for step t + 1, and nothing else:
     dh = np.empty_like(n)  # (T, B, H)
     dv = np.empty((T, B, 3 * H), y.dtype)
-    dv_blocks = gate_blocks(dv, 3)  # (T, 3, B, H)  a view: what is written there stands in dv
-    carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
+    dv_blocks = gate_blocks(dv, 3)  # (T, 3, B, H)  a view: writing into it fills dv
+    carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last h_t gets dh_n instead
     for t in reversed(range(T)):
         # (G5)  h_t has two readers, the loss and step t + 1, so their gradients add up
         dh[t] = dy[t] + carried  # (B, H)
@@ -98,7 +115,7 @@ def backward(dy, dh_n, cache, trace=None):
         carried = dh[t] * z[t] + dv[t] @ W_hh  # (B, H)
     dh_0 = carried
 
-    # (G3)  r and z see only the sums u + v, so du is dv there; (G4)  in the n block it lacks the reset gate
+    # (G3)  r and z depend on u + v only, so du is dv there; (G4)  the n block of du lacks the reset gate
     du = dv.copy()  # (T, B, 3H)
     du[:, :, 2 * H :] = dh * dh_du_n
 

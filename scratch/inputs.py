@@ -1,22 +1,22 @@
-"""The inputs' share of every cell: W_ih x_t + b for all steps at once, for no step of it waits for another.
+"""The input projection of every cell: W_ih x_t + b for all steps at once, since no step of it depends on another.
 
-Sizes: T steps, B rows of the batch, I inputs, N numbers out (gates times hidden units), V words of the vocabulary.
+Sizes: T steps, B batch rows, I inputs, N outputs (gates times hidden units), V words in the vocabulary.
 
     (I1)  u_t = W_ih x_t + b
 
-x_t may also be an id. It stands for a one-hot vector of V numbers, and the product with one of those is a column of
-W_ih (N, V): nothing to multiply, a look-up does.
+x_t may also be an id. It represents a one-hot vector of V numbers, and W_ih (N, V) times a one-hot vector is a column
+of W_ih: a look-up replaces the product.
 """
 
 import numpy as np
 
-ONE_HOT = 128  # up to so large a vocabulary a product with one-hot rows is faster than sorting the ids
+ONE_HOT = 128  # up to this vocabulary size, a product with one-hot rows is faster than sorting the ids
 
 
 def forward(x, W_ih, b):
     """x (T, B, I) numbers and W_ih (N, I), or x (T, B) ids and W_ih (N, V); b (N,). Returns u (T, B, N)."""
     if x.ndim == 2:
-        table = np.add(W_ih.T, b, order="C")  # (V, N)  its rows whole in memory, to be copied as they are
+        table = np.add(W_ih.T, b, order="C")  # (V, N)  C order: each row contiguous, ready to be copied
         return table[x]
     T, B, I = x.shape
     u = x.reshape(T * B, I) @ W_ih.T + b  # (T * B, N)  all steps and rows in one product
@@ -42,9 +42,8 @@ def sum_by_id(rows, ids, V):
         one_hot = np.zeros((V, len(ids)), rows.dtype)
         one_hot[ids, np.arange(len(ids))] = 1
         return one_hot @ rows
-    # Bring the rows of one id together, then add up between the places where the id changes. (np.add.at does the
-    # same a row at a time; total[ids] += rows would keep one row of each id.) Ids 2 0 2: order 1 0 2, found 0 2,
-    # starts 0 1.
+    # Sort the rows by id, then add up each run of equal ids. (np.add.at does the same one row at a time;
+    # total[ids] += rows would keep only one row per id.) For ids 2 0 2: order 1 0 2, found 0 2, starts 0 1.
     order = np.argsort(ids, kind="stable")
     found, starts = np.unique(ids[order], return_index=True)
     total = np.zeros((V, rows.shape[1]), rows.dtype)

@@ -1,26 +1,18 @@
-"""The layers before and after the recurrent one: Embedding and Linear. `backward` reads what `forward` was given.
+"""The layers before and after the recurrent one: Embedding and Linear. `backward` uses what `forward` was given.
 
-Sizes: V words of the vocabulary, E numbers for each, I inputs, O outputs; "..." stands for any leading axes.
+Sizes: V words in the vocabulary, E numbers per word, I inputs, O outputs; "..." is any leading axes.
+
+    (O1)  y = W x + b
 """
 
 import numpy as np
 
+from scratch.arguments import whole_numbers
 from scratch.inputs import sum_by_id
 
 
-def whole_numbers(ids, V):
-    """ids as an array. Raises ValueError when they are not whole numbers from 0 to V-1."""
-    ids = np.asarray(ids)
-    if ids.dtype.kind not in "iu":
-        raise ValueError(f"ids must be whole numbers; these are {ids.dtype}")
-    if ids.size and (ids.min() < 0 or ids.max() >= V):
-        wrong = ids.min() if ids.min() < 0 else ids.max()
-        raise ValueError(f"id {wrong} is outside the vocabulary of {V}: ids run from 0 to {V - 1}")
-    return ids
-
-
 class Embedding:
-    """A table of V rows, one for each id: looking a row up is multiplying by a one-hot vector, done faster.
+    """A table of V rows, one per id. A look-up is a product with a one-hot vector, done faster.
 
     Arguments and parameter name as torch.nn.Embedding; rows start standard normal as there.
     """
@@ -43,7 +35,7 @@ class Embedding:
         V, E = self.params["weight"].shape
         if dy.shape != (*self._ids.shape, E):
             raise ValueError(f"dy has shape {dy.shape}; the rows had {(*self._ids.shape, E)}")
-        # an id that occurs often gathers the gradients of all its places
+        # the gradients of all places where an id occurs add up
         self.grads = {"weight": sum_by_id(dy.reshape(-1, E), self._ids.ravel(), V)}  # (V, E)
 
 
@@ -65,6 +57,7 @@ class Linear:
         W, b = self.params["weight"], self.params["bias"]
         self._x = x = np.asarray(x)
         x_rows = x.reshape(-1, x.shape[-1])  # (N, I)  all leading axes are rows: one product
+        # (O1)  y = W x + b
         y = x_rows @ W.T + b  # (N, O)
         return y.reshape(*x.shape[:-1], len(W))  # (..., O)
 
@@ -77,5 +70,6 @@ class Linear:
             raise ValueError(f"dy has shape {dy.shape}; y had {(*x.shape[:-1], len(W))}")
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
         x_rows = x.reshape(-1, x.shape[-1])  # (N, I)
-        self.grads = {"weight": dy_rows.T @ x_rows, "bias": dy_rows.sum(axis=0)}
+        # (O1)  dW and db sum over the rows; dx = W^T dy for a column, here rows: no .T
+        self.grads = {"weight": dy_rows.T @ x_rows, "bias": dy_rows.sum(axis=0)}  # (O, I), (O,)
         return (dy_rows @ W).reshape(x.shape)  # (..., I)

@@ -1,6 +1,11 @@
 """Cross-entropy and mean squared error. Each returns the loss and its gradient in one call.
 
-"..." stands for any leading axes, such as (T, B) for a prediction at each step or (B,) for one at the last.
+"..." stands for any leading axes, such as (T, B) for a prediction at each step or (B,) for one at the last. N is the
+number of targets that count, K the output size.
+
+    (S1)  p_k = exp(z_k) / sum_j exp(z_j)            softmax of one target's logits z
+    (S2)  loss = -1/N sum_n log p_target(n)          cross-entropy, in nats
+    (Q1)  loss = 1/(N K) sum_n |yhat_n - target_n|^2       mean squared error
 """
 
 import numpy as np
@@ -9,55 +14,52 @@ import numpy as np
 def cross_entropy(logits, targets, valid=None):
     """Softmax and negative log-likelihood in one, as torch.nn.functional.cross_entropy.
 
-    logits (..., C) before the softmax; targets (...) class ids; valid (...) booleans, None for all: only valid
-    targets count, and the loss is their mean, in nats.
+    logits (..., C) before the softmax; targets (...) class ids; valid (...) booleans, None for all: only valid targets
+    count, and the loss is their mean, in nats.
     Returns loss, dlogits (..., C).
     Raises ValueError for targets that are not ids from 0 to C-1, for shapes that do not fit, and when none is valid.
     """
     C = logits.shape[-1]
     count = _count(targets.shape, logits.shape[:-1], valid)
-    if targets.dtype.kind not in "iu":
-        raise ValueError(f"targets must be whole numbers; these are {targets.dtype}")
-    ids = (targets if valid is None else np.where(valid, targets, 0)).ravel()  # (N,)
-    if ids.min() < 0 or ids.max() >= C:
-        wrong = ids.min() if ids.min() < 0 else ids.max()
-        raise ValueError(f"target {wrong} is outside the {C} classes: ids run from 0 to {C - 1}")
+    ids = _ids(targets, valid, C)  # (N,)
 
-    rows = np.arange(len(ids))
     # exp overflows above 88 in float32: subtract the largest logit first, which changes no probability
-    shifted = logits.reshape(-1, C)
-    shifted = shifted - shifted.real.max(axis=1, keepdims=True)  # (N, C)  not -=: it is the caller's until here
-    right = shifted[rows, ids]  # (N,)
-    exp = np.exp(shifted, out=shifted)  # (N, C)
-    total = exp.sum(axis=1)  # (N,)
-    # log softmax as shifted - log(total): taking the log of a probability that has become 0 gives -inf
-    nats = np.log(total) - right  # (N,)
-    loss = nats.sum(where=True if valid is None else np.ravel(valid)) / count
+    z = logits.reshape(-1, C)  # (N, C)
+    z = z - z.real.max(axis=1, keepdims=True)  # (N, C)  not -=: that would change the caller's logits
+    # (S1)  p_k = exp(z_k) / sum_j exp(z_j)
+    exp = np.exp(z)  # (N, C)
+    total = exp.sum(axis=1, keepdims=True)  # (N, 1)
+    # (S2)  -log p_target = log(total) - z_target; the log of p itself would be -inf where p has rounded to 0
+    rows = np.arange(len(ids))
+    nats = np.log(total[:, 0]) - z[rows, ids]  # (N,)
+    loss = nats.sum(where=True if valid is None else valid.ravel()) / count
 
-    # d loss / d logit = (probability - 1 for the right class) / count
-    dlogits = np.divide(exp, total[:, None], out=exp)  # (N, C)
+    # (S2), (S1)  dz_k = (p_k - 1 for the target, p_k for the other classes) / N
+    dlogits = exp / total  # (N, C)
     dlogits[rows, ids] -= 1
-    dlogits /= dlogits.dtype.type(count)
+    dlogits /= count
     if valid is not None:
-        dlogits[~np.ravel(valid)] = 0  # and not times the mask: nan * 0 is nan
+        dlogits[~valid.ravel()] = 0  # not a product with the mask: nan * 0 is nan
     return loss, dlogits.reshape(logits.shape)
 
 
 def mse(prediction, target, valid=None):
     """Mean squared error over all valid entries, as torch.nn.functional.mse_loss.
 
-    prediction and target (..., O); valid (...) booleans, None for all.
-    Returns loss, dprediction (..., O).
+    prediction and target (..., K); valid (...) booleans, None for all.
+    Returns loss, dprediction (..., K).
     Raises ValueError for shapes that do not fit and when no target is valid.
     """
     if prediction.shape != target.shape:  # (B, 1) against (B,) would broadcast to (B, B) and still give a number
         raise ValueError(f"prediction has shape {prediction.shape}, target {target.shape}; they must be the same")
     count = _count(target.shape[:-1], prediction.shape[:-1], valid) * prediction.shape[-1]
-    difference = prediction - target  # (..., O)
+    # (Q1)  the mean of the squared differences
+    difference = prediction - target  # (..., K)
     if valid is not None:
-        difference[~valid] = 0  # and not times the mask: nan * 0 is nan
+        difference[~valid] = 0  # not a product with the mask: nan * 0 is nan
     loss = (difference**2).sum() / count
-    return loss, difference * (2 / prediction.dtype.type(count))
+    # (Q1)  dyhat = 2 (yhat - target) / (N K)
+    return loss, 2 * difference / count
 
 
 def _count(targets_shape, predictions_shape, valid):
@@ -70,3 +72,14 @@ def _count(targets_shape, predictions_shape, valid):
     if count == 0:
         raise ValueError("no target is valid: there is nothing to take the mean of")
     return count
+
+
+def _ids(targets, valid, C):
+    """The targets as ids (N,), 0 where they do not count. Raises ValueError when they are not ids from 0 to C-1."""
+    if targets.dtype.kind not in "iu":
+        raise ValueError(f"targets must be whole numbers; these are {targets.dtype}")
+    ids = (targets if valid is None else np.where(valid, targets, 0)).ravel()
+    if ids.min() < 0 or ids.max() >= C:
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise ValueError(f"target {wrong} is outside the {C} classes: ids run from 0 to {C - 1}")
+    return ids

@@ -1,6 +1,6 @@
 """The LSTM cell with a forget gate: one layer, one direction, all steps.
 
-Sizes: T steps, B rows of the batch, I inputs, H hidden units. Gate blocks in torch's order i, f, g, o.
+Sizes: T steps, B batch rows, I inputs, H hidden units. Gate blocks in torch's order i, f, g, o.
 
     (L1)  a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh        four blocks of H: a_i, a_f, a_g, a_o
     (L2)  i_t = sigmoid(a_i)   f_t = sigmoid(a_f)   g_t = tanh(a_g)   o_t = sigmoid(a_o)
@@ -10,14 +10,29 @@ Sizes: T steps, B rows of the batch, I inputs, H hidden units. Gate blocks in to
 Hochreiter and Schmidhuber, Neural Computation 9 (1997); forget gate: Gers et al., Neural Computation 12 (2000).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from scratch import inputs
-from scratch.activations import gate_blocks
+from scratch.activations import gate_blocks, sigmoid
 
-# sigmoid(a) = tanh(a / 2) / 2 + 1/2, and tanh(a) = tanh(a * 1) * 1 + 0. So one tanh serves all four gates, with
-# half = 1/2 for i, f and o and 1 for g, and rest = 1 - half: tanh(a * half) * half + rest.
-HALF = np.array([0.5, 0.5, 1, 0.5]).reshape(4, 1, 1)
+GATES = ("i", "f", "g", "o")  # the blocks of a_t, in this order
+TRACED = ("dh", "dc", "da")  # what `backward` writes into its trace, in the order in which it computes them
+
+
+class Cache(NamedTuple):
+    """What `forward` keeps for `backward`. No a_t: the gates' slopes can be read off the gates."""
+
+    x: np.ndarray  # (T, B, I)
+    h_0: np.ndarray  # (B, H)
+    c_0: np.ndarray  # (B, H)
+    W_ih: np.ndarray  # (4H, I)
+    W_hh: np.ndarray  # (4H, H)
+    gates: np.ndarray  # (T, 4, B, H)  i, f, g, o
+    c: np.ndarray  # (T, B, H)
+    tanh_c: np.ndarray  # (T, B, H)
+    y: np.ndarray  # (T, B, H)
 
 
 def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
@@ -26,26 +41,25 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
     x (T, B, I), h_0 and c_0 (B, H), W_ih (4H, I), W_hh (4H, H), b_ih and b_hh (4H,). x may also be ids (T, B), with
     W_ih (4H, V): see scratch/inputs.py.
     Returns y (T, B, H), the state h_t at every step, written into the array `y` if one is given; h_n and c_n (B, H),
-    the last states; and what `backward` needs: input, states, gates after their nonlinearity (their slopes can be read
-    off them) and tanh(c_t).
+    the last states; and the Cache for `backward`.
     """
     T, B, H = len(x), *h_0.shape
-    # (L1)  the inputs' share, u_t = W_ih x_t + b_ih + b_hh, needs no state: all steps in one product
+    # (L1)  the input projection u_t = W_ih x_t + b_ih + b_hh needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, 4H)
     dtype = np.result_type(u, h_0, c_0, W_hh)
-    y = np.empty((T, B, H), dtype) if y is None else y
+    gates = np.empty((T, 4, B, H), dtype)
     c = np.empty((T, B, H), dtype)
     tanh_c = np.empty((T, B, H), dtype)
-    gates = np.empty((T, 4, B, H), dtype)
-    half, rest = HALF.astype(u.dtype), (1 - HALF).astype(u.dtype)
+    y = np.empty((T, B, H), dtype) if y is None else y
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 4H)  copied once, for a faster product at every step
 
     h_before, c_before = h_0, c_0
     for t in range(T):
         # (L1)  a_t = u_t + W_hh h_{t-1}
-        a = u[t] + h_before @ W_hh_T  # (B, 4H)
-        # (L2)  i, f, o = sigmoid(a), g = tanh(a), all as tanh(a * half) * half + rest; (B, 4H) as (4, B, H)
-        gates[t] = np.tanh(gate_blocks(a, 4) * half) * half + rest  # (4, B, H)
+        a = gate_blocks(u[t] + h_before @ W_hh_T, 4)  # (4, B, H)
+        # (L2)  i_t = sigmoid(a_i)   f_t = sigmoid(a_f)   o_t = sigmoid(a_o)   g_t = tanh(a_g)
+        gates[t] = sigmoid(a)  # (4, B, H)  one call for all blocks is cheaper than one per gate,
+        gates[t, 2] = np.tanh(a[2])  # (B, H)  though g's block is then computed again
         i, f, g, o = gates[t]  # (B, H) each
         # (L3)  c_t = f_t * c_{t-1} + i_t * g_t
         c[t] = f * c_before + i * g  # (B, H)
@@ -54,27 +68,27 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
         y[t] = o * tanh_c[t]  # (B, H)
         h_before, c_before = y[t], c[t]
 
-    return y, y[-1], c[-1], (x, h_0, c_0, y, c, gates, tanh_c, W_ih, W_hh)
+    return y, y[-1], c[-1], Cache(x, h_0, c_0, W_ih, W_hh, gates, c, tanh_c, y)
 
 
 def backward(dy, dh_n, dc_n, cache, trace=None):
     """Back-propagate through time: `forward` read from the bottom up.
 
-    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n and dc_n (B, H): the
-    gradients of the h_n and c_n that `forward` returned, zeros if nothing read them. A dict given as `trace` receives,
-    for every step, the total derivatives, through the step's own output and through all later steps: "dh" and "dc"
-    (T, B, H), "da" (T, B, 4H).
+    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between steps; dh_n and dc_n (B, H): the
+    gradients of the h_n and c_n that `forward` returned, zeros if nothing used them.
     Returns dx (T, B, I), None for ids; dh_0, dc_0 (B, H), dW_ih (4H, I), dW_hh (4H, H), db_ih (4H,), db_hh (4H,).
+    If `trace` is a dict, it receives the total derivatives at every step, through the step's own output and through all
+    later steps: "dh" and "dc" (T, B, H), "da" (T, B, 4H).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990), with the chain rule on (L1)-(L4).
     """
-    x, h_0, c_0, y, c, gates, tanh_c, W_ih, W_hh = cache
+    x, h_0, c_0, W_ih, W_hh, gates, c, tanh_c, y = cache
     i, f, g, o = gates.swapaxes(0, 1)  # (T, B, H) each
     T, B, H = y.shape
     h_before = np.concatenate([h_0[None], y[:-1]])  # (T, B, H)
     c_before = np.concatenate([c_0[None], c[:-1]])  # (T, B, H)
 
-    # Local derivatives look at no other step, so all steps at once, bottom line of `forward` first:
+    # Local derivatives depend on no other step, so all steps at once, bottom line of `forward` first:
     slopes = np.empty_like(gates)  # (T, 4, B, H)
     dc_da_i, dc_da_f, dc_da_g, dh_da_o = slopes.swapaxes(0, 1)  # (T, B, H) each, views: [...] = fills slopes
     # (L4)  h_t = o_t * tanh(c_t)
@@ -89,8 +103,8 @@ def backward(dy, dh_n, dc_n, cache, trace=None):
     dh = np.empty_like(c)  # (T, B, H)
     dc = np.empty_like(c)  # (T, B, H)
     da = np.empty((T, B, 4 * H), c.dtype)
-    da_blocks = gate_blocks(da, 4)  # (T, 4, B, H)  a view: what is written there stands in da
-    dh_carried, dc_carried = dh_n, dc_n  # (B, H)  from step t + 1; at the last step, from whoever read h_n and c_n
+    da_blocks = gate_blocks(da, 4)  # (T, 4, B, H)  a view: writing into it fills da
+    dh_carried, dc_carried = dh_n, dc_n  # (B, H)  from step t + 1; the last step gets dh_n and dc_n instead
     for t in reversed(range(T)):
         # (L4)  h_t has two readers, the loss and step t + 1, so their gradients add up
         dh[t] = dy[t] + dh_carried  # (B, H)
@@ -110,7 +124,7 @@ def backward(dy, dh_n, dc_n, cache, trace=None):
     dW_hh = da_rows.T @ h_before.reshape(T * B, H)  # (4H, H)  da_t meets h_{t-1}, not h_t
     db_hh = da_rows.sum(axis=0)  # (4H,)
     dx, dW_ih = inputs.backward(da, x, W_ih)  # (T, B, I), (4H, I)
-    db_ih = db_hh.copy()  # (4H,)  equal, but an array of its own: the optimizer keeps the two apart
+    db_ih = db_hh.copy()  # (4H,)  equal, but a separate array: the optimizer updates the two separately
 
     if trace is not None:
         trace.update(dh=dh, dc=dc, da=da)

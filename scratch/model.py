@@ -11,11 +11,19 @@ from scratch.layers import Embedding, Linear
 from scratch.losses import cross_entropy, mse
 from scratch.recurrent import GRU, LSTM, RNN
 
+# The cells by name: the layer, and its options. `layer.cell` is the module, with the cell's GATES, TRACED and Cache.
+CELLS = {
+    "rnn": (RNN, {"nonlinearity": "tanh"}),
+    "rnn_relu": (RNN, {"nonlinearity": "relu"}),
+    "gru": (GRU, {}),
+    "lstm": (LSTM, {}),
+}
+
 
 class SequenceModel:
     """One model for all tasks.
 
-    cell: "rnn", "rnn_relu", "gru" or "lstm". Either vocab_size (inputs are ids; embedding_size defaults to
+    cell: a name of CELLS. Either vocab_size (inputs are ids; embedding_size defaults to
     hidden_size) or input_size (inputs are numbers). predict "each": an output at every step, (T, B, O);
     "last": one from the last layer's state after each sequence's last step, both directions', (B, O).
     Integer targets are classes and take the cross-entropy, floating-point targets the mean squared error.
@@ -40,6 +48,8 @@ class SequenceModel:
             raise ValueError("give vocab_size for ids or input_size for numbers, and not both")
         if predict not in ("each", "last"):
             raise ValueError(f"predict is {predict!r}; it must be 'each' or 'last'")
+        if cell not in CELLS:
+            raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
         rng = np.random.default_rng() if rng is None else rng
         self.predict = predict
         self.embedding = None
@@ -47,17 +57,8 @@ class SequenceModel:
             input_size = embedding_size or hidden_size
             self.embedding = Embedding(vocab_size, input_size, dtype=dtype, rng=rng)
         sizes = dict(num_layers=num_layers, bidirectional=bidirectional, dtype=dtype, rng=rng)
-        match cell:
-            case "rnn":
-                self.recurrent = RNN(input_size, hidden_size, **sizes)
-            case "rnn_relu":
-                self.recurrent = RNN(input_size, hidden_size, nonlinearity="relu", **sizes)
-            case "gru":
-                self.recurrent = GRU(input_size, hidden_size, **sizes)
-            case "lstm":
-                self.recurrent = LSTM(input_size, hidden_size, **sizes)
-            case _:
-                raise ValueError(f"cell is {cell!r}; it must be 'rnn', 'rnn_relu', 'gru' or 'lstm'")
+        layer, options = CELLS[cell]
+        self.recurrent = layer(input_size, hidden_size, **options, **sizes)
         self.linear = Linear(self.recurrent.directions * hidden_size, output_size, dtype=dtype, rng=rng)
         self.state_n = None
         self._dprediction = None

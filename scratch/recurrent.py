@@ -1,55 +1,71 @@
 """RNN, GRU and LSTM as layers: any number of layers and both directions around a cell.
 
-Sizes: T steps, B rows of the batch, I inputs, H hidden units, L layers, D directions (1 or 2). The state has
-one entry for every layer and direction, in torch's order: layer 0 forward, layer 0 reverse, layer 1 forward ...
+Sizes: T steps, B batch rows, I inputs, H hidden units, L layers, D directions (1 or 2). The state has one entry k per
+layer and direction, in torch's order: layer 0 forward, layer 0 reverse, layer 1 forward ...
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from scratch import gru, lstm, rnn, stretches
-from scratch.layers import whole_numbers
+from scratch.arguments import check_input, check_lengths, check_state, in_dtype
+
+
+class Kept(NamedTuple):
+    """What `forward` keeps for `backward`. Rows are sorted, longest sequence first."""
+
+    caches: list  # per entry k: what stretches.forward returned
+    shape: tuple  # T, B
+    lengths: np.ndarray | None  # (B,)
+    order: np.ndarray | slice  # x[:, order] has the rows sorted,
+    inverse: np.ndarray | slice  # y[:, inverse] has them in the caller's order again
+    embedding: np.ndarray | None  # (V, I)
 
 
 class Recurrent:
     """What the three layers share. Use RNN, GRU or LSTM below."""
 
+    cell = None  # the module with the cell's forward and backward
+    states = 1  # arrays in a state: h, for an LSTM h and c
+    options = {}  # noqa: RUF012  further arguments of the cell's forward; never changed in place
+
     def __init__(
-        self, cell, gates, states, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng, **options
+        self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False, *, dtype=np.float32, rng=None
     ):
         for name, size in dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers).items():
             if size < 1:
                 raise ValueError(f"{name} is {size}; it must be at least 1")
-        self.cell, self.states, self.bias, self.options = cell, states, bias, options
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
         self.directions = 2 if bidirectional else 1
         self.grads = {}
         self.params = {}
-        self._cache = None
+        self.kept = None
 
-        # As torch initialises: everything uniform within 1 / sqrt(H), whatever the number of inputs.
+        # As in torch: every weight and bias uniform within 1 / sqrt(H), whatever the number of inputs.
         rng = np.random.default_rng() if rng is None else rng
         bound = 1 / np.sqrt(hidden_size)
+        rows = len(self.cell.GATES) * hidden_size
         for k in range(num_layers * self.directions):
             inputs = input_size if k < self.directions else hidden_size * self.directions
-            shapes = {
-                "weight_ih": (gates * hidden_size, inputs),
-                "weight_hh": (gates * hidden_size, hidden_size),
-                "bias_ih": (gates * hidden_size,),
-                "bias_hh": (gates * hidden_size,),
-            }
-            for kind, name in self._names(k).items():
-                self.params[name] = rng.uniform(-bound, bound, shapes[kind]).astype(dtype)
+            shapes = [(rows, inputs), (rows, hidden_size), (rows,), (rows,)]
+            for name, shape in zip(self._names(k), shapes, strict=False):
+                self.params[name] = rng.uniform(-bound, bound, shape).astype(dtype)
 
     def _names(self, k):
-        """The parameters of entry k (layer k // D, direction k % D): {"weight_ih": "weight_ih_l0_reverse", ...}."""
+        """torch's names of entry k's parameters (layer k // D, direction k % D): weight_ih_l0_reverse and so on."""
         layer, direction = divmod(k, self.directions)
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
-        return {kind: f"{kind}_l{layer}{'_reverse' * direction}" for kind in kinds}
+        return [f"{kind}_l{layer}{'_reverse' * direction}" for kind in kinds]
 
-    def _weights(self, k):
-        """The four weights that a cell takes; without biases it gets zeros."""
-        weights = [self.params[name] for name in self._names(k).values()]
-        return weights if self.bias else [*weights, *2 * (np.zeros_like(weights[0], shape=len(weights[0])),)]
+    def _weights(self, k, embedding):
+        """The four weights that the cell takes. For ids, layer 0 gets W_ih times every row of the table."""
+        W_ih, W_hh, *biases = (self.params[name] for name in self._names(k))
+        if not self.bias:
+            biases = 2 * [np.zeros_like(W_ih, shape=len(W_ih))]
+        if embedding is not None and k < self.directions:
+            W_ih = W_ih @ embedding.T  # (G*H, V)  one product per word of the vocabulary, none per step
+        return W_ih, W_hh, *biases
 
     def forward(self, x, state=None, lengths=None, embedding=None):
         """Run all layers over a batch of sequences.
@@ -58,162 +74,117 @@ class Recurrent:
         (L*D, B, H), for an LSTM the pair (h_0, c_0), None for zeros; lengths (B,) whole numbers from 1 to T in any
         order, None when every sequence has T steps.
         Returns y (T, B, D*H), the last layer's states, 0 past a sequence's end; and the last state in the form of
-        `state`, each row's at its own last real step. `backward` reads x, y, the table and the parameters once
-        more: y is therefore read-only, and the others must not be changed until then.
+        `state`, each row's at its own last real step. `backward` reads x, y, the table and the parameters again: y is
+        therefore read-only, and the others must not be changed until then.
         Everything is computed in the parameters' dtype; complex numbers stay complex. Raises ValueError on a wrong
         shape or length.
         """
-        if embedding is None:
-            x = self._in_dtype(x)
-        else:
-            embedding = self._in_dtype(embedding)
-            self._check_table(embedding)
-            x = whole_numbers(x, len(embedding))
-        T, B = self._check_input(x, ids=embedding is not None)
-        state = [s.copy() for s in self._check_state(state, B, "state")]  # the caller's may change before `backward`
-        lengths, order = self._check_lengths(lengths, T, B)
-        if order is not None:
-            x, state = x[:, order], [s[:, order] for s in state]
+        x, embedding = check_input(x, embedding, self.input_size, self._dtype)
+        T, B = x.shape[:2]
+        state = check_state(state, self.states, self._state_shape(B), self._dtype, "state")
+        lengths, order, inverse = longest_first(check_lengths(lengths, T, B))
+        state = [s[:, order].copy() for s in state]  # the caller's may change before `backward`
 
-        y, state_n, caches = x, [[] for _ in state], []
+        y, last, caches = x[:, order], [], []
         for layer in range(self.num_layers):
             below, outputs = y, []  # (T, B, I), above the first layer (T, B, D*H)
-            for direction in range(self.directions):
-                k = layer * self.directions + direction
-                weights = self._weights(k)
-                if layer == 0 and embedding is not None:
-                    # W_ih times row x of the table, for all V rows: no step needs a product of its own any more
-                    weights[0] = weights[0] @ embedding.T  # (G*H, V)
-                source = stretches.reverse(below, lengths) if direction else below
-                y, last, cache = stretches.forward(
-                    self.cell, source, [s[k] for s in state], weights, lengths, **self.options
-                )
-                outputs.append(stretches.reverse(y, lengths) if direction else y)  # (T, B, H)
-                for s_n, s in zip(state_n, last, strict=True):
-                    s_n.append(s)
+            for k in range(layer * self.directions, (layer + 1) * self.directions):
+                y_k, last_k, cache = self._forward_entry(k, below, [s[k] for s in state], lengths, embedding)
+                outputs.append(y_k)  # (T, B, H)
+                last.append(last_k)
                 caches.append(cache)
             y = np.concatenate(outputs, axis=2) if self.directions == 2 else outputs[0]  # (T, B, D*H)
 
-        self._cache = caches, lengths, order, (T, B), embedding
-        state_n = [np.stack(s) for s in state_n]  # (L*D, B, H)
-        if order is not None:
-            inverse = np.argsort(order)
-            y, state_n = y[:, inverse], [s[:, inverse] for s in state_n]
-        y = y.view()
-        y.flags.writeable = False  # one direction's y is what `backward` reads: a `y += ...` would spoil it unseen
-        return y, self._like_torch(state_n)
+        self.kept = Kept(caches, (T, B), lengths, order, inverse, embedding)
+        y = y[:, inverse].view()
+        y.flags.writeable = False  # with one direction `backward` reads this very array: `y += ...` would spoil it
+        return y, self._like_torch([np.stack(s)[:, inverse] for s in zip(*last, strict=True)])  # (L*D, B, H)
+
+    def _forward_entry(self, k, x, state, lengths, embedding):
+        """One layer in one direction. Returns y (T, B, H) in the order of time, the last state, and a cache."""
+        backwards = k % self.directions == 1
+        x = stretches.reverse(x, lengths) if backwards else x
+        weights = self._weights(k, embedding)
+        y, last, cache = stretches.forward(self.cell, x, state, weights, lengths, **self.options)
+        return (stretches.reverse(y, lengths) if backwards else y), last, cache
 
     def backward(self, dy=None, dstate_n=None, trace=None):
         """Back-propagate from the outputs to the input, the first state and every parameter.
 
-        dy (T, B, D*H) and dstate_n in the form of `state`; one that is omitted counts as zero. A list given as
-        `trace` receives a dict for every layer and direction, in the state's order: the total derivatives of all
-        steps that the cell's `backward` names, in the order of time.
-        Sets `grads` (it does not add to what stood there) and returns dx (T, B, I), for ids the table's dembedding
-        (V, I), and dstate_0.
+        dy (T, B, D*H) and dstate_n in the form of `state`; an omitted one counts as zero.
+        Sets `grads` (it overwrites, it does not accumulate) and returns dx (T, B, I), for ids the table's dembedding
+        (V, I), and dstate_0. If `trace` is a list, it receives a dict per layer and direction, in the state's order:
+        the total derivatives at all steps that the cell's `backward` names, in the order of time.
         Raises ValueError on a wrong shape, RuntimeError before the first `forward`.
         """
-        if self._cache is None:
+        if self.kept is None:
             raise RuntimeError("backward needs what forward keeps: call forward first")
-        caches, lengths, order, (T, B), embedding = self._cache
+        (T, B), order, inverse = self.kept.shape, self.kept.order, self.kept.inverse
         H, D = self.hidden_size, self.directions
-        dy = np.zeros((T, B, D * H), self.params["weight_hh_l0"].dtype) if dy is None else self._in_dtype(dy)
+        dy = np.zeros((T, B, D * H), self._dtype) if dy is None else in_dtype(dy, self._dtype)
         if dy.shape != (T, B, D * H):
             raise ValueError(f"dy has shape {dy.shape}; y had {(T, B, D * H)} (steps, batch, directions x hidden)")
-        dstate_n = self._check_state(dstate_n, B, "dstate_n")
-        if order is not None:
-            dy, dstate_n = dy[:, order], [ds[:, order] for ds in dstate_n]
+        dstate_n = check_state(dstate_n, self.states, self._state_shape(B), self._dtype, "dstate_n")
+        dy, dstate_n = dy[:, order], [ds[:, order] for ds in dstate_n]
 
-        dstate = [np.empty_like(ds) for ds in dstate_n]  # (L*D, B, H)
-        traces = {}
-        grads = {}
+        dfirst, traces, grads = {}, {}, {}
         for layer in reversed(range(self.num_layers)):
-            dx = None
-            for direction in reversed(range(D)):
-                k = layer * D + direction
-                dy_k = dy[:, :, direction * H : (direction + 1) * H]  # (T, B, H)
-                if direction:
-                    dy_k = stretches.reverse(dy_k, lengths)
-                traces[k] = {} if trace is not None else None
-                dx_k, dstate_k, dweights = stretches.backward(
-                    self.cell, dy_k, [ds[k] for ds in dstate_n], caches[k], traces[k]
-                )
-                if layer == 0 and embedding is not None:
-                    dtable = dweights[0]  # (G*H, V)  of W_ih embedding^T: both factors get their share
-                    dx_k = dtable.T @ self._weights(k)[0]  # (V, I)
-                    dweights[0] = dtable @ embedding  # (G*H, I)
-                elif direction:
-                    dx_k = stretches.reverse(dx_k, lengths)  # (T, B, I)
-                dx = dx_k if dx is None else dx + dx_k  # both directions read the same input: gradients add up
-                for ds, ds_k in zip(dstate, dstate_k, strict=True):
-                    ds[k] = ds_k
-                grads |= zip(self._names(k).values(), dweights, strict=False)  # no bias: its gradient is dropped
-            dy = dx  # this layer's input was the output of the layer below
-
+            shares = []
+            for k in reversed(range(layer * D, (layer + 1) * D)):
+                dy_k = dy[:, :, k % D * H : (k % D + 1) * H]  # (T, B, H)
+                traces[k] = None if trace is None else {}
+                dx_k, dfirst[k], dweights = self._backward_entry(k, dy_k, [ds[k] for ds in dstate_n], traces[k])
+                shares.append(dx_k)
+                grads |= zip(self._names(k), dweights, strict=True)
+            # both directions read the same input, so their gradients add up; it was the output of the layer below
+            dy = shares[0] + shares[1] if D == 2 else shares[0]  # (T, B, D*H), at the end dx
         self.grads = {name: grads[name] for name in self.params}
-        if order is not None:
-            inverse = np.argsort(order)
-            dx = dx[:, inverse] if embedding is None else dx
-            dstate = [ds[:, inverse] for ds in dstate]
+
         if trace is not None:
-            for k in range(self.num_layers * D):
-                if k % D:
-                    traces[k] = {name: stretches.reverse(v, lengths) for name, v in traces[k].items()}
-                if order is not None:
-                    traces[k] = {name: v[:, inverse] for name, v in traces[k].items()}
-                trace.append(traces[k])
-        return dx, self._like_torch(dstate)
+            trace.extend({name: d[:, inverse] for name, d in traces[k].items()} for k in sorted(traces))
+        dx = dy[:, inverse] if self.kept.embedding is None else dy
+        dstate_0 = zip(*(dfirst[k] for k in sorted(dfirst)), strict=True)
+        return dx, self._like_torch([np.stack(ds)[:, inverse] for ds in dstate_0])
+
+    def _backward_entry(self, k, dy, dstate_n, trace):
+        """One layer in one direction, dy (T, B, H). Returns dx (for ids dembedding), dstate_0, weight gradients."""
+        lengths, embedding = self.kept.lengths, self.kept.embedding
+        backwards = k % self.directions == 1
+        dy = stretches.reverse(dy, lengths) if backwards else dy
+        dx, dfirst, dweights = stretches.backward(self.cell, dy, dstate_n, self.kept.caches[k], trace)
+        if embedding is not None and k < self.directions:
+            W_ih, dtable = self.params[self._names(k)[0]], dweights[0]  # dtable (G*H, V), of W_ih embedding^T
+            dweights[0] = dtable @ embedding  # (G*H, I)
+            dx = dtable.T @ W_ih  # (V, I)
+        elif backwards:
+            dx = stretches.reverse(dx, lengths)  # (T, B, I)
+        if backwards and trace is not None:
+            trace.update({name: stretches.reverse(d, lengths) for name, d in trace.items()})
+        return dx, dfirst, dweights if self.bias else dweights[:2]
+
+    @property
+    def _dtype(self):
+        return self.params["weight_hh_l0"].dtype
+
+    def _state_shape(self, B):
+        return self.num_layers * self.directions, B, self.hidden_size
 
     def _like_torch(self, state):
         return state[0] if self.states == 1 else tuple(state)
 
-    def _in_dtype(self, array):
-        """The array in the parameters' dtype; complex numbers stay complex, for the complex step."""
-        array = np.asarray(array)
-        return array if np.iscomplexobj(array) else array.astype(self.params["weight_hh_l0"].dtype, copy=False)
 
-    def _check_table(self, embedding):
-        if embedding.ndim != 2 or embedding.shape[1] != self.input_size or not len(embedding):
-            raise ValueError(f"the table has shape {embedding.shape}; it must be (vocabulary, {self.input_size})")
-
-    def _check_input(self, x, ids):
-        if ids:
-            if x.ndim != 2 or 0 in x.shape:
-                raise ValueError(f"ids have shape {x.shape}; it must be (steps, batch), with at least one of each")
-        elif x.ndim != 3 or x.shape[2] != self.input_size or 0 in x.shape:
-            raise ValueError(
-                f"x has shape {x.shape}; it must be (steps, batch, {self.input_size}), with at least one step and row"
-            )
-        return x.shape[:2]
-
-    def _check_state(self, state, B, name):
-        shape = (self.num_layers * self.directions, B, self.hidden_size)
-        if state is None:
-            return [self._in_dtype(np.zeros(shape)) for _ in range(self.states)]
-        state = (state,) if self.states == 1 else state
-        if len(state) != self.states:
-            raise ValueError(f"{name} of an LSTM is a pair (h, c); this has {len(state)} parts")
-        for s in state:
-            if np.shape(s) != shape:
-                raise ValueError(
-                    f"{name} has shape {np.shape(s)}; it must be {shape} (layers x directions, batch, hidden)"
-                )
-        return [self._in_dtype(s) for s in state]
-
-    def _check_lengths(self, lengths, T, B):
-        """The lengths, longest first, and the order of the rows that makes them so (None: nothing to do)."""
-        if lengths is None:
-            return None, None
-        lengths = np.asarray(lengths)
-        if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.max() > T:
-            raise ValueError(f"lengths must be {B} whole numbers from 1 to {T}, one a row; these are {lengths}")
-        lengths = lengths.astype(np.int64)  # unsigned ones would turn round below 0
-        order = np.argsort(-lengths, kind="stable")
-        return lengths[order], order
+def longest_first(lengths):
+    """lengths sorted, longest first; the order of the rows that sorts them, and the order that undoes it."""
+    if lengths is None:
+        return None, slice(None), slice(None)  # all rows as they are
+    order = np.argsort(-lengths, kind="stable")
+    return lengths[order], order, np.argsort(order)
 
 
 class RNN(Recurrent):
     """The Elman network; arguments and parameter names as torch.nn.RNN. `nonlinearity` is "tanh" or "relu"."""
+
+    cell = rnn
 
     def __init__(
         self,
@@ -229,23 +200,18 @@ class RNN(Recurrent):
     ):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity is {nonlinearity!r}; it must be 'tanh' or 'relu'")
-        sizes = input_size, hidden_size, num_layers
-        super().__init__(rnn, 1, 1, *sizes, bias, bidirectional, dtype, rng, nonlinearity=nonlinearity)
+        super().__init__(input_size, hidden_size, num_layers, bias, bidirectional, dtype=dtype, rng=rng)
+        self.options = {"nonlinearity": nonlinearity}
 
 
 class GRU(Recurrent):
     """The gated recurrent unit; arguments and parameter names as torch.nn.GRU."""
 
-    def __init__(
-        self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False, *, dtype=np.float32, rng=None
-    ):
-        super().__init__(gru, 3, 1, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng)
+    cell = gru
 
 
 class LSTM(Recurrent):
     """Long short-term memory; arguments and parameter names as torch.nn.LSTM. Its state is the pair (h, c)."""
 
-    def __init__(
-        self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False, *, dtype=np.float32, rng=None
-    ):
-        super().__init__(lstm, 4, 2, input_size, hidden_size, num_layers, bias, bidirectional, dtype, rng)
+    cell = lstm
+    states = 2

@@ -1,6 +1,6 @@
 """The Elman cell: one layer, one direction, all steps.
 
-Sizes: T steps, B rows of the batch, I inputs, H hidden units.
+Sizes: T steps, B batch rows, I inputs, H hidden units.
 
     (R1)  a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
     (R2)  h_t = tanh(a_t)      or      h_t = max(0, a_t)
@@ -8,9 +8,25 @@ Sizes: T steps, B rows of the batch, I inputs, H hidden units.
 Elman, "Finding structure in time", Cognitive Science 14 (1990); two biases as in torch.nn.RNN.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from scratch import inputs
+
+GATES = ("a",)  # the blocks of a_t: only one
+TRACED = ("dh", "da")  # what `backward` writes into its trace, in the order in which it computes them
+
+
+class Cache(NamedTuple):
+    """What `forward` keeps for `backward`. No a_t: both slopes can be read off h_t."""
+
+    x: np.ndarray  # (T, B, I)
+    h_0: np.ndarray  # (B, H)
+    W_ih: np.ndarray  # (H, I)
+    W_hh: np.ndarray  # (H, H)
+    nonlinearity: str
+    y: np.ndarray  # (T, B, H)
 
 
 def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
@@ -19,9 +35,9 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
     x (T, B, I), h_0 (B, H), W_ih (H, I), W_hh (H, H), b_ih and b_hh (H,); nonlinearity "tanh" or "relu". x may also be
     ids (T, B), with W_ih (H, V): see scratch/inputs.py.
     Returns y (T, B, H), the state h_t at every step, written into the array `y` if one is given; h_n (B, H), the last
-    one; and what `backward` needs: the input and the states. No a_t is kept: both slopes can be read off h_t.
+    of them; and the Cache for `backward`.
     """
-    # (R1)  the inputs' share, u_t = W_ih x_t + b_ih + b_hh, needs no state: all steps in one product
+    # (R1)  the input projection u_t = W_ih x_t + b_ih + b_hh needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, H)
     y = np.empty(u.shape, np.result_type(u, h_0, W_hh)) if y is None else y
     W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, H)  copied once, for a faster product at every step
@@ -34,29 +50,30 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
         y[t] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
         h_before = y[t]
 
-    return y, y[-1], (x, h_0, y, W_ih, W_hh, nonlinearity)
+    return y, y[-1], Cache(x, h_0, W_ih, W_hh, nonlinearity, y)
 
 
 def backward(dy, dh_n, cache, trace=None):
     """Back-propagate through time: `forward` read from the bottom up.
 
-    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between the steps; dh_n (B, H): the gradient of
-    the h_n that `forward` returned, zeros if nothing read it. A dict given as `trace` receives, for every step, the
-    total derivatives, through the step's own output and through all later steps: "dh" (T, B, H) and "da" (T, B, H).
+    dy (T, B, H): what the loss sends to h_t directly, NOT what travels between steps; dh_n (B, H): the gradient of the
+    h_n that `forward` returned, zeros if nothing used it.
     Returns dx (T, B, I), None for ids; dh_0 (B, H), dW_ih (H, I), dW_hh (H, H), db_ih (H,), db_hh (H,).
+    If `trace` is a dict, it receives the total derivatives at every step, through the step's own output and through all
+    later steps: "dh" (T, B, H) and "da" (T, B, H).
 
     Source: Werbos, "Backpropagation through time", Proc. IEEE 78 (1990).
     """
-    x, h_0, y, W_ih, W_hh, nonlinearity = cache
+    x, h_0, W_ih, W_hh, nonlinearity, y = cache
     T, B, H = y.shape
 
-    # (R2)  slope of h_t = f(a_t): looks at no other step, so all steps at once, from the output alone
+    # (R2)  slope of h_t = f(a_t): depends on no other step, so all steps at once, from the output alone
     dh_da = 1 - y**2 if nonlinearity == "tanh" else (y > 0).astype(y.dtype)  # (T, B, H)
 
     # What must wait for step t + 1, and nothing else:
     dh = np.empty_like(dh_da)  # (T, B, H)
     da = np.empty_like(dh_da)  # (T, B, H)
-    carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last one, from whoever read h_n
+    carried = dh_n  # (B, H)  what h_t gets from step t + 1; the last h_t gets dh_n instead
     for t in reversed(range(T)):
         # (R2)  h_t has two readers, the loss and step t + 1, so their gradients add up
         dh[t] = dy[t] + carried  # (B, H)
@@ -72,7 +89,7 @@ def backward(dy, dh_n, cache, trace=None):
     dW_hh = da_rows.T @ h_before.reshape(T * B, H)  # (H, H)
     db_hh = da_rows.sum(axis=0)  # (H,)
     dx, dW_ih = inputs.backward(da, x, W_ih)  # (T, B, I), (H, I)
-    db_ih = db_hh.copy()  # (H,)  equal, but an array of its own: the optimizer keeps the two apart
+    db_ih = db_hh.copy()  # (H,)  equal, but a separate array: the optimizer updates the two separately
 
     if trace is not None:
         trace.update(dh=dh, da=da)
