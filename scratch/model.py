@@ -78,9 +78,9 @@ class SequenceModel:
 
         Returns the predictions, (T, B, O) or (B, O), before any softmax, and the last state.
         """
-        self._dprediction = None  # what an earlier `loss` left: the layers no longer keep what belongs to it
-        # When a batch has more places than there are ids, the layer had better multiply the ids' table, once, than
-        # each place's row of it.
+        self._dprediction = None  # of an earlier `loss`: the layers no longer keep what belongs to it
+        # If the batch has more places than the table has rows, multiplying every row of the table once is cheaper than
+        # multiplying the row of every place.
         self._looks_up = self.embedding is not None and len(self.embedding.params["weight"]) < np.size(inputs)
         if self._looks_up:
             y, state_n = self.recurrent.forward(inputs, state, lengths, self.embedding.params["weight"])  # (T, B, D*H)
@@ -93,7 +93,7 @@ class SequenceModel:
         return self.linear.forward(y), state_n
 
     def loss(self, batch, state=None):
-        """The loss of a batch, a float: the mean over the targets that are no padding; leaves `state_n`."""
+        """The loss of a batch, a float: the mean over all targets except padding. Sets `state_n`."""
         prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state)
         valid = None
         if self.predict == "each" and batch.lengths is not None:
@@ -105,24 +105,24 @@ class SequenceModel:
     def backward(self, trace=None):
         """The gradient of `loss` for every parameter: a dict with the names of `params`.
 
-        A list given as `trace` receives every total derivative of the recurrent layers, see Recurrent.backward.
-        Raises RuntimeError when `loss` was not the last thing that was called.
+        If `trace` is a list, it receives every total derivative of the recurrent layers, see Recurrent.backward.
+        Raises RuntimeError unless `loss` was the last call.
         """
         if self._dprediction is None:
-            raise RuntimeError("backward needs what loss keeps: call loss first, and logits not in between")
+            raise RuntimeError("backward needs what loss keeps: call loss first, with no call of logits in between")
         dy = self.linear.backward(self._dprediction)  # (T, B, D*H) or (B, D*H)
         if self.predict == "each":
             dx, _ = self.recurrent.backward(dy, trace=trace)
         else:
             dx, _ = self.recurrent.backward(dstate_n=self._last_state_gradient(dy), trace=trace)
         if self._looks_up:
-            self.embedding.grads = {"weight": dx}  # the layer read the table itself
+            self.embedding.grads = {"weight": dx}  # the layer used the table itself
         elif self.embedding is not None:
             self.embedding.backward(dx)
         return {f"{name}.{p}": g for name, layer in self._layers().items() for p, g in layer.grads.items()}
 
     def _last_state_gradient(self, dy):
-        """dy (B, D*H) into its places of dh_n (L*D, B, H): the last layer's; c_n was not read."""
+        """dy (B, D*H) as dh_n (L*D, B, H), nonzero for the last layer; dc_n is zero: nothing used c_n."""
         layer = self.recurrent
         B, D, H = len(dy), layer.directions, layer.hidden_size
         dh_n = np.zeros((layer.num_layers * D, B, H), dy.dtype)

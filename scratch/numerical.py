@@ -1,6 +1,6 @@
 """Two ways to check a gradient that need nothing but the function itself, and no step size to choose.
 
-Both take a function of a dict of arrays that returns one number, so that you can point them at a function of your own:
+Both take a function that maps a dict of arrays to one number, so they work for functions of your own:
 
     def loss(p):
         return np.sum(np.tanh(p["x"] @ p["W"].T) * upstream)
@@ -8,8 +8,8 @@ Both take a function of a dict of arrays that returns one number, so that you ca
     complex_step(loss, {"x": x, "W": W}, direction)        # exact to rounding
     taylor(loss, {"x": x, "W": W}, gradient, direction)    # slope 2: right, slope 1: wrong
 
-A random direction asks about every entry at once: a wrong one shows unless the direction misses it, which a random one
-does not.
+A random direction tests every entry at once: an error is visible unless it is orthogonal to the direction, which has
+probability zero.
 """
 
 import numpy as np
@@ -23,16 +23,16 @@ def random_direction(arrays, rng):
 
 
 def along(gradient, direction):
-    """<gradient, direction>: the slope that the gradient promises in that direction."""
+    """<gradient, direction>: the slope in that direction according to the gradient."""
     return sum(np.sum(gradient[name] * direction[name]) for name in direction)
 
 
 def complex_step(function, arrays, direction, h=1e-30):
     """The slope of `function` at `arrays` in `direction`, as Im f(x + i h v) / h.
 
-    A difference quotient subtracts two nearly equal numbers and loses half the digits; here nothing is subtracted, so h
-    can be so small that the error of order h^2 is none. The function must pass complex numbers through: no abs, no
-    comparison of complex values, no conversion to float.
+    A difference quotient subtracts two nearly equal numbers and loses half the digits. Here nothing is subtracted, so h
+    can be so small that the error of order h^2 vanishes. The function must pass complex numbers through: no abs, no
+    comparison of complex values, no conversion to float (np.var, np.std and np.linalg.norm take abs).
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40 (1998).
     """
@@ -41,7 +41,7 @@ def complex_step(function, arrays, direction, h=1e-30):
 
 
 def complex_gradient(function, arrays, h=1e-30):
-    """The whole gradient by complex steps: one call of `function` for every entry, so for small arrays."""
+    """The whole gradient by complex steps: one call of `function` per entry, so only for small arrays."""
     gradient = {name: np.zeros(array.shape) for name, array in arrays.items()}
     moved = {name: array.astype(complex) for name, array in arrays.items()}
     for name, array in moved.items():
@@ -55,8 +55,8 @@ def complex_gradient(function, arrays, h=1e-30):
 def taylor(function, arrays, gradient, direction, steps=STEPS):
     """The remainders |f(x + s v) - f(x) - s <gradient, v>| for each s of `steps`, and the slope of their logarithms.
 
-    If the gradient is right, the first-order term is gone and what remains shrinks as s^2: slope 2. If it is wrong, a
-    multiple of s remains: slope 1. No tolerance has to be chosen; the gap between 1 and 2 is wide.
+    If the gradient is right, the first-order term cancels and the rest shrinks as s^2: slope 2. If it is wrong, a
+    multiple of s remains: slope 1. There is no tolerance to choose; the gap between 1 and 2 is wide.
     """
     start, slope = function(arrays), along(gradient, direction)
     remainders = np.array(

@@ -1,7 +1,7 @@
 """Optimizers and clipping, one formula each, as in torch.optim.
 
-Every optimizer keeps the dict of parameters it was given and writes into its arrays; `step` takes the gradients
-in a dict with the same names. p is a parameter, g its gradient, lr the learning rate.
+Every optimizer keeps the dict of parameters that it gets and writes into its arrays; `step` takes the gradients in a
+dict with the same names. p is a parameter, g its gradient, lr the learning rate.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ class SGD:
 
         g = g + weight_decay p;   v = momentum v + g  (v = g at the first step);   p = p - lr v
 
-    nesterov: p = p - lr (g + momentum v), one look ahead.
+    nesterov: p = p - lr (g + momentum v)
     """
 
     def __init__(self, params, lr=1e-3, momentum=0, weight_decay=0, nesterov=False):
         if nesterov and momentum == 0:
-            raise ValueError("nesterov looks ahead along the momentum: give a momentum above 0")
+            raise ValueError("nesterov needs a momentum above 0")
         self.params, self.lr = params, lr
         self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
         self.v = {}
@@ -42,7 +42,7 @@ class Adam:
         m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
         p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    The divisions by 1 - beta^t make up for m and v having started at zero; eps stands outside the correction.
+    The divisions by 1 - beta^t correct for m and v starting at zero; eps is added after the correction.
     weight_decay is added to the gradient; to shrink the weights themselves, see AdamW.
     """
 
@@ -139,12 +139,12 @@ class Adagrad:
 def clip_grad_norm(grads, max_norm):
     """Scale all gradients in place so that their common norm is at most max_norm (Pascanu et al. 2013).
 
-    One norm over all arrays, not one each, so that the direction stays. As torch.nn.utils.clip_grad_norm_, down to
+    One norm over all arrays, not one per array, which keeps the direction. As torch.nn.utils.clip_grad_norm_, including
     its 1e-6. Returns the norm before clipping.
     """
     norm = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
     scale = max_norm / (norm + 1e-6)
-    if not scale >= 1:  # and not `scale < 1`: a nan goes on into every gradient, as in torch
+    if not scale >= 1:  # not `scale < 1`: a nan must reach every gradient, as in torch
         for g in grads.values():
             g *= scale
     return norm

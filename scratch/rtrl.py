@@ -1,15 +1,15 @@
 """Real-time recurrent learning for the Elman cell: the gradient of BPTT, computed forwards.
 
-BPTT asks "what did this state do to the loss?" and has to go back from the end. Forward mode asks "what did this weight
-do to the state?" and can go along with the forward pass: keep the sensitivity of the state to every weight,
+BPTT asks "how did this state change the loss?" and has to start from the end. Forward mode asks "how did this weight
+change the state?" and runs along with the forward pass. It keeps the sensitivity of the state to every weight,
 
     (F1)  S_t = dh_t / dW = f'(a_t) * (W_hh S_{t-1} + da_t/dW with h_{t-1} held fixed)
     (F2)  dW  = sum over t of dy_t . S_t
 
-No step waits for the end, and no state has to be kept. Then why did BPTT win? S has an entry for every unit and every
-weight: H x H^2 numbers for W_hh alone, and (F1) multiplies all of them by W_hh at each step, H^4 multiplications where
-BPTT needs H^2 (at H = 128 some 16,000 times as many). It is here because it shares nothing with BPTT but the
-equations: a third derivation of the same numbers.
+No step waits for the end, and no past state has to be kept. Then why did BPTT win? S has an entry for every pair of a
+unit and a weight: H x H^2 numbers for W_hh alone, and (F1) multiplies all of them by W_hh at each step, H^4
+multiplications where BPTT needs H^2 (at H = 128 about 16,000 times as many). It is here because it shares only the
+equations with BPTT: an independent derivation of the same numbers.
 
 Williams and Zipser, "A learning algorithm for continually running fully recurrent neural networks", Neural Computation
 1 (1989).
@@ -19,11 +19,11 @@ import numpy as np
 
 
 def gradients(x, h_0, W_ih, W_hh, b_ih, b_hh, dy, dh_n):
-    """The gradients of rnn.backward for a tanh cell, without going back.
+    """The gradients of rnn.backward for a tanh cell, without a backward pass.
 
     x (T, B, I), h_0 (B, H), weights as in scratch/rnn.py, dy (T, B, H), dh_n (B, H).
-    Returns dh_0 (B, H), dW_ih (H, I), dW_hh (H, H), db_ih (H,), db_hh (H,). Not dx: a sensitivity to every input of
-    every step would be one more array for each step.
+    Returns dh_0 (B, H), dW_ih (H, I), dW_hh (H, H), db_ih (H,), db_hh (H,). Not dx: the sensitivity to the input of
+    every step would need one more array per step.
     """
     T, B, I = x.shape
     H = h_0.shape[1]
@@ -34,7 +34,7 @@ def gradients(x, h_0, W_ih, W_hh, b_ih, b_hh, dy, dh_n):
     S_hh = np.zeros((B, H, H, H))  # (B, k, H, H)
     S_b = np.zeros((B, H, H))  # (B, k, H)
     dh_0, dW_ih, dW_hh, db = np.zeros((B, H)), np.zeros((H, I)), np.zeros((H, H)), np.zeros(H)
-    own = np.eye(H)  # unit k is moved directly by row k of a weight, and by no other
+    own = np.eye(H)  # row k of a weight changes unit k directly, and no other unit
 
     for t in range(T):
         # (F1), inner part: through the state before, and directly
@@ -48,7 +48,7 @@ def gradients(x, h_0, W_ih, W_hh, b_ih, b_hh, dy, dh_n):
         slope = 1 - h**2  # (B, H)
         S_h0, S_b = slope[:, :, None] * S_h0, slope[:, :, None] * S_b
         S_ih, S_hh = slope[:, :, None, None] * S_ih, slope[:, :, None, None] * S_hh
-        # (F2)  what the loss reads of this step; dh_n reads the last state once more
+        # (F2)  what the loss sends to this step; the last state also gets dh_n
         d = dy[t] + dh_n if t == T - 1 else dy[t]  # (B, H)
         dh_0 = dh_0 + np.einsum("bk,bkm->bm", d, S_h0)
         dW_ih = dW_ih + np.einsum("bk,bkmi->mi", d, S_ih)

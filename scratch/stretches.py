@@ -1,18 +1,18 @@
 """Sequences of different lengths, and long ones: a batch is a chain of plain stretches.
 
-Sort the rows longest first. Between two steps at which some sequence ends, the same n rows run, all of them whole: a
-plain sequence for the cell. So cut the batch into such stretches and hand the state from one to the next; the rows
-whose sequence has ended wait with their last state. On the way back the stretches come in reverse order, and a row's
-dh_n waits until the stretch in which the row ends. The cell never sees a padded step, so padding can neither change a
-result nor receive a gradient.
+Sort the rows, longest first. Between two steps at which some sequence ends, the same n rows run without padding: a
+plain sequence for the cell. So cut the batch into such stretches and pass the state from one to the next; rows whose
+sequence has ended keep their last state. Backward visits the stretches in reverse order, and a row's dh_n waits until
+the stretch in which the row ends. The cell never sees a padded step, so padding can neither change a result nor receive
+a gradient.
 
     lengths 5 3 2      step 0 1 2 3 4
                        row 0  # # # # #
                        row 1  # # #              stretches (0, 2, 3 rows)  (2, 3, 2 rows)  (3, 5, 1 row)
                        row 2  # #
 
-A long stretch is cut once more, so that what the cell computes for all its steps at once stays in the processor's
-cache. The cut changes nothing: the state goes over it, and on the way back so does its gradient.
+A long stretch is cut again, so that what the cell computes for all its steps at once stays in the processor's cache.
+The cut changes nothing: the state crosses it, and so does its gradient on the way back.
 """
 
 from itertools import pairwise
@@ -24,10 +24,10 @@ ROWS, STEPS = 1024, 16
 
 
 def stretches(lengths, T, B):
-    """Cut T steps where a sequence ends, and where a stretch grows too long.
+    """Cut T steps where a sequence ends, and where a stretch becomes too long.
 
     lengths (B,), longest first, or None when every row runs for T steps.
-    Returns a list of (start, stop, n): from step `start` up to `stop` the first n rows run.
+    Returns a list of (start, stop, n): the first n rows run from step `start` to before `stop`.
     """
     ends = [T] if lengths is None else np.unique(lengths).tolist()
     chain, start = [], 0
@@ -44,8 +44,8 @@ def forward(cell, x, state, weights, lengths, **options):
     """Run a cell over a padded batch: x (T, B, I) or ids (T, B), `state` a tuple of (B, H), `weights` W_ih, W_hh, b_ih,
     b_hh, lengths (B,) longest first or None.
 
-    Returns y (T, B, H), 0 past each sequence's end; the tuple of last states (B, H), each row's at its own last
-    real step; and what `backward` needs.
+    Returns y (T, B, H), 0 past each sequence's end; the tuple of last states (B, H), each row's at its own last real
+    step; and a list of ((start, stop, n), the cell's cache) for `backward`.
     """
     T, B = x.shape[:2]
     numbers = [x] if x.ndim == 3 else []
@@ -54,17 +54,17 @@ def forward(cell, x, state, weights, lengths, **options):
     for start, stop, n in stretches(lengths, T, B):
         running = [s[:n] for s in state]
         _, *last, cache = cell.forward(x[start:stop, :n], *running, *weights, y=y[start:stop, :n], **options)
-        # the other rows keep the state that they ended with
+        # the other rows keep the state in which they ended
         state = [np.concatenate([s_last, s[n:]]) for s, s_last in zip(state, last, strict=True)]
         caches.append(((start, stop, n), cache))
     return y, tuple(state), caches
 
 
 def backward(cell, dy, dstate_n, caches, trace=None):
-    """The same chain from its end: dy (T, B, H), `dstate_n` a tuple of (B, H).
+    """The same chain in reverse: dy (T, B, H), `dstate_n` a tuple of (B, H).
 
     Returns dx (T, B, I), 0 on padding, None for ids; the tuple of dstate_0; and the gradients of the four weights,
-    summed over the stretches. `trace` receives the cell's total derivatives of all steps, 0 on padding.
+    summed over the stretches. `trace` receives the cell's total derivatives at all steps, 0 on padding.
     """
     T, B, _ = dy.shape
     dstate, dx, dweights = dstate_n, None, None
@@ -75,7 +75,7 @@ def backward(cell, dy, dstate_n, caches, trace=None):
         if dx_part is not None:
             dx = np.zeros((T, B, dx_part.shape[2]), dx_part.dtype) if dx is None else dx
             dx[start:stop, :n] = dx_part
-        # a row that does not run here waits with its gradient for the stretch in which it ends
+        # a row that does not run here keeps its gradient until the stretch in which it ends
         dstate = [np.concatenate([ds_first, ds[n:]]) for ds, ds_first in zip(dstate, first, strict=True)]
         share = [dW_ih, dW_hh, db_ih, db_hh]
         dweights = share if dweights is None else [total + part for total, part in zip(dweights, share, strict=True)]
@@ -85,9 +85,9 @@ def backward(cell, dy, dstate_n, caches, trace=None):
 
 
 def reverse(x, lengths):
-    """Turn each sequence round within its own length: a real last step comes first, padding stays behind.
+    """Reverse each sequence within its own length: its last real step comes first, padding stays at the end.
 
-    x (T, B, ...), lengths (B,) or None. It is its own inverse: at length 3 of 5, steps 2 1 0 3 4.
+    x (T, B, ...), lengths (B,) or None. It is its own inverse. Length 3 of 5 gives steps 2 1 0 3 4.
     """
     if lengths is None:
         return x[::-1]

@@ -1,9 +1,9 @@
 """Reverse-mode automatic differentiation over NumPy arrays, with just what the three cells need.
 
-The step between the hand-written `backward` and torch: every operation writes one line on a tape, its result together
-with how a gradient of the result becomes a share of each operand's. Going back is then no thinking at all: read the
-tape from its end and add each share up. What `scratch/lstm.py` does by hand is this tape, with lines that belong
-together put into one, and with the products over all steps taken out of the loop.
+The link between the hand-written `backward` and torch. Every operation writes one line on a tape: its result, and how
+the gradient of the result becomes a share of each operand's gradient. The backward pass then needs no thought: read the
+tape from its end and add up the shares. What `scratch/lstm.py` does by hand is this tape, with related lines merged and
+the products over all steps moved out of the loop.
 
     tape = Tape()
     a = tape.variable(np.ones((2, 3)), "a")
@@ -11,7 +11,7 @@ together put into one, and with the products over all steps taken out of the loo
     tape.backward({b: np.ones((2, 3))})
     a.grad
 
-`byhand gradients --tape` prints the tape of one step beside the hand-written lines.
+`byhand gradients --tape` prints the tape of one step next to the hand-written lines.
 
 Wengert, "A simple automatic derivative evaluation program", CACM 7 (1964); Linnainmaa, BIT 16 (1976).
 """
@@ -24,10 +24,10 @@ from scratch.activations import sigmoid as logistic
 class Tape(list):
     """The variables in the order in which they were computed."""
 
-    equation = ""  # the equation whose operations are being written down, for a reader of the tape
+    equation = ""  # the equation whose operations are being recorded, for a reader of the tape
 
     def variable(self, value, name):
-        """An input or a weight: it comes from nowhere, and its `grad` is what one wants to know."""
+        """An input or a weight: a leaf of the graph, whose `grad` is what one wants to know."""
         return Variable(self, np.asarray(value), name, [])
 
     def backward(self, upstream):
@@ -38,7 +38,7 @@ class Tape(list):
             variable.grad = variable.grad + gradient
         for variable in reversed(self):
             for operand, share, _ in variable.operands:
-                # += and never =: a variable that was read twice gathers both readers' shares
+                # +=, never =: a variable that is used twice gets both shares
                 operand.grad = operand.grad + share(variable.grad)
 
 
@@ -46,7 +46,7 @@ class Variable:
     """An array, how it was computed, and after Tape.backward the gradient of the loss for it.
 
     operands: a list of (variable, function, text): the function turns the gradient d of this result into that operand's
-    share, and the text says how.
+    share, and the text says how for a reader.
     """
 
     def __init__(self, tape, value, text, operands):

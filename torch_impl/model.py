@@ -57,10 +57,10 @@ class SequenceModel(nn.Module):
         return torch.as_tensor(array, device=self.linear.weight.device)
 
     def logits(self, inputs, lengths=None, state=None, kept=None):
-        """Run the model; shapes as in scratch.SequenceModel.logits, arrays in, tensors out.
+        """Run the model. Shapes as in scratch.SequenceModel.logits; takes arrays, returns tensors.
 
-        A list given as `kept` receives every intermediate of the recurrent layers, see unrolled.layers, which then
-        computes them in place of torch.nn.
+        If `kept` is a list, it receives every intermediate of the recurrent layers, and unrolled.layers computes them
+        instead of torch.nn.
         """
         x = self._tensor(inputs)
         x = x if self.embedding is None else self.embedding(x)  # (T, B, I)
@@ -79,7 +79,7 @@ class SequenceModel(nn.Module):
         return self.linear(y), state_n
 
     def loss(self, batch, state=None, kept=None):
-        """The loss of a batch, a tensor: the mean over the targets that are no padding; leaves `state_n`."""
+        """The loss of a batch, a tensor: the mean over all targets except padding. Sets `state_n`."""
         prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state, kept)
         targets = self._tensor(batch.targets)
         if self.predict == "each" and batch.lengths is not None:

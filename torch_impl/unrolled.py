@@ -1,10 +1,10 @@
 """Each cell's forward in plain torch operations, step by step, so that every intermediate is a tensor of the graph.
 
-torch.nn's own layers give the gradients of inputs, states and weights. These twins also keep what lies between, one
-tensor a step, by the names of scratch/rnn.py, lstm.py and gru.py; torch.autograd.grad(loss, kept["a"]) is then the
+torch.nn's own layers give the gradients of inputs, states and weights. These functions also keep the intermediates, one
+tensor per step, under the names of scratch/rnn.py, lstm.py and gru.py; torch.autograd.grad(loss, kept["a"]) is then the
 total derivative of every a_t. Nothing here is fast, and nothing is clever: it is the equations.
 
-Sizes: T steps, B rows of the batch, I inputs, H hidden units. Weights as in torch.nn: W_ih (G*H, I), W_hh (G*H, H),
+Sizes: T steps, B batch rows, I inputs, H hidden units. Weights as in torch.nn: W_ih (G*H, I), W_hh (G*H, H),
 b_ih and b_hh (G*H,) for G gates.
 """
 
@@ -65,14 +65,14 @@ def layers(recurrent, x, lengths=None, state=None):
     """A whole torch.nn.RNN, GRU or LSTM step by step, with that layer's own weights.
 
     x (T, B, I); lengths (B,) or None; state as the layer takes it.
-    Returns y (T, B, D*H), the last state, and a dict kept for every layer and direction, in the state's order: name ->
-    tensor (T, B, ...), in the order of time.
+    Returns y (T, B, D*H), the last state, and a list with one entry per layer and direction, in the state's order: the
+    dict that the cell kept, and None, or for the reverse direction the index (T, B) that restores the order of time.
     """
     T, B, _ = x.shape
     lengths = torch.full((B,), T) if lengths is None else torch.as_tensor(lengths)
     t = torch.arange(T)[:, None]  # (T, 1)
     real = (t < lengths)[:, :, None]  # (T, B, 1)
-    backwards = torch.where(t < lengths, lengths - 1 - t, t)  # (T, B)  each sequence's own last step first
+    backwards = torch.where(t < lengths, lengths - 1 - t, t)  # (T, B)  each sequence's last real step first
     D = 2 if recurrent.bidirectional else 1
     is_lstm = isinstance(recurrent, torch.nn.LSTM)
     options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
@@ -92,7 +92,7 @@ def layers(recurrent, x, lengths=None, state=None):
                 weights += 2 * [torch.zeros(len(weights[0]), dtype=x.dtype)]
             source = below[backwards, torch.arange(B)] if direction else below
             *_, kept = cell(source, *(s[k] for s in states), *weights, **options)
-            # the state at each row's own last real step; what the cell computed from padding is read by no one
+            # the state at each row's last real step; nothing uses what the cell computed from padding
             for name, s_n in zip("hc", last, strict=False):
                 s_n.append(torch.stack(kept[name])[lengths - 1, torch.arange(B)])
             y = torch.where(real, torch.stack(kept["h"]), 0)
@@ -104,7 +104,7 @@ def layers(recurrent, x, lengths=None, state=None):
 
 
 def gradients(loss, everything):
-    """The total derivative of every intermediate that `layers` kept: a dict of arrays for every layer and direction.
+    """The total derivative of every intermediate that `layers` kept: a dict of arrays per layer and direction.
 
     "da" -> (T, B, 4H) and so on, in the order of time.
     """

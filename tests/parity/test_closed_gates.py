@@ -1,0 +1,56 @@
+"""Gates that are nearly closed or nearly open: scratch keeps the digits that torch keeps."""
+
+import numpy as np
+import pytest
+import torch
+
+import scratch
+from scratch.activations import sigmoid
+
+A = np.linspace(-80, 80, 641)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_logistic_function_is_torchs_to_a_few_eps_of_each_value(dtype):
+    got, expected = sigmoid(A.astype(dtype)), torch.sigmoid(torch.tensor(A.astype(dtype))).numpy()
+    assert got.dtype == expected.dtype and (got > 0).all()
+    np.testing.assert_allclose(got, expected, rtol=8 * np.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_logistic_function_saturates_without_a_warning(dtype):
+    with np.errstate(all="raise", under="ignore"):
+        assert sigmoid(np.array([-1e30, 1e30], dtype)).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_the_gradient_of_a_nearly_closed_gate_is_torchs_to_a_few_eps_of_each_entry(name, dtype):
+    """Weights of 0, so the biases are the pre-activations; one unit per value, below 0 where s (1 - s) is s to rounding."""
+    values = A[A <= -20].astype(dtype)
+    H, rng = len(values), np.random.default_rng(0)
+    layer = getattr(scratch, name)(1, H, dtype=dtype)
+    blocks = len(layer.cell.GATES)
+    for key, p in layer.params.items():
+        p[...] = np.tile(values, blocks) if key == "bias_ih_l0" else 0
+    tanh_block = layer.cell.GATES.index("g" if name == "LSTM" else "n")
+    layer.params["bias_ih_l0"][tanh_block * H : (tanh_block + 1) * H] = 0.3
+    theirs = getattr(torch.nn, name)(1, H, dtype=getattr(torch, dtype))
+    theirs.load_state_dict({key: torch.tensor(p) for key, p in layer.params.items()})
+
+    states = [rng.standard_normal((1, 1, H)).astype(dtype) for _ in range(layer.states)]
+    upstream = [rng.standard_normal((1, 1, H)).astype(dtype) for _ in range(layer.states)]
+    x = np.zeros((1, 1, 1), dtype)
+    layer.forward(x, tuple(states) if name == "LSTM" else states[0])
+    layer.backward(None, tuple(upstream) if name == "LSTM" else upstream[0])
+    inputs = [torch.tensor(s) for s in states]
+    _, last = theirs(torch.tensor(x), tuple(inputs) if name == "LSTM" else inputs[0])
+    last = last if name == "LSTM" else (last,)
+    sum((s * torch.tensor(u)).sum() for s, u in zip(last, upstream, strict=True)).backward()
+
+    got, expected = layer.grads["bias_ih_l0"], theirs.bias_ih_l0.grad.numpy()
+    closed = np.arange(blocks) != tanh_block
+    got, expected = (array.reshape(blocks, H)[closed] for array in (got, expected))
+    normal = np.abs(expected) > np.finfo(dtype).tiny / np.finfo(dtype).eps  # a smaller product has lost digits in both
+    assert normal.mean() > 0.3
+    np.testing.assert_allclose(got[normal], expected[normal], rtol=64 * np.finfo(dtype).eps, atol=0)
