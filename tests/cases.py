@@ -1,7 +1,8 @@
-"""What the property tests draw: a configuration and a seed. The arrays follow from the seed, so that a failure shrinks
-to few steps, rows and units rather than to round numbers."""
+"""What the property tests draw: a configuration and a seed. The arrays follow from the seed, so a failure shrinks to
+few steps, rows and units rather than to round numbers."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratch
+from scratch import tape
 
 
 @dataclass(frozen=True)
 class Case:
     """A recurrent layer with random weights, input, first state and upstream gradients on all its outputs."""
 
-    cell: str  # rnn, rnn_relu, gru, lstm
+    cell: str  # a name of scratch.CELLS
     layers: int
     bidirectional: bool
     bias: bool
@@ -28,26 +30,32 @@ class Case:
     dtype: str = "float64"
 
     @property
-    def arguments(self):
-        nonlinearity = {"rnn": {"nonlinearity": "tanh"}, "rnn_relu": {"nonlinearity": "relu"}}.get(self.cell, {})
-        return dict(num_layers=self.layers, bias=self.bias, bidirectional=self.bidirectional, **nonlinearity)
+    def kind(self):
+        """The layer's class, and the options that make it this cell."""
+        return scratch.CELLS[self.cell]
 
     @property
-    def name(self):
-        return {"gru": "GRU", "lstm": "LSTM"}.get(self.cell, "RNN")
+    def module(self):
+        """The module with the cell's forward and backward."""
+        return self.kind[0].cell
 
     @property
     def states(self):
-        return 2 if self.cell == "lstm" else 1
+        return self.kind[0].states
+
+    @property
+    def arguments(self):
+        return dict(num_layers=self.layers, bias=self.bias, bidirectional=self.bidirectional, **self.kind[1])
 
     def layer(self, dtype=None):
         rng = np.random.default_rng([self.seed, 1])
-        return getattr(scratch, self.name)(self.I, self.H, **self.arguments, dtype=dtype or self.dtype, rng=rng)
+        return self.kind[0](self.I, self.H, **self.arguments, dtype=dtype or self.dtype, rng=rng)
 
     def torch_layer(self):
-        import torch  # here, so that the tests of scratch/ alone run without it
+        import torch  # here, so that the tests of scratch/ run without it
 
-        layer = getattr(torch.nn, self.name)(self.I, self.H, **self.arguments, dtype=getattr(torch, self.dtype))
+        layer = getattr(torch.nn, self.kind[0].__name__)
+        layer = layer(self.I, self.H, **self.arguments, dtype=getattr(torch, self.dtype))
         layer.load_state_dict({name: torch.tensor(p) for name, p in self.layer().params.items()})
         return layer
 
@@ -76,12 +84,53 @@ class Case:
         return [state] if self.states == 1 else list(state)
 
 
-CELLS = ("rnn", "rnn_relu", "gru", "lstm")
+def run(case, problem=None, layer=None, embedding=None, trace=None):
+    """Everything that forward and backward return, by name. problem: as from Case.problem, which is the default."""
+    x, state, dy, dstate_n, lengths = case.problem() if problem is None else problem
+    layer = case.layer() if layer is None else layer
+    y, state_n = layer.forward(x, case.pack(state), lengths, embedding)
+    dx, dstate = layer.backward(dy, case.pack(dstate_n), trace)
+    return outputs(case, y, state_n) | gradients(case, layer, dx, dstate)
+
+
+def outputs(case, y, state_n):
+    return {"y": y, **{f"{name}_n": s for name, s in zip("hc", case.unpack(state_n), strict=False)}}
+
+
+def gradients(case, layer, dx, dstate):
+    return {"dx": dx, **{f"d{name}_0": s for name, s in zip("hc", case.unpack(dstate), strict=False)}, **layer.grads}
+
+
+def run_by_tape(case):
+    """What `run` returns, but for y, by the tape: for one layer with one direction and biases, without padding."""
+    x, state, dy, dstate_n, _ = case.problem()
+    t = tape.Tape()
+    weights = [t.variable(p, name) for name, p in case.layer().params.items()]
+    inputs = [t.variable(x_t, f"x_{k}") for k, x_t in enumerate(x)]
+    first = [t.variable(s[0], name) for s, name in zip(state, ["h_0", "c_0"], strict=False)]
+    step = getattr(tape, f"{case.module.__name__.split('.')[-1]}_step")
+    upstream, last = {}, first
+    for x_t, dy_t in zip(inputs, dy, strict=True):
+        last = step(x_t, *last, *weights, **case.kind[1])
+        last = last if isinstance(last, tuple) else (last,)
+        upstream[last[0]] = dy_t
+    for variable, gradient in zip(last, dstate_n, strict=True):
+        upstream[variable] = upstream.get(variable, 0) + gradient[0]
+    for _ in range(2):  # the second time with what the first one left
+        t.backward(upstream)
+    found = {f"{name}_n": s.value[None] for name, s in zip("hc", last, strict=False)}
+    found |= {"dx": np.stack([v.grad for v in inputs])}
+    found |= {f"d{name}_0": s.grad[None] for name, s in zip("hc", first, strict=False)}
+    return found | {w.text: w.grad for w in weights}
+
+
+CELLS = list(scratch.CELLS)
+BOTH = ("float64", "float32")
 seeds = st.integers(0, 2**32 - 1)
 
 
 def cases(dtypes=("float64",), **fixed):
-    """Configurations; a keyword fixes a field."""
+    """Strategy for a Case; a keyword fixes a field."""
     drawn = dict(
         cell=st.sampled_from(CELLS),
         layers=st.integers(1, 3),
@@ -99,9 +148,9 @@ def cases(dtypes=("float64",), **fixed):
 
 
 def for_each_cell(*more, **fixed):
-    """Run a test with a case of every cell, so that none is left to chance, and what the strategies `more` draw.
+    """Run a test once per cell, with drawn cases and whatever the strategies `more` draw.
 
-    A failure ends with a snippet that sees it again, without pytest and hypothesis.
+    A failure ends with a snippet that reproduces it without pytest and hypothesis.
     """
 
     def decorate(test):
@@ -123,11 +172,12 @@ def for_each_cell(*more, **fixed):
 
 
 def snippet(test, *arguments):
-    """Lines of Python to paste, in the folder of the project, that run a test with just these arguments."""
+    """Lines of Python, to be pasted in the project's folder, that run a test with these arguments."""
+    folder = Path(test.__code__.co_filename).parent.name
     return "\n".join(
         [
-            "  to see it again:",
-            "    import sys; sys.path.insert(0, 'tests')",
+            "  to reproduce:",
+            f"    import sys; sys.path[:0] = ['tests', 'tests/{folder}']",
             "    from cases import Case",
             f"    from {test.__module__} import {test.__name__}",
             f"    {test.__name__}.plain({', '.join(map(repr, arguments))})",

@@ -26,7 +26,7 @@ def test_the_logistic_function_saturates_without_a_warning(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 def test_the_gradient_of_a_nearly_closed_gate_is_torchs_to_a_few_eps_of_each_entry(name, dtype):
-    """Weights of 0, so the biases are the pre-activations; one unit per value, below 0 where s (1 - s) is s to rounding."""
+    """Weights of 0, so the biases are the pre-activations; one unit per value. There s (1 - s) is s to rounding."""
     values = A[A <= -20].astype(dtype)
     H, rng = len(values), np.random.default_rng(0)
     layer = getattr(scratch, name)(1, H, dtype=dtype)

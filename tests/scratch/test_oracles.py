@@ -4,54 +4,19 @@ import re
 
 import numpy as np
 import pytest
-from cases import for_each_cell, seeds
+from cases import for_each_cell, run, run_by_tape, seeds
 
 import scratch
 from compare.agreement import assert_all_same
-from scratch import gru, lstm, numerical, rnn, rtrl, tape
-
-MODULES = {"rnn": rnn, "rnn_relu": rnn, "gru": gru, "lstm": lstm}
-
-
-def cell_by_hand(case):
-    """One direction of one layer by its module: the gradients by name, and what went in."""
-    x, state, dy, dstate_n, _ = case.problem()
-    weights = list(case.layer().params.values())
-    state, dstate_n = [s[0] for s in state], [s[0] for s in dstate_n]
-    options = {"nonlinearity": "relu"} if case.cell == "rnn_relu" else {}
-    module = MODULES[case.cell]
-    *_, cache = module.forward(x, *state, *weights, **options)
-    dx, *rest = module.backward(dy, *dstate_n, cache)
-    names = [*["dh_0", "dc_0"][: case.states], "dW_ih", "dW_hh", "db_ih", "db_hh"]
-    return {"dx": dx, **dict(zip(names, rest, strict=True))}, (x, state, weights, dy, dstate_n)
-
+from scratch import numerical, rtrl, tape
 
 single = dict(layers=1, bidirectional=False, bias=True, padded=False)
 
 
 @for_each_cell(**single)
 def test_the_tape_gives_the_same_gradients(case):
-    expected, (x, state, weights, dy, dstate_n) = cell_by_hand(case)
-    t = tape.Tape()
-    leaves = [t.variable(w, name) for w, name in zip(weights, ["W_ih", "W_hh", "b_ih", "b_hh"], strict=True)]
-    inputs = [t.variable(x_t, f"x_{k}") for k, x_t in enumerate(x)]
-    first = [t.variable(s, name) for s, name in zip(state, ["h_0", "c_0"], strict=False)]
-    upstream, s = {}, first
-    for x_t, dy_t in zip(inputs, dy, strict=True):
-        if case.cell == "lstm":
-            s = tape.lstm_step(x_t, *s, *leaves)
-        elif case.cell == "gru":
-            s = [tape.gru_step(x_t, *s, *leaves)]
-        else:
-            s = [tape.rnn_step(x_t, *s, *leaves, nonlinearity=case.arguments["nonlinearity"])]
-        upstream[s[0]] = dy_t
-    for variable, gradient in zip(s, dstate_n, strict=True):
-        upstream[variable] = upstream.get(variable, 0) + gradient
-    for _ in range(2):
-        t.backward(upstream)
-        got = {"dx": np.stack([v.grad for v in inputs])}
-        got |= {f"d{v.text}": v.grad for v in (*first, *leaves)}
-        assert_all_same(got, expected, "tape")
+    got = {name: array for name, array in run(case).items() if name != "y"}
+    assert_all_same(got, run_by_tape(case), "against the tape:", case.cell)
 
 
 @pytest.mark.parametrize("step", ["rnn_step", "relu_step", "gru_step", "lstm_step"])
@@ -108,10 +73,12 @@ def test_at_the_kink_of_a_relu_the_slope_is_0_as_in_torch():
 
 @for_each_cell(**single, cell=["rnn"])
 def test_forward_mode_gives_the_same_gradients(case):
-    expected, (x, state, weights, dy, dstate_n) = cell_by_hand(case)
-    del expected["dx"]
-    got = rtrl.gradients(x, *state, *weights, dy, *dstate_n)
-    assert_all_same(dict(zip(["dh_0", "dW_ih", "dW_hh", "db_ih", "db_hh"], got, strict=True)), expected, "forward mode")
+    x, (h_0,), dy, (dh_n,), _ = case.problem()
+    params = case.layer().params
+    dh_0, *grads = rtrl.gradients(x, h_0[0], *params.values(), dy, dh_n[0])
+    got = {"dh_0": dh_0[None], **dict(zip(params, grads, strict=True))}
+    expected = run(case)
+    assert_all_same(got, {name: expected[name] for name in got}, "forward mode")
 
 
 def loss_of(case):

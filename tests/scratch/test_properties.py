@@ -5,10 +5,11 @@ lets its gradient through, and in float32 that happens now and then.
 """
 
 from dataclasses import replace
+from itertools import combinations
 from unittest import mock
 
 import numpy as np
-from cases import for_each_cell, seeds
+from cases import BOTH, for_each_cell, gradients, outputs, run, seeds
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -16,25 +17,6 @@ import data
 import scratch
 from compare.agreement import assert_all_same, assert_same, least_size
 from scratch import inputs, numerical, stretches
-
-BOTH = ("float64", "float32")
-
-
-def outputs(case, y, state_n):
-    return {"y": y, **{f"{name}_n": s for name, s in zip("hc", case.unpack(state_n), strict=False)}}
-
-
-def gradients(case, layer, dx, dstate):
-    return {"dx": dx, **{f"d{name}_0": s for name, s in zip("hc", case.unpack(dstate), strict=False)}, **layer.grads}
-
-
-def run(case, problem, layer=None, embedding=None):
-    """Everything that comes out of forward and backward, by name. problem: as from Case.problem."""
-    x, state, dy, dstate_n, lengths = problem
-    layer = case.layer() if layer is None else layer
-    y, state_n = layer.forward(x, case.pack(state), lengths, embedding)
-    dx, dstate = layer.backward(dy, case.pack(dstate_n))
-    return outputs(case, y, state_n) | gradients(case, layer, dx, dstate)
 
 
 def of_weights(name):
@@ -102,7 +84,11 @@ def test_the_order_of_the_rows_does_not_matter(case, seed):
 
 @for_each_cell(padded=True)
 def test_a_padded_batch_is_its_rows_each_alone_at_its_own_length(case):
-    problem = case.problem()
+    """The padding is nan in x and in dy; y and dx are 0 there."""
+    x, state, dy, dstate_n, lengths = case.problem()
+    past = np.arange(case.T)[:, None] >= lengths  # (T, B)
+    x, dy = (np.where(past[:, :, None], np.nan, array) for array in (x, dy))
+    problem = x, state, dy, dstate_n, lengths
     alone = []
     for row, length in enumerate(problem[-1]):
         x, state, dy, dstate_n, _ = with_rows(problem, [row])
@@ -420,8 +406,8 @@ def test_ids_with_a_table_are_the_tables_rows_as_numbers(case, V, sorts):
 
 
 @for_each_cell(st.booleans(), dtypes=BOTH)
-def test_what_goes_in_stays_as_it_is_and_nothing_that_comes_out_is_a_view_of_it(case, with_ids):
-    """Compared with copies, which names what has changed; then frozen, which sees a write that changes nothing."""
+def test_arguments_are_unmodified_and_results_share_no_memory(case, with_ids):
+    """Compared with copies, which names what changed; then frozen, which detects a write that changes nothing."""
     x, state, dy, dstate_n, lengths = case.problem()
     layer, table = case.layer(), None
     if with_ids:
@@ -443,6 +429,9 @@ def test_what_goes_in_stays_as_it_is_and_nothing_that_comes_out_is_a_view_of_it(
             np.testing.assert_array_equal(array, given[name], f"{name} has changed")
             for other, result in came_out.items():
                 assert not np.shares_memory(array, result), f"{other} is a view of {name}"
+        came_out.pop("y")  # it may share memory with the layer's cache, and is read-only for that reason
+        for (name, array), (other, result) in combinations(came_out.items(), 2):
+            assert not np.shares_memory(array, result), f"{name} and {other} share memory"
 
 
 def saturate(params, x, cell, prefix=""):

@@ -4,12 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from cases import CELLS, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 import data
 import scratch
+import torch_impl
+from compare import model_pair
 from compare.agreement import assert_all_same, assert_same
 
 
@@ -45,40 +48,34 @@ def random_batch(model, rng, dtype, classes, padded):
     return data.Batch(inputs, targets, lengths)
 
 
-@pytest.mark.torch
 @given(models(), seeds, st.booleans(), st.booleans(), st.sampled_from(["float64", "float32"]))
 def test_loss_and_gradients_are_torchs(model, seed, classes, padded, dtype):
-    from compare import model_pair
-
     rng = np.random.default_rng(seed)
     both = model_pair.build(model, dtype, seed)
     batch = random_batch(model, rng, dtype, classes, padded)
     state = None
-    twin_state = None
+    torch_state = None
     for _ in range(2):  # the second time with the state of the first
         loss = both.scratch.loss(batch, state)
         both.torch.zero_grad()
-        twin_loss = both.torch.loss(batch, twin_state)
-        twin_loss.backward()
-        assert abs(loss - twin_loss.item()) <= 64 * np.finfo(dtype).eps * max(1, abs(loss))
+        torch_loss = both.torch.loss(batch, torch_state)
+        torch_loss.backward()
+        assert abs(loss - torch_loss.item()) <= 64 * np.finfo(dtype).eps * max(1, abs(loss))
         expected = {name: p.grad.numpy() for name, p in both.torch.named_parameters()}
         if classes and model["output_size"] == 1:  # one class: the loss is 0 whatever the weights
             assert all(not g.any() for g in both.scratch.backward().values())
         else:
             assert_all_same(both.scratch.backward(), expected, "gradient of")
         state = both.scratch.state_n
-        twin_state = both.torch.state_n
-        twin_state = tuple(s.detach() for s in twin_state) if isinstance(twin_state, tuple) else twin_state.detach()
-        for s, t in zip(np.atleast_1d(state), np.atleast_1d(twin_state), strict=False):
+        torch_state = both.torch.state_n
+        torch_state = tuple(s.detach() for s in torch_state) if isinstance(torch_state, tuple) else torch_state.detach()
+        for s, t in zip(np.atleast_1d(state), np.atleast_1d(torch_state), strict=False):
             assert_same(s, t, "state")
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize(("V", "looks_up"), [(5, True), (6, False), (7, False)])
 def test_ids_are_looked_up_in_the_projected_table_when_they_are_fewer_than_places(V, looks_up):
     """A batch of 2 x 3 places. Either way it is the same model."""
-    from compare import model_pair
-
     model = scratch.SequenceModel("gru", 4, hidden_size=3, vocab_size=V, dtype=np.float64)
     batch = data.Batch(np.arange(6).reshape(2, 3) % V, np.zeros((2, 3), int))
     loss, grads = model.loss(batch), model.backward()
@@ -87,30 +84,14 @@ def test_ids_are_looked_up_in_the_projected_table_when_they_are_fewer_than_place
     both = model_pair.build(
         dict(cell="gru", output_size=4, hidden_size=3, vocab_size=V), "float64", weights=model.params
     )
-    twin = both.torch.loss(batch)
-    twin.backward()
-    assert loss == pytest.approx(twin.item(), rel=1e-14)
+    theirs = both.torch.loss(batch)
+    theirs.backward()
+    assert loss == pytest.approx(theirs.item(), rel=1e-14)
     assert_all_same(grads, {name: p.grad.numpy() for name, p in both.torch.named_parameters()}, "")
 
 
-@pytest.mark.parametrize("predict", ["each", "last"])
-def test_backward_traces_every_layer(predict):
-    model = scratch.SequenceModel(
-        "lstm", 2, hidden_size=3, num_layers=2, bidirectional=True, input_size=2, predict=predict
-    )
-    targets = np.zeros((5, 4) if predict == "each" else 4, int)
-    model.loss(data.Batch(np.ones((5, 4, 2), np.float32), targets))
-    trace = []
-    model.backward(trace)
-    assert [set(found) for found in trace] == 4 * [{"dh", "dc", "da"}]
-    assert all(found["da"].shape == (5, 4, 12) and found["da"].any() for found in trace)
-
-
-@pytest.mark.torch
 @given(models())
 def test_state_dict_and_params_fit_each_other(model):
-    from compare import model_pair
-
     both = model_pair.build(model, "float32")
     expected = {name: t.numpy() for name, t in both.torch.state_dict().items()}
     assert list(both.scratch.params) == list(expected)
@@ -119,13 +100,6 @@ def test_state_dict_and_params_fit_each_other(model):
         assert p.dtype == expected[name].dtype
 
 
-def test_params_are_the_layers_own_arrays():
-    model = scratch.SequenceModel("gru", 2, hidden_size=3, vocab_size=4)
-    model.params["recurrent.bias_hh_l0"][:] = 7
-    assert (model.recurrent.params["bias_hh_l0"] == 7).all()
-
-
-@pytest.mark.torch
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -136,24 +110,10 @@ def test_params_are_the_layers_own_arrays():
     ],
 )
 def test_arguments_that_do_not_fit(change, message):
-    import torch_impl
-
     arguments = dict(cell="gru", output_size=2, hidden_size=3, vocab_size=4) | change
     for model in (scratch.SequenceModel, torch_impl.SequenceModel):
         with pytest.raises(ValueError, match=message):
             model(**arguments)
-
-
-def test_backward_belongs_to_the_loss_before_it():
-    model = scratch.SequenceModel("gru", 2, hidden_size=3, input_size=1)
-    batch = data.Batch(np.ones((4, 2, 1), np.float32), np.zeros((4, 2), int))
-    with pytest.raises(RuntimeError, match="call loss first"):
-        model.backward()
-    model.loss(batch)
-    model.backward()
-    model.logits(batch.inputs)  # overwrites what the layers keep
-    with pytest.raises(RuntimeError, match="logits not in between"):
-        model.backward()
 
 
 SMALL = {
@@ -164,16 +124,10 @@ SMALL = {
 }
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("task", data.TASKS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_training_stays_together(task, cell):
     """Thirty steps of both fits in float64, each loss and gradient norm to rounding; then the held-out metric."""
-    import torch
-
-    import torch_impl
-    from compare import model_pair
-
     dataset = data.load(task, dtype=np.float64, **SMALL[task])
     settings = SimpleNamespace(cell=cell, hidden=12, layers=2, bidirectional=False)
     both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
@@ -194,55 +148,17 @@ def test_training_stays_together(task, cell):
         np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
 
 
-def test_fit_takes_each_epochs_batches_carries_the_state_and_cuts_the_gradient():
-    """Text: the second batch starts from the first one's last state, an epoch from zero; no gradient goes back."""
-    dataset = data.load("text", dtype=np.float64, **SMALL["text"])
-    V = dataset.vocab_size
-    model = scratch.SequenceModel("lstm", V, hidden_size=5, vocab_size=V, dtype=np.float64)
-    frozen = scratch.SGD(model.params, lr=0.0)
-    losses = [record.loss for record in scratch.fit(model, dataset, frozen, 3)]
-    batches = dataset.train_batches(0)
-    state = None
-    for loss in losses:
-        assert loss == model.loss(next(batches), state)
-        state = model.state_n
-
-    two = list(dataset.train_batches(0))[:2]
-    dataset.train_batches = lambda epoch: iter(two)
-    losses = [record.loss for record in scratch.fit(model, dataset, frozen, 4)]
-    assert losses[:2] == losses[2:]
-
-    names = data.load("names", batch_size=2000)  # five batches an epoch
-    model = scratch.SequenceModel("rnn", 12, hidden_size=2, vocab_size=names.vocab_size, predict="last")
-    assert list(scratch.fit(model, names, scratch.SGD(model.params, lr=0.0), 0)) == []
-    records = list(scratch.fit(model, names, scratch.SGD(model.params, lr=0.0), 3 * names.steps_per_epoch))
-    assert [record.epoch for record in records] == [e for e in (0, 1, 2) for _ in range(names.steps_per_epoch)]
-    expected = [model.loss(batch) for epoch in (0, 1, 2) for batch in names.train_batches(epoch)]
-    assert [record.loss for record in records] == expected, "an epoch must have its own batches"
-
-
-@pytest.mark.torch
 def test_torchs_fit_cuts_the_gradient_too():
-    import torch
-
-    import torch_impl
-
     dataset = data.load("text", **SMALL["text"])
     V = dataset.vocab_size
-    twin = torch_impl.SequenceModel("lstm", V, hidden_size=5, vocab_size=V)
-    for _ in torch_impl.fit(twin, dataset, torch.optim.SGD(twin.parameters(), lr=0.0), 2):
-        assert True in {s.requires_grad for s in twin.state_n}  # within a step it has a graph ...
-    # ... and the second step would have raised "backward through the graph a second time" had it not been cut
+    theirs = torch_impl.SequenceModel("lstm", V, hidden_size=5, vocab_size=V)
+    for _ in torch_impl.fit(theirs, dataset, torch.optim.SGD(theirs.parameters(), lr=0.0), 2):
+        assert True in {s.requires_grad for s in theirs.state_n}  # within a step it has a graph ...
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("side", ["scratch", "torch"])
 def test_fit_goes_on_within_an_epoch_and_at_its_end(side):
     """Three batches an epoch. The model's state_n is carried on, but not into a new epoch, nor between strangers."""
-    import torch
-
-    import torch_impl
-
     text = data.load("text", dtype=np.float64, **SMALL["text"])
     three = list(text.train_batches(0))[:3]
     package, kind = (scratch, np.float64) if side == "scratch" else (torch_impl, torch.float64)
@@ -257,17 +173,12 @@ def test_fit_goes_on_within_an_epoch_and_at_its_end(side):
             assert list(package.fit(model, dataset, optimizer, 8, start=start)) == whole[start:]
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("side", ["scratch", "torch"])
 @pytest.mark.parametrize(
     ("rows", "target", "finite"), [(1, 1e30, ()), (1, 1.8e19, ("loss",)), (8, 7e18, ("grad_norm",))]
 )
 def test_a_step_that_is_not_finite_leaves_the_weights_alone(side, rows, target, finite):
     """In float32, which ends at 3.4e38: the sum of squared errors, that of the squared gradient, or both are more."""
-    import torch
-
-    import torch_impl
-
     inputs = np.zeros((1, rows, 1), np.float32)
     batch = data.Batch(inputs, np.full_like(inputs, target))
     dataset = SimpleNamespace(carry_state=False, steps_per_epoch=1, train_batches=lambda epoch: iter([batch]))
