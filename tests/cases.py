@@ -1,7 +1,9 @@
 """What the property tests draw: a configuration and a seed. The arrays follow from the seed, so a failure shrinks to
 few steps, rows and units rather than to round numbers."""
 
+import traceback
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratch
+from compare.agreement import difference, least_size
 from scratch import tape
 
 
@@ -28,6 +31,7 @@ class Case:
     padded: bool
     seed: int
     dtype: str = "float64"
+    upstream: float = 1.0  # the size of the upstream gradients
 
     @property
     def kind(self):
@@ -64,15 +68,15 @@ class Case:
         rng = np.random.default_rng([self.seed, 2])
         D = 1 + self.bidirectional
 
-        def draw(*shape):
-            array = rng.standard_normal(shape).astype(self.dtype)
+        def draw(*shape, size=1.0):
+            array = (size * rng.standard_normal(shape)).astype(self.dtype)
             array.flags.writeable = False
             return array
 
         x = draw(self.T, self.B, self.I)
         state = [draw(self.layers * D, self.B, self.H) for _ in range(self.states)]
-        dy = draw(self.T, self.B, D * self.H)
-        dstate_n = [draw(self.layers * D, self.B, self.H) for _ in range(self.states)]
+        dy = draw(self.T, self.B, D * self.H, size=self.upstream)
+        dstate_n = [draw(self.layers * D, self.B, self.H, size=self.upstream) for _ in range(self.states)]
         lengths = rng.integers(1, self.T, size=self.B, endpoint=True) if self.padded else None
         return x, state, dy, dstate_n, lengths
 
@@ -122,6 +126,52 @@ def run_by_tape(case):
     found |= {"dx": np.stack([v.grad for v in inputs])}
     found |= {f"d{name}_0": s.grad[None] for name, s in zip("hc", first, strict=False)}
     return found | {w.text: w.grad for w in weights}
+
+
+def diagnose(case, oracle):
+    """What is wrong with the cell of a case, with one layer and one direction; None if nothing is.
+
+    oracle: a function of the case that returns the expected arrays by name.
+    """
+    path = case.module.__name__.replace(".", "/") + ".py"
+    layer, trace = case.layer(), []
+    for p in layer.params.values():
+        p.flags.writeable = False
+    try:
+        got = run(case, layer=layer, trace=trace)
+    except Exception as error:  # such as a write into an array that is an argument
+        where = [frame for frame in traceback.extract_tb(error.__traceback__) if path in frame.filename][-1:]
+        return "".join(f"{path}, line {f.lineno}: {f.line}\n" for f in where) + f"{type(error).__name__}: {error}"
+    for (name, array), (other, result) in combinations(got.items(), 2):
+        if name != "y" and np.shares_memory(array, result):
+            return f"{path}: the gradients {name} and {other} share memory: scaling one in place also scales the other"
+    problem = explain(got | trace[0], oracle(case), case)
+    return problem and f"{path}: {problem}"
+
+
+def explain(got, expected, case):
+    """Why the arrays of a cell are not the expected ones: the first wrong one in detail, then a list. None if right.
+
+    First is what backward computes first: of the traced arrays the one that is wrong at the latest step.
+    """
+    least = least_size(expected.values())
+    problems = {name: difference(np.asarray(got[name]), expected[name], name, case.cell, least) for name in expected}
+    wrong = [name for name, problem in problems.items() if problem]
+    if not wrong:
+        return None
+
+    def order(name):
+        if name in ("y", "h_n", "c_n"):
+            return 0, wrong.index(name)
+        if name not in case.module.TRACED or got[name].shape != expected[name].shape:
+            return 2, wrong.index(name)
+        steps = np.flatnonzero(~np.isclose(got[name], expected[name], rtol=1e-4, atol=least).all(axis=(1, 2)))
+        return 1, -steps.max(initial=0), wrong.index(name)
+
+    first = min(wrong, key=order)
+    right = [name for name in problems if name not in wrong]
+    kind = "output" if order(first)[0] == 0 else "gradient"
+    return f"the {kind} {problems[first]}\nwrong: {', '.join(wrong)}\nright: {', '.join(right) or 'none'}"
 
 
 CELLS = list(scratch.CELLS)

@@ -1,20 +1,23 @@
+"""Shared by all tests: what can run here, in which order, and what a red run says at its end."""
+
+import importlib
+import importlib.util
 import os
-import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-import compare  # noqa: F401  one thread for NumPy, said before NumPy is loaded
+import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
 
-try:
-    import torch
-except ImportError:  # the tests of scratch/ and data/ alone need no torch
-    pass
-else:
-    torch.set_num_threads(1)  # two libraries' workers waiting for each other cost more than two cores give
+TESTS = Path(__file__).parent
+# The folders in the order in which they run, and the package without which a folder is left out.
+ROOMS = {"parity": "torch", "scratch": None, "data": None, "compare": "torch", "learner": "rich"}
+# Before all else: which gradient of which cell is wrong. Everything else builds on the cells.
+FIRST = ("test_cells_against_autograd.py", "test_cells_against_the_tape.py")
 
-# default: the same examples at every run, for users; thorough: many more, at random, with a blob that replays a failure
+# default: the same examples in every run, for users; thorough: many more, at random, with a blob that replays a failure
 slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", max_examples=30, deadline=None, derandomize=True, suppress_health_check=slow)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, print_blob=True, suppress_health_check=slow)
@@ -22,23 +25,101 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @cache
-def imports_torch(path):
-    """Does a file import torch, or a command with its tables, at its top? Then all its tests need more than NumPy.
+def missing(package):
+    """Is a package absent?"""
+    if package is None:
+        return False
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        return True
+    if package == "torch":
+        module.set_num_threads(1)  # NumPy's threads and torch's would wait for each other
+    return False
 
-    Where only some do, they carry the mark.
+
+def room(path):
+    """The folder below tests/ that a path is in, or None."""
+    parts = path.relative_to(TESTS).parts if path.is_relative_to(TESTS) else ()
+    return parts[0] if parts and parts[0] in ROOMS else None
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("rnn by hand")
+    group.addoption("--plant", metavar="NAME", help="test scratch with a mistake of the catalogue in it")
+    group.addoption("--cell", metavar="FILE.py", help="run the properties of tests/scratch on a cell of your own")
+
+
+def pytest_configure(config):
+    if config.getoption("plant"):
+        from compare.mistakes.catalogue import BY_NAME
+        from compare.mistakes.plant import plant
+
+        if config.getoption("plant") not in BY_NAME:
+            raise pytest.UsageError(f"--plant: no mistake is called {config.getoption('plant')!r}")
+        plant(BY_NAME[config.getoption("plant")])  # before any test imports scratch
+    if config.getoption("cell"):
+        add_cell(Path(config.getoption("cell")))
+
+
+def add_cell(path):
+    """Make a file with a cell's `forward` and `backward` the only cell that the property tests draw.
+
+    GATES defaults to one block; a backward that takes no `trace` has TRACED = ().
     """
-    needing = r"^(import (torch|nbformat)|from torch|from compare\.__main__|from compare import (check|exercise)\b)"
-    return re.search(needing, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or not path.is_file():
+        raise pytest.UsageError(f"--cell: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("forward", "backward", "GATES"):
+        if not hasattr(module, name):
+            raise pytest.UsageError(f"--cell: {path} has no {name}; tests/README.md shows what a cell needs")
+    import cases
+
+    import scratch
+
+    layer = type(path.stem, (scratch.recurrent.Recurrent,), {"cell": module, "states": getattr(module, "STATES", 1)})
+    scratch.CELLS[path.stem] = (layer, {})
+    cases.CELLS[:] = [path.stem]
 
 
 def pytest_ignore_collect(collection_path, config):
-    """With -m "not torch" such a file is not even loaded: torch may not be there."""
-    if config.option.markexpr == "not torch" and collection_path.suffix == ".py" and imports_torch(collection_path):
+    if missing(ROOMS.get(room(collection_path))):
         return True
 
 
-@pytest.hookimpl(tryfirst=True)  # before the tests are chosen by their marks
+def pytest_report_header(config):
+    absent = [f"tests/{name} (needs {package})" for name, package in ROOMS.items() if missing(package)]
+    return f"left out: {', '.join(absent)}" if absent else None
+
+
 def pytest_collection_modifyitems(items):
-    for item in items:
-        if imports_torch(item.path):
-            item.add_marker("torch")
+    order = list(ROOMS)
+    items.sort(key=lambda item: (item.path.name not in FIRST, order.index(room(item.path) or "compare")))
+
+
+@cache
+def wrong_cells():
+    """The files of scratch/ whose cell differs from the tape's gradients."""
+    from cases import CELLS, Case, diagnose, run_by_tape
+
+    wrong = set()
+    for cell in CELLS:
+        for upstream in (1, 1000):
+            case = Case(cell, 1, False, True, 4, 3, 2, 3, padded=False, seed=0, upstream=upstream)
+            if diagnose(case, run_by_tape):
+                wrong.add(case.module.__name__.replace(".", "/") + ".py")
+    return sorted(wrong)
+
+
+def pytest_runtest_setup(item):
+    """Everything but the tests of the cells presumes that the cells are right: one line instead of a riddle."""
+    if item.path.name not in FIRST and not item.config.getoption("cell") and wrong_cells():
+        pytest.skip(f"presumes that {', '.join(wrong_cells())} is right")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if terminalreporter.stats.get("failed") and not config.getoption("cell"):
+        for file in wrong_cells():
+            terminalreporter.write_line(f"{file} differs from autograd; run: byhand check {file}")

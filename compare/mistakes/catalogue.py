@@ -772,3 +772,4 @@ MISTAKES = (
     *MODEL,
     *TRAINING,
 )
+BY_NAME = {mistake.name: mistake for mistake in MISTAKES}

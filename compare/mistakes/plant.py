@@ -17,15 +17,23 @@ def planted(mistake):
     imports: for a moment the names in sys.modules belong to the new package.
     Raises ValueError when the mistake's right lines are not found exactly once.
     """
-    finder = Planter(mistake, path_of(mistake), planted_source(mistake))
     real = take_out_of_sys_modules()
+    try:
+        return plant(mistake)
+    finally:
+        take_out_of_sys_modules()
+        sys.modules |= real
+
+
+def plant(mistake):
+    """Import `scratch` with the mistake in it, for the rest of this process. Returns the package."""
+    finder = Planter(mistake, path_of(mistake), planted_source(mistake))
+    take_out_of_sys_modules()
     sys.meta_path.insert(0, finder)
     try:
         return importlib.import_module("scratch")
     finally:
         sys.meta_path.remove(finder)
-        take_out_of_sys_modules()
-        sys.modules |= real
 
 
 def path_of(mistake):

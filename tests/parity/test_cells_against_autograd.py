@@ -6,7 +6,7 @@ The first test here runs before all others: it says which gradient of which cell
 import numpy as np
 import pytest
 import torch
-from cases import BOTH, CELLS, Case, for_each_cell, gradients, outputs, run
+from cases import BOTH, CELLS, Case, diagnose, for_each_cell, gradients, outputs, run
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -17,19 +17,13 @@ from torch_impl import unrolled
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("sizes", [(4, 3, 2, 3), (1, 1, 1, 1)], ids=["4 steps", "1 step"])
+@pytest.mark.parametrize("upstream", [1, 1000], ids=["", "large upstream"])
 @pytest.mark.parametrize("dtype", BOTH)
-def test_every_gradient_of_a_cell_is_autograds(cell, sizes, dtype):
-    """In the order in which backward computes them, so that the first wrong one is the nearest to the mistake."""
-    case = Case(cell, 1, False, True, *sizes, padded=False, seed=0, dtype=dtype)
-    trace = []
-    got = run(case, trace=trace)
-    got |= trace[0]
-    expected = run_by_torch(case)
-    expected |= intermediates_by_torch(case)
-    assert tuple(trace[0]) == case.module.TRACED
-    computed_first = [*outputs(case, None, case.pack(case.states * [None])), *trace[0]]
-    expected = {name: expected[name] for name in (*computed_first, *(n for n in expected if n not in computed_first))}
-    assert_all_same(got, expected, cell=cell)
+def test_every_gradient_of_a_cell_is_autograds(cell, sizes, upstream, dtype):
+    case = Case(cell, 1, False, True, *sizes, padded=False, seed=0, dtype=dtype, upstream=upstream)
+    problem = diagnose(case, lambda case: run_by_torch(case) | intermediates_by_torch(case))
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 def run_by_torch(case, with_dy=True, with_dstate=True):
