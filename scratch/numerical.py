@@ -9,8 +9,10 @@ Both take a function that maps a dict of arrays to one number, so they work for 
     taylor(loss, {"x": x, "W": W}, gradient, direction)    # slope 2: right, slope 1: wrong
 
 A random direction tests every entry at once: an error is visible unless it is orthogonal to the direction, which has
-probability zero.
+probability zero. A direction may leave out arrays, which then stay fixed; a name that is not in `arrays` is refused.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,20 +26,24 @@ def random_direction(arrays, rng):
 
 def along(gradient, direction):
     """<gradient, direction>: the slope in that direction according to the gradient."""
-    return sum(np.sum(gradient[name] * direction[name]) for name in direction)
+    return sum(np.sum(gradient[name] * direction[name]) for name in _known(direction, gradient))
 
 
 def complex_step(function, arrays, direction, h=1e-30):
     """The slope of `function` at `arrays` in `direction`, as Im f(x + i h v) / h.
 
     A difference quotient subtracts two nearly equal numbers and loses half the digits. Here nothing is subtracted, so h
-    can be so small that the error of order h^2 vanishes. The function must pass complex numbers through: no abs, no
-    comparison of complex values, no conversion to float (np.var, np.std and np.linalg.norm take abs).
+    can be so small that the error of order h^2 vanishes.
+
+    The function must pass complex numbers through. abs, a conversion to float, np.var, np.std and np.linalg.norm do
+    not, and the slope would be wrong without notice. So it is compared with a central difference, and ValueError is
+    raised where the two disagree.
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40 (1998).
     """
-    moved = {name: array + 1j * h * direction.get(name, 0) for name, array in arrays.items()}
-    return function(moved).imag / h
+    slope = function(_moved(arrays, direction, 1j * h)).imag / h
+    _believe(slope, function, arrays, direction)
+    return slope
 
 
 def complex_gradient(function, arrays, h=1e-30):
@@ -49,20 +55,63 @@ def complex_gradient(function, arrays, h=1e-30):
             array[index] += 1j * h
             gradient[name][index] = function(moved).imag / h
             array[index] -= 1j * h
+    direction = random_direction(arrays, np.random.default_rng(0))
+    _believe(along(gradient, direction), function, arrays, direction)
     return gradient
+
+
+class Taylor(NamedTuple):
+    """remainders: one per step; slope: of their logarithms, nan where they are rounding; verdict: in words."""
+
+    remainders: np.ndarray
+    slope: float
+    verdict: str
 
 
 def taylor(function, arrays, gradient, direction, steps=STEPS):
     """The remainders |f(x + s v) - f(x) - s <gradient, v>| for each s of `steps`, and the slope of their logarithms.
 
     If the gradient is right, the first-order term cancels and the rest shrinks as s^2: slope 2. If it is wrong, a
-    multiple of s remains: slope 1. There is no tolerance to choose; the gap between 1 and 2 is wide.
+    multiple of s remains: slope 1. There is no tolerance to choose; the gap between 1 and 2 is wide. Where the function
+    is linear in the direction, nothing remains but rounding. In float32 rounding hides the rest: use float64.
     """
-    start, slope = function(arrays), along(gradient, direction)
-    remainders = np.array(
-        [
-            abs(function({name: array + s * direction[name] for name, array in arrays.items()}) - start - s * slope)
-            for s in steps
-        ]
-    )
-    return remainders, np.polyfit(np.log(steps), np.log(np.maximum(remainders, np.finfo(float).tiny)), 1)[0]
+    values = np.array([function(_moved(arrays, direction, float(s))) for s in (0, *steps)])
+    remainders = np.abs(values[1:] - values[0] - steps * along(gradient, direction))
+    rounding = 16 * np.finfo(values.dtype).eps * np.abs(values).max()
+    above = remainders > rounding
+    if above.sum() < 3:
+        right = "right: the remainder is rounding" if values.dtype == np.float64 else "cannot tell: use float64"
+        return Taylor(remainders, np.nan, right)
+    slope = float(np.polyfit(np.log(steps[above]), np.log(remainders[above]), 1)[0])
+    return Taylor(remainders, slope, "right: slope 2" if slope > 1.5 else "wrong: slope 1")
+
+
+def _known(direction, arrays):
+    unknown = direction.keys() - arrays.keys()
+    if unknown:
+        raise ValueError(f"no array is called {', '.join(sorted(unknown))}; the names are {', '.join(arrays)}")
+    return direction
+
+
+def _moved(arrays, direction, s):
+    """arrays + s * direction."""
+    _known(direction, arrays)
+    return {name: array + s * direction[name] if name in direction else array for name, array in arrays.items()}
+
+
+def _believe(slope, function, arrays, direction):
+    """Raise ValueError where central differences agree with each other, and not with the complex step.
+
+    Two of them, with steps s and 2 s: where these disagree, the function has a kink or is ill-conditioned nearby, and
+    the complex step is the one to believe.
+    """
+    s = 1e-5
+    values = [function(_moved(arrays, direction, k * s)) for k in (-2, -1, 1, 2)]
+    near, far = (values[2] - values[1]) / (2 * s), (values[3] - values[0]) / (4 * s)
+    uncertain = abs(near - far) + 64 * np.finfo(np.float64).eps * np.abs(values).max() / s
+    if not abs(slope - near) <= 8 * uncertain:
+        raise ValueError(
+            f"the complex step gives the slope {slope:.6g}, a central difference {near:.6g}. Believe the latter: the "
+            "function does not pass complex numbers through (abs, float(), np.var, np.std, np.linalg.norm), or it has "
+            "a kink exactly here"
+        )

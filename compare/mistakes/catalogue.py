@@ -410,39 +410,36 @@ RECURRENT = (
         name="reverse_gradient_not_added",
         file="recurrent",
         why="Each direction hands back a whole dx, so the second one seems to be the result.",
-        right="dx = dx_k if dx is None else dx + dx_k",
-        wrong="dx = dx_k",
+        right="dy = shares[0] + shares[1] if D == 2 else shares[0]",
+        wrong="dy = shares[-1]",
     ),
     Mistake(
         name="halves_swapped",
         file="recurrent",
         why="The backward goes through the directions in reverse order, and the halves of dy get reversed with them.",
-        right="dy[:, :, direction * H : (direction + 1) * H]",
-        wrong="dy[:, :, (D - 1 - direction) * H : (D - direction) * H]",
+        right="dy[:, :, k % D * H : (k % D + 1) * H]",
+        wrong="dy[:, :, (D - 1 - k % D) * H : (D - k % D) * H]",
     ),
     Mistake(
         name="dy_not_turned_round",
         file="recurrent",
         why="The forward turns its input round before and its output after, and one of the two is forgotten here.",
-        right="""\
-                if direction:
-                    dy_k = stretches.reverse(dy_k, lengths)
-""",
+        right="        dy = stretches.reverse(dy, lengths) if backwards else dy\n",
         wrong="",
     ),
     Mistake(
         name="dx_not_turned_back",
         file="recurrent",
         why="Shapes and parameters' gradients are right without it, and dx is what nobody looks at.",
-        right="dx_k = stretches.reverse(dx_k, lengths)  # (T, B, I)",
+        right="dx = stretches.reverse(dx, lengths)  # (T, B, I)",
         wrong="pass",
     ),
     Mistake(
         name="first_state_gets_zero",
         file="recurrent",
         why="Nobody learns the first state, so its gradient is filled with zeros and meant to be seen to later.",
-        right="ds[k] = ds_k",
-        wrong="ds[k] = 0",
+        right="zip(*(dfirst[k] for k in sorted(dfirst)), strict=True)",
+        wrong="zip(*([0 * ds for ds in dfirst[k]] for k in sorted(dfirst)), strict=True)",
     ),
     Mistake(
         name="omitted_upstream_is_ones",
@@ -462,22 +459,31 @@ RECURRENT = (
         name="not_handed_down",
         file="recurrent",
         why="Every layer has an output of one shape, so each of them takes the dy that the top one got.",
-        right="            dy = dx  # this layer's input was the output of the layer below\n",
-        wrong="",
+        right="""\
+        for layer in reversed(range(self.num_layers)):
+            shares = []
+            for k in reversed(range(layer * D, (layer + 1) * D)):
+                dy_k = dy[""",
+        wrong="""\
+        dy_top = dy
+        for layer in reversed(range(self.num_layers)):
+            shares = []
+            for k in reversed(range(layer * D, (layer + 1) * D)):
+                dy_k = dy_top[""",
     ),
     Mistake(
         name="order_for_its_inverse",
         file="recurrent",
         why="Sorting back looks like sorting, and for two rows it is the same.",
-        right="dx = dx[:, inverse] if",
-        wrong="dx = dx[:, order] if",
+        right="dx = dy[:, inverse] if",
+        wrong="dx = dy[:, order] if",
     ),
     Mistake(
         name="state_of_the_layer",
         file="recurrent",
         why="With one direction the layer's number is the state's number, and the second one is added later.",
-        right="self.cell, source, [s[k] for s in state], weights",
-        wrong="self.cell, source, [s[layer] for s in state], weights",
+        right="self._forward_entry(k, below, [s[k] for s in state]",
+        wrong="self._forward_entry(k, below, [s[layer] for s in state]",
     ),
 )
 
@@ -519,15 +525,15 @@ LOSSES = (
         name="not_divided_by_the_count",
         file="losses",
         why="The textbook's p - y belongs to one example, and the mean that the loss takes has to follow it.",
-        right="    dlogits /= dlogits.dtype.type(count)\n",
+        right="    dlogits /= count\n",
         wrong="",
     ),
     Mistake(
         name="padding_in_the_count",
         file="losses",
         why="The number of rows is at hand as len(ids), and it counts those that are not valid too.",
-        right="dlogits.dtype.type(count)",
-        wrong="dlogits.dtype.type(len(ids))",
+        right="dlogits /= count",
+        wrong="dlogits /= len(ids)",
     ),
     Mistake(
         name="mean_over_padding_too",
@@ -542,7 +548,7 @@ LOSSES = (
         why="The loss is masked and looks right, and the gradient comes from a line that knows nothing of it.",
         right="""\
     if valid is not None:
-        dlogits[~np.ravel(valid)] = 0  # and not times the mask: nan * 0 is nan
+        dlogits[~valid.ravel()] = 0  # not a product with the mask: nan * 0 is nan
 """,
         wrong="",
     ),
@@ -550,29 +556,29 @@ LOSSES = (
         name="mask_multiplied",
         file="losses",
         why="Times 0 is nothing, except where padding holds a nan.",
-        right="dlogits[~np.ravel(valid)] = 0",
-        wrong="dlogits *= np.ravel(valid)[:, None]",
+        right="dlogits[~valid.ravel()] = 0",
+        wrong="dlogits *= valid.ravel()[:, None]",
     ),
     Mistake(
         name="logits_overwritten",
         file="losses",
         why="-= saves an array, and reshape gave a view of the caller's.",
-        right="shifted = shifted - shifted.real.max(axis=1, keepdims=True)",
-        wrong="shifted -= shifted.real.max(axis=1, keepdims=True)",
+        right="z = z - z.real.max(axis=1, keepdims=True)",
+        wrong="z -= z.real.max(axis=1, keepdims=True)",
     ),
     Mistake(
         name="largest_logit_not_subtracted",
         file="losses",
         why="The formula has no such term, and as long as the logits are small nothing is missed.",
-        right="shifted = shifted - shifted.real.max(axis=1, keepdims=True)",
-        wrong="shifted = shifted.copy()",
+        right="z = z - z.real.max(axis=1, keepdims=True)",
+        wrong="z = z.copy()",
     ),
     Mistake(
         name="factor_two_missing",
         file="losses",
         why="Half of the squared error is as common, has no 2 in its gradient, and the two get mixed.",
-        right="difference * (2 / prediction.dtype.type(count))",
-        wrong="difference * (1 / prediction.dtype.type(count))",
+        right="return loss, 2 * difference / count",
+        wrong="return loss, difference / count",
     ),
 )
 

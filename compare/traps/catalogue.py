@@ -126,8 +126,8 @@ XAVIER = Mistake(
     name="xavier",
     file="recurrent",
     why="Many libraries start so, with biases of zero.",
-    right="rng.uniform(-bound, bound, shapes[kind]).astype(dtype)",
-    wrong='(rng.uniform(-1, 1, shapes[kind]) * np.sqrt(6 / sum(shapes[kind])) * ("weight" in kind)).astype(dtype)',
+    right="rng.uniform(-bound, bound, shape).astype(dtype)",
+    wrong='(rng.uniform(-1, 1, shape) * np.sqrt(6 / sum(shape)) * ("weight" in name)).astype(dtype)',
 )
 
 # In the order in which they show: before the first update, with it, later.

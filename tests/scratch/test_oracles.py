@@ -121,11 +121,9 @@ def test_the_complex_step_entry_by_entry(case):
 def test_the_taylor_remainder_shrinks_as_the_square(case, seed):
     loss, arrays, gradient = loss_of(case)
     direction = numerical.random_direction(arrays, np.random.default_rng(seed))
-    _, slope = numerical.taylor(loss, arrays, gradient, direction)
-    assert slope > 1.7
+    assert numerical.taylor(loss, arrays, gradient, direction).slope > 1.7
     wrong = {name: gradient[name] + direction[name] for name in arrays}  # an error that the direction cannot miss
-    _, slope = numerical.taylor(loss, arrays, wrong, direction)
-    assert slope < 1.3
+    assert numerical.taylor(loss, arrays, wrong, direction).slope < 1.3
 
 
 def test_a_random_direction_asks_about_every_entry():
@@ -146,3 +144,62 @@ def test_the_numerical_oracles_take_any_function():
     direction = {"a": np.array([1.0, -1.0]), "b": np.array(2.0)}
     assert numerical.complex_step(function, arrays, direction) == pytest.approx(4.0, rel=1e-14)
     assert numerical.taylor(function, arrays, right, direction)[1] == pytest.approx(2, abs=0.1)
+
+
+def test_what_takes_abs_is_refused_by_the_complex_step():
+    """np.var, norm and float() would give a slope that is silently wrong."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.standard_normal(5)}
+    direction = numerical.random_direction(arrays, rng)
+    for function in (
+        lambda p: np.sum(p["x"] / np.sqrt(np.var(p["x"]) + 1)),
+        lambda p: np.linalg.norm(p["x"]) + 0j,
+        lambda p: np.sum(np.abs(p["x"])) + 0j,
+    ):
+        with pytest.raises(ValueError, match="does not pass complex numbers through"):
+            numerical.complex_step(function, arrays, direction)
+        with pytest.raises(ValueError, match="does not pass complex numbers through"):
+            numerical.complex_gradient(function, arrays)
+
+
+def test_near_a_kink_the_complex_step_is_believed():
+    """relu(x) 3e-6 away from its kink: a central difference with a step of 1e-5 is wrong there."""
+    arrays, direction = {"x": np.array([3e-6, -3e-6, 1.0])}, {"x": np.ones(3)}
+    slope = numerical.complex_step(lambda p: np.sum(np.where(p["x"].real > 0, p["x"], 0)), arrays, direction)
+    assert slope == 2
+
+
+@pytest.mark.parametrize("check", ["along", "complex_step", "taylor"])
+def test_a_direction_may_leave_out_arrays_but_names_none_that_is_not_there(check):
+    arrays = {"a": np.array([1.0, 2.0]), "b": np.array(3.0)}
+    gradient = {"a": np.array([6.0, 12.0]), "b": np.array(5.0)}
+
+    def function(p):
+        return np.sum(p["a"] ** 2) * p["b"]
+
+    def run(direction):
+        if check == "along":
+            return numerical.along(gradient, direction)
+        if check == "complex_step":
+            return numerical.complex_step(function, arrays, direction)
+        return 18 if numerical.taylor(function, arrays, gradient, direction).verdict == "right: slope 2" else 0
+
+    assert run({"a": np.ones(2)}) == pytest.approx(18)
+    with pytest.raises(ValueError, match="no array is called A; the names are a, b"):
+        run({"A": np.ones(2)})
+
+
+def test_taylor_says_when_the_remainder_is_rounding():
+    arrays = {"a": np.array([1.0, 2.0])}
+    direction = {"a": np.array([0.3, -0.7])}
+
+    def linear(p):
+        return np.sum(p["a"] * np.array([3, 5], p["a"].dtype))
+
+    right = {"a": np.array([3.0, 5.0])}
+    assert numerical.taylor(linear, arrays, right, direction).verdict == "right: the remainder is rounding"
+    wrong = {"a": np.array([3.0, 5.001])}
+    assert numerical.taylor(linear, arrays, wrong, direction).verdict == "wrong: slope 1"
+    single = {"a": arrays["a"].astype(np.float32)}
+    direction = {"a": direction["a"].astype(np.float32)}
+    assert numerical.taylor(linear, single, right, direction).verdict == "cannot tell: use float64"
