@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 # The folders in the order in which they run, and the package without which a folder is left out.
 ROOMS = {"parity": "torch", "scratch": None, "data": None, "compare": "torch", "learner": "rich"}
 # Before all else: which gradient of which cell is wrong. Everything else builds on the cells.
-FIRST = ("test_cells_against_autograd.py", "test_cells_against_the_tape.py")
+FIRST = ("test_cells_against_autograd.py", "test_cells_against_two_oracles.py")
 
 # default: the same examples in every run, for users; thorough: many more, at random, with a blob that replays a failure
 slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -63,10 +63,7 @@ def pytest_configure(config):
 
 
 def add_cell(path):
-    """Make a file with a cell's `forward` and `backward` the only cell that the property tests draw.
-
-    GATES defaults to one block; a backward that takes no `trace` has TRACED = ().
-    """
+    """Make the file's cell the only one that is tested. It has forward, backward and GATES, see tests/README.md."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or not path.is_file():
         raise pytest.UsageError(f"--cell: {path} is not a Python file")
@@ -94,7 +91,9 @@ def pytest_report_header(config):
     return f"left out: {', '.join(absent)}" if absent else None
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items, config):
+    if config.getoption("cell"):
+        items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
     order = list(ROOMS)
     items.sort(key=lambda item: (item.path.name not in FIRST, order.index(room(item.path) or "compare")))
 

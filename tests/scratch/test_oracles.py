@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from cases import for_each_cell, run, run_by_tape, seeds
+from cases import for_each_cell, loss_of, run, run_by_tape, seeds
 
 import scratch
 from compare.agreement import assert_all_same
@@ -81,26 +81,6 @@ def test_forward_mode_gives_the_same_gradients(case):
     assert_all_same(got, {name: expected[name] for name in got}, "forward mode")
 
 
-def loss_of(case):
-    """The loss as a function of a dict of arrays: what the numerical oracles take."""
-    x, state, dy, dstate_n, lengths = case.problem()
-
-    def loss(arrays):
-        layer = case.layer()
-        layer.params = {name: arrays[name] for name in layer.params}
-        h_and_c = [arrays[name] for name in ("h_0", "c_0")[: case.states]]
-        y, state_n = layer.forward(arrays["x"], case.pack(h_and_c), lengths)
-        return np.sum(y * dy) + sum(np.sum(s * d) for s, d in zip(case.unpack(state_n), dstate_n, strict=True))
-
-    layer = case.layer()
-    layer.forward(x, case.pack(state), lengths)
-    dx, dstate = layer.backward(dy, case.pack(dstate_n))
-    names = ("h_0", "c_0")
-    arrays = {"x": x, **dict(zip(names, state, strict=False)), **layer.params}
-    gradient = {"x": dx, **dict(zip(names, case.unpack(dstate), strict=False)), **layer.grads}
-    return loss, arrays, gradient
-
-
 @for_each_cell(seeds)
 def test_the_complex_step_in_a_random_direction(case, seed):
     loss, arrays, gradient = loss_of(case)
@@ -109,12 +89,6 @@ def test_the_complex_step_in_a_random_direction(case, seed):
     size = sum(np.sum(np.abs(gradient[name] * direction[name])) for name in arrays)
     got = numerical.complex_step(loss, arrays, direction)
     assert abs(got - numerical.along(gradient, direction)) <= 1e-12 * size
-
-
-@for_each_cell(T=3, B=2, I=2, H=2, layers=1)
-def test_the_complex_step_entry_by_entry(case):
-    loss, arrays, gradient = loss_of(case)
-    assert_all_same(numerical.complex_gradient(loss, arrays), gradient, "complex step")
 
 
 @for_each_cell(seeds, layers=1, cell=["rnn", "gru", "lstm"])
