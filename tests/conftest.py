@@ -27,7 +27,7 @@ def imports_torch(path):
 
     Where only some do, they carry the mark.
     """
-    needing = r"^(import (torch|nbformat)|from torch|from compare\.__main__|from compare import (check|exercise)\b)"
+    needing = r"^(import (torch|nbformat)|from torch|from compare\.(__main__|learner import (check|exercise)\b))"
     return re.search(needing, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
