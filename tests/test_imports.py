@@ -1,4 +1,8 @@
-"""Imports run one way: data <- scratch, torch_impl <- compare. scratch never loads torch."""
+"""Imports run one way: torch_impl imports data, compare imports all three, and nothing imports compare.
+
+data and scratch import neither each other nor anything above. Inside compare, a room (a folder) imports the shared
+modules (the files next to it) and its own files; a shared module imports shared modules only.
+"""
 
 import ast
 import subprocess
@@ -8,17 +12,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MAY_IMPORT = {"data": set(), "scratch": {"data"}, "torch_impl": {"data"}, "compare": {"data", "scratch", "torch_impl"}}
+MAY_IMPORT = {"data": set(), "scratch": set(), "torch_impl": {"data"}, "compare": {"data", "scratch", "torch_impl"}}
 OUTSIDE = {"data": {"numpy"}, "scratch": {"numpy"}, "torch_impl": {"numpy", "torch"}}
+
+# (importing room, imported room): why. "shared" is the files directly in compare/.
+ROOM_EXCEPTIONS = {
+    ("bench", "mistakes"): "an ablation is planted into scratch as a mistake is",
+    ("curves", "gradients"): "where the first nan is searched: the names of what each cell traces",
+    ("gradients", "mistakes"): "`gradients --mistakes` prints which check sees which mistake",
+    ("learner", "mistakes"): "`check` names the mistake that gives the same wrong numbers",
+    ("page", "gradients"): "the page shows the names and the tape that `gradients` prints",
+    ("shared", "curves"): "plots.py marks where two sampled texts diverge",
+    ("traps", "curves"): "--match allows as much rounding as `curves` does",
+    ("traps", "mistakes"): "some traps are planted as mistakes are, and --match tries the whole catalogue",
+}
 
 
 def imported(path):
-    """The top-level names that a file imports, within functions too."""
+    """The full names of the modules, or of the things in them, that a file imports, within functions too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+            assert node.level == 0, f"{path}: write the full name in place of a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -26,11 +43,26 @@ def test_each_package_imports_only_what_it_may(package):
     files = list((ROOT / package).rglob("*.py"))
     assert files
     for path in files:
-        for name in imported(path):
+        for name in (full.split(".")[0] for full in imported(path)):
             if name in MAY_IMPORT:
                 assert name == package or name in MAY_IMPORT[package], f"{path} imports {name}"
             elif package in OUTSIDE and name not in sys.stdlib_module_names and path.name != "rebuild.py":
                 assert name in OUTSIDE[package], f"{path} imports {name}"
+
+
+def test_a_room_of_compare_imports_shared_modules_and_its_own_files():
+    rooms = {path.parent.name for path in (ROOT / "compare").glob("*/__init__.py")}
+    assert len(rooms) >= 7
+    crossing = {}
+    for path in (ROOT / "compare").rglob("*.py"):
+        room = path.parent.name if path.parent.name in rooms else "shared"
+        for full in imported(path):
+            package, _, name = full.partition(".")
+            other = name.split(".")[0]
+            if package == "compare" and other in rooms - {room}:
+                crossing[room, other] = f"{path.relative_to(ROOT)} imports {full}"
+    assert crossing.keys() <= ROOM_EXCEPTIONS.keys(), crossing
+    assert ROOM_EXCEPTIONS.keys() <= crossing.keys(), "no longer needed: delete it from ROOM_EXCEPTIONS"
 
 
 def test_scratch_and_data_leave_torch_alone():
@@ -43,6 +75,6 @@ def test_the_tests_that_need_no_torch_load_where_only_numpy_is():
         "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[1:]));"
         "sys.exit(pytest.main(['-m', 'not torch', '--collect-only', '-p', 'no:cacheprovider']))"
     )
-    absent = ["torch", "matplotlib", "rich", "safetensors", "threadpoolctl", "nbformat", "nbclient"]
+    absent = ["torch", "matplotlib", "rich", "safetensors", "threadpoolctl", "nbformat", "nbclient", "PIL"]
     done = subprocess.run([sys.executable, "-c", code, *absent], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

