@@ -130,8 +130,8 @@ def explanation(got, expected, error, scale, wrong, name, cell) -> str:
         f"{name} {got.shape} differs in {wrong.sum()} of {wrong.size} entries",
         f"  worst at {list(worst)}: {read_index(worst, axes, expected.shape, cell)}",
         f"  got {got[worst]!s}, expected {expected[worst]!s}: the error is {error[worst]:.3g}"
-        f"{share(error[worst], expected[worst])}",
-        f"  rounding explains {tolerance(expected.dtype) * largest:.3g}:"
+        f"{percentage(error[worst], expected[worst])}",
+        f"  up to {tolerance(expected.dtype) * largest:.3g} counts as rounding:"
         f" {ALLOWED_EPS} eps of the largest entry, {largest:.3g}",
     ]
     if axes and axes[0] == "step":
@@ -150,7 +150,7 @@ def step_sizes(expected):
     return np.where(sizes > 0, np.maximum(sizes, info.tiny / info.eps), 0)
 
 
-def share(error, expected) -> str:
+def percentage(error, expected) -> str:
     """An error as a percentage of the expected value, in brackets; nothing when that is 0."""
     return f" ({100 * error / abs(expected):.3g} % of the expected value)" if expected and np.isfinite(error) else ""
 

@@ -89,11 +89,7 @@ def number(ours, theirs, limit):
 
 
 def by_hand(cell, model, x, targets, valid):
-    """What scratch computes, forward and backward: two dicts of arrays (T, H), without the axis B, which is 1.
-
-    The loop of backward adds the terms of dh and dc at once. Here they are computed again from the arrays that it
-    returns, by the expressions of its own lines.
-    """
+    """What scratch computes, forward and backward: two dicts of arrays (T, H), without the axis B, which is 1."""
     module = CELLS[cell]
     weights = [model.recurrent.params[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     states = [np.zeros((1, H)) for _ in range(model.recurrent.states)]
@@ -110,20 +106,27 @@ def by_hand(cell, model, x, targets, valid):
     trace = {}
     module.backward(dy, *(np.zeros((1, H)) for _ in states), cache, trace)
     trace["dy"] = dy
-    W_hh = weights[1]
+    return forward, shown(cell, trace | terms(cell, trace, kept, W_hh=weights[1]))
+
+
+def terms(cell, trace, kept, W_hh):
+    """The terms that the loop of backward adds up at once: what goes to the step before, and what comes from the next.
+
+    They are computed again from the arrays that backward returns, by the expressions of its own lines.
+    """
+    found = {}
     if cell == "rnn":
-        trace["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
+        found["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
     if cell == "gru":
-        trace["dh_sent"] = np.stack(
+        found["dh_sent"] = np.stack(
             [dh * z + dv @ W_hh for dh, z, dv in zip(trace["dh"], kept["z"], trace["dv"], strict=True)]
         )
     if cell == "lstm":
-        trace["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
-        trace["dc_sent"] = trace["dc"] * kept["f"]
-        trace["dc_later"] = later(trace["dc_sent"])
-        trace["dc_own"] = trace["dh"] * (kept["o"] * (1 - kept["tanh_c"] ** 2))
-    trace["dh_later"] = later(trace["dh_sent"])
-    return forward, shown(cell, trace)
+        found["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
+        found["dc_sent"] = trace["dc"] * kept["f"]
+        found["dc_later"] = later(found["dc_sent"])
+        found["dc_own"] = trace["dh"] * (kept["o"] * (1 - kept["tanh_c"] ** 2))
+    return found | {"dh_later": later(found["dh_sent"])}
 
 
 def by_torch(cell, model, x, targets, valid):
