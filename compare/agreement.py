@@ -129,8 +129,8 @@ def explanation(got, expected, error, scale, wrong, name, cell) -> str:
     lines = [
         f"{name} {got.shape} differs in {wrong.sum()} of {wrong.size} entries",
         f"  worst at {list(worst)}: {read_index(worst, axes, expected.shape, cell)}",
-        f"  got {got[worst]!s}, expected {expected[worst]!s}: the error is {error[worst]:.3g}"
-        f"{percentage(error[worst], expected[worst])}",
+        f"  got {got[worst]!s}, expected {expected[worst]!s}",
+        f"  the error is {error[worst]:.3g}{percentage(error[worst], expected[worst])}",
         f"  up to {tolerance(expected.dtype) * largest:.3g} counts as rounding:"
         f" {ALLOWED_EPS} eps of the largest entry, {largest:.3g}",
     ]
@@ -151,8 +151,8 @@ def step_sizes(expected):
 
 
 def percentage(error, expected) -> str:
-    """An error as a percentage of the expected value, in brackets; nothing when that is 0."""
-    return f" ({100 * error / abs(expected):.3g} % of the expected value)" if expected and np.isfinite(error) else ""
+    """An error as a percentage of the expected value; nothing when that is 0."""
+    return f", {100 * error / abs(expected):.3g} % of the expected value" if expected and np.isfinite(error) else ""
 
 
 def axes_of(name: str, ndim: int) -> tuple | None:

@@ -39,11 +39,16 @@ def table(seen: dict[Mistake, list[bool]]) -> Table:
         result.add_column(str(k + 1), justify="right", no_wrap=True)
     for mistake, marks in seen.items():
         result.add_row(described(mistake), *("●" if mark else "" for mark in marks), end_section=True)
-    in_cells = [marks for mistake, marks in seen.items() if mistake.file in ("rnn", "gru", "lstm")]
-    for what, rows in (("in rnn.py, gru.py and lstm.py", in_cells), ("in all files", list(seen.values()))):
-        counts = [sum(column) for column in zip(*rows, strict=True)]
-        result.add_row(f"seen {what}, of {len(rows)}", *map(str, counts))
+    in_cells = {mistake: marks for mistake, marks in seen.items() if mistake.file in ("rnn", "gru", "lstm")}
+    if len(in_cells) < len(seen):
+        add_counts(result, "seen in rnn.py, gru.py and lstm.py", in_cells)
+    add_counts(result, "seen in all", seen)
     return result
+
+
+def add_counts(result: Table, label: str, seen: dict[Mistake, list[bool]]) -> None:
+    counts = [sum(column) for column in zip(*seen.values(), strict=True)]
+    result.add_row(f"{label}, of {len(seen)}", *map(str, counts))
 
 
 def described(mistake: Mistake) -> Text:

@@ -79,7 +79,7 @@ def test_the_message_reads_the_index():
     wrong[3, 1, 7] += 2.0
     text = message(wrong, da, "da", cell="lstm")
     assert "worst at [3, 1, 7]: step 3, row 1, gate g, unit 1" in text
-    assert "got 3.0, expected 1.0: the error is 2 (200 % of the expected value)" in text
+    assert "got 3.0, expected 1.0\n  the error is 2, 200 % of the expected value" in text
     assert "up to 9.99e-13 counts as rounding: 4500 eps of the largest entry, 1" in text
     assert "first wrong step going backwards: 3 (the last step is 4); 2 of 5 steps are wrong" in text
     weight, wrong = np.ones((6, 2)), np.ones((6, 2))

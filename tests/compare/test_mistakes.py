@@ -115,7 +115,7 @@ class TestTheTable:
         assert "…" not in out.getvalue()
         for mistake in MISTAKES:
             assert any(line.startswith(f"{mistake.file}.py: {mistake.name} ") for line in lines), mistake.name
-        (counts,) = (line for line in lines if f"seen in all files, of {len(MISTAKES)}" in line)
+        (counts,) = (line for line in lines if f"seen in all, of {len(MISTAKES)}" in line)
         assert counts.split()[-6:] == ["0"] + 5 * [str(len(MISTAKES))]
 
     def test_it_shows_what_changes(self):
@@ -133,7 +133,7 @@ class TestTheTable:
 
         monkeypatch.setattr(table, "MISTAKES", (BY_NAME["bias_as_a_row"], BY_NAME["no_look_ahead"]))
         assert table.main() == 0
-        assert "seen in all files, of 2" in capsys.readouterr().out
+        assert "seen in all, of 2" in capsys.readouterr().out
         monkeypatch.setattr(table, "WAYS", WEAK)
         assert table.main() == 1
 
