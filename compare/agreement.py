@@ -1,22 +1,24 @@
-"""When two arrays are the same numbers, and if not, a sentence that says where and how they differ.
+"""Do two arrays hold the same numbers up to rounding? If not: where and by how much do they differ?
 
-The one place for tolerances: they follow from the dtype, not from what happens to pass.
+This is the one place for tolerances. They follow from the dtype, not from what happens to pass.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 
-# Roundings allowed, relative to the largest entry of the array: 1e-12 in float64, 5e-4 in float32. An entry of a
-# gradient is a sum over all steps and rows, and passes through every layer; each operation on the way rounds once.
-ROUNDINGS = 4500
+# The largest error that counts as rounding, in eps of the array's largest entry: 1e-12 in float64, 5e-4 in float32. An
+# entry of a gradient is a sum over all steps and rows and passes through every layer; each operation rounds once.
+ALLOWED_EPS = 4500
 
-# A gradient is a sum, and its terms may cancel: with one unit and one class more than it needs, dW_hh can come out a
-# ten-thousandth of the terms it was made of, with their rounding. The terms are about as large as the other gradients
-# of the same backward pass, so an array that is smaller than a thousandth of those is measured by that thousandth.
+# A gradient is a sum whose terms may cancel: dW_hh can be ten thousand times smaller than its terms and still carry
+# their rounding errors. The terms are about as large as the other gradients of the same backward pass, so an array
+# whose largest entry is below a thousandth of theirs is measured by that thousandth.
 CANCELLED = 1e-3
 
 GATES = {"rnn": ("a",), "rnn_relu": ("a",), "gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
 
-# What the axes of an array mean, by its name without d, layer and direction. "gate" counts gates times units.
+# What the axes of an array mean, by its name without d, layer and direction. A "gate" axis has gates x units entries.
 AXES = {
     "x": ("step", "row", "input"),
     "y": ("step", "row", "unit"),
@@ -36,34 +38,34 @@ AXES = {
 }
 
 
-def tolerance(dtype):
-    """The largest difference that rounding explains, relative to the largest entry of the array."""
-    return ROUNDINGS * np.finfo(dtype).eps
+def tolerance(dtype) -> float:
+    """The largest error that counts as rounding, relative to the largest entry of the array."""
+    return ALLOWED_EPS * np.finfo(dtype).eps
 
 
-def in_roundings(got, expected, step_by_step=False):
-    """The largest difference in units of rounding of the largest entry, or of each step's own."""
+def in_eps(got: np.ndarray, expected: np.ndarray, *, step_by_step: bool = False) -> float:
+    """The largest error in eps of the largest expected entry; step_by_step: of the largest entry of the same step."""
     scale = step_sizes(expected) if step_by_step else np.abs(expected).max(initial=0)
     error = np.abs(got - expected)
     with np.errstate(divide="ignore"):
-        # where not 0, rather than above 0: a nan is neither, and must show
-        roundings = np.divide(error, np.finfo(expected.dtype).eps * scale, where=error != 0, out=np.zeros_like(error))
-    return float(roundings.max(initial=0))
+        # `!= 0`, not `> 0`: a nan must stay in the result
+        relative = np.divide(error, np.finfo(expected.dtype).eps * scale, where=error != 0, out=np.zeros_like(error))
+    return float(relative.max(initial=0))
 
 
-def least_size(arrays):
-    """What the arrays of one backward pass are measured by where their largest entry is smaller, see CANCELLED."""
+def least_size(arrays: Iterable) -> float:
+    """The smallest scale that the arrays of one backward pass are measured by, see CANCELLED."""
     arrays = [np.asarray(array) for array in arrays]
     return CANCELLED * max((np.abs(a[np.isfinite(a)]).max(initial=0) for a in arrays), default=0)
 
 
-def assert_same(got, expected, name, cell=None, reproduce=None, least=0.0):
-    """Same shape, same dtype, and no entry further off than rounding explains.
+def assert_same(got, expected, name: str, cell: str | None = None, reproduce: str | None = None, least: float = 0.0):
+    """Same shape, same dtype, and every error within rounding.
 
-    name: what the array is called, for the message and for reading its axes; cell: "rnn", "rnn_relu", "gru" or "lstm",
-    to name its gates; reproduce: lines of Python that make the case again; least: what to measure by where the largest
-    entry is smaller.
-    Raises AssertionError with the explanation.
+    name: what the array is called, for the message and to interpret its axes; cell: "rnn", "rnn_relu", "gru" or
+    "lstm", to name its gates; reproduce: lines of Python that repeat the case; least: the smallest scale to measure
+    errors by.
+    Raises AssertionError with an explanation.
     """
     __tracebackhide__ = True
     got, expected = np.asarray(got), np.asarray(expected)
@@ -74,10 +76,11 @@ def assert_same(got, expected, name, cell=None, reproduce=None, least=0.0):
         raise AssertionError(problem)
 
 
-def assert_all_same(got, expected, what="", cell=None, reproduce=None):
-    """Two dicts of arrays: the same names, none missing on either side, and the same numbers under each.
+def assert_all_same(got: dict, expected: dict, what: str = "", cell: str | None = None, reproduce: str | None = None):
+    """Two dicts of arrays with the same names and, for each name, the same numbers up to rounding.
 
-    The arrays are compared in the order of `expected`.
+    The arrays are compared in the order of `expected`. Raises AssertionError with an explanation of the first that
+    differs.
     """
     __tracebackhide__ = True
     missing, extra = [n for n in expected if n not in got], [n for n in got if n not in expected]
@@ -88,11 +91,19 @@ def assert_all_same(got, expected, what="", cell=None, reproduce=None):
         assert_same(got[name], expected[name], f"{what} {name}".strip(), cell, reproduce, least)
 
 
-def difference(got, expected, name, cell=None, least=0.0, step_by_step=False):
-    """What is wrong, in a few lines, or None when the arrays are the same numbers.
+def difference(
+    got: np.ndarray,
+    expected: np.ndarray,
+    name: str,
+    cell: str | None = None,
+    least: float = 0.0,
+    *,
+    step_by_step: bool = False,
+) -> str | None:
+    """How two arrays differ, in a few lines, or None when they are the same up to rounding.
 
-    step_by_step: measure each step by its own largest entry: a gradient that vanishes on its way back through time must
-    be right where it is small, too.
+    step_by_step: measure each step by its own largest entry, so that a gradient that vanishes on its way back through
+    time must be right where it is small, too. The other arguments as for `assert_same`.
     """
     if got.shape != expected.shape:  # before any number: (64,) would broadcast against (1, 64) and seem equal
         return f"{name}: the shape is {got.shape}, it should be {expected.shape}"
@@ -102,13 +113,14 @@ def difference(got, expected, name, cell=None, least=0.0, step_by_step=False):
         error = np.abs(got - expected)
     finite = np.isfinite(expected)
     same_inf = ~finite & (got == expected)
-    largest = np.abs(expected[finite]).max(initial=least)
-    scale = step_sizes(expected) if step_by_step else largest
+    scale = step_sizes(expected) if step_by_step else np.abs(expected[finite]).max(initial=least)
     # `not <=` rather than `>`: a nan is neither, and must fail
     wrong = ~((error <= tolerance(expected.dtype) * scale) | same_inf)
-    if not wrong.any():
-        return None
+    return explanation(got, expected, error, scale, wrong, name, cell) if wrong.any() else None
 
+
+def explanation(got, expected, error, scale, wrong, name, cell) -> str:
+    """The worst entry in words and, for an array of all steps, the first wrong step. wrong: booleans, one per entry."""
     by_scale = np.where(np.isnan(error), np.inf, error) / np.where(scale, scale, 1)
     worst = np.unravel_index(np.argmax(np.where(wrong, by_scale, -1)), error.shape)
     worst = tuple(int(i) for i in worst)
@@ -118,32 +130,33 @@ def difference(got, expected, name, cell=None, least=0.0, step_by_step=False):
         f"{name} {got.shape} differs in {wrong.sum()} of {wrong.size} entries",
         f"  worst at {list(worst)}: {read_index(worst, axes, expected.shape, cell)}",
         f"  got {got[worst]!s}, expected {expected[worst]!s}",
-        f"  off by {error[worst]:.3g}, {relative(error[worst], expected[worst])} of what is expected there; the largest"
-        f" entry is {largest:.3g}, and rounding explains {tolerance(expected.dtype) * largest:.3g}",
+        f"  the error is {error[worst]:.3g}{percentage(error[worst], expected[worst])}",
+        f"  up to {tolerance(expected.dtype) * largest:.3g} counts as rounding:"
+        f" {ALLOWED_EPS} eps of the largest entry, {largest:.3g}",
     ]
     if axes and axes[0] == "step":
         steps = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
         lines.append(
-            f"  first wrong step in backward order: {steps[-1]} (the last step is {len(wrong) - 1});"
+            f"  first wrong step going backwards: {steps[-1]} (the last step is {len(wrong) - 1});"
             f" {len(steps)} of {len(wrong)} steps are wrong"
         )
     return "\n".join(lines)
 
 
 def step_sizes(expected):
-    """Each step's largest entry (T, 1, ...), but not less than the smallest number that has all its digits."""
+    """Each step's largest entry (T, 1, ...), but at least the smallest number with full precision (tiny / eps)."""
     sizes = np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True, initial=0)
     info = np.finfo(expected.dtype)
     return np.where(sizes > 0, np.maximum(sizes, info.tiny / info.eps), 0)
 
 
-def relative(error, expected):
-    """An error as a share of the value: there is none of 0."""
-    return f"{100 * error / abs(expected):.3g} %" if expected and np.isfinite(error) else "no multiple"
+def percentage(error, expected) -> str:
+    """An error as a percentage of the expected value; nothing when that is 0."""
+    return f", {100 * error / abs(expected):.3g} % of the expected value" if expected and np.isfinite(error) else ""
 
 
-def axes_of(name, ndim):
-    """The meaning of each axis of the array called `name`, or None if the name says nothing."""
+def axes_of(name: str, ndim: int) -> tuple | None:
+    """The meaning of each axis of the array called `name`, or None if the name is not known."""
     word = name.split(" ")[-1].split(".")[-1]
     word = word.split("_l")[0].removeprefix("d")
     word = {"W_ih": "weight_ih", "W_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh"}.get(word, word)
@@ -153,8 +166,8 @@ def axes_of(name, ndim):
     return axes if axes and len(axes) == ndim else None
 
 
-def read_index(index, axes, shape, cell):
-    """An index in words: (3, 0, 7) of an LSTM's da (.., .., 20) is "step 3, row 0, gate f, unit 2"."""
+def read_index(index: tuple, axes: tuple | None, shape: tuple, cell: str | None) -> str:
+    """An index in words: (3, 0, 7) of an LSTM's da (T, B, 20) is "step 3, row 0, gate f, unit 2"."""
     if axes is None:
         return "entry " + ", ".join(map(str, index)) if index else "the number itself"
     words = []

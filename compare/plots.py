@@ -18,6 +18,9 @@ ORANGE, BLUE, GREEN, GREY = "#E69F00", "#0072B2", "#009E73", "#666666"
 OURS = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
 THEIRS = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
 
+# One colour per cell, the same in every picture.
+CELL_COLOURS = {"rnn": "#D55E00", "rnn_relu": "#CC79A7", "gru": BLUE, "lstm": GREEN}
+
 FIVE = ("#D55E00", ORANGE, BLUE, GREEN, "#CC79A7")
 
 LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
@@ -128,57 +131,6 @@ def draw_gap(axes, steps, gap, dtype):
     )
 
 
-def gradients(path, travels, title):
-    """How the gradient travels back through time: |dLoss/dh_t|, the steps' shares of dW_hh, and how far both are apart.
-
-    travels: compare.gradients.table.Travel objects.
-    """
-    figure = Figure(figsize=(15, 6), layout="constrained")
-    size, share, off = figure.subplots(1, 3)
-    for travel, colour in zip(travels, FIVE, strict=False):
-        steps = np.arange(len(travel.off))
-        for axes, (ours, theirs) in ((size, travel.dh), (share, travel.share)):
-            axes.semilogy(steps, positive(ours), color=colour, linewidth=5, alpha=0.4)
-            axes.semilogy(steps, positive(theirs), color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
-        if travel.predicted:
-            line = travel.dh[0][-1] * travel.predicted ** (steps[-1] - steps)
-            size.semilogy(steps, line, color="black", linewidth=1.2, linestyle=":")
-        off.semilogy(steps, np.maximum(travel.off, 0.05), ".", color=colour)
-        label = travel.name + (
-            f": x {travel.predicted:.2f} a step by W_hh's singular values and the slopes" if travel.predicted else ""
-        )
-        size.plot([], [], color=colour, linewidth=4, label=label)
-    size.plot([], [], color=GREY, linewidth=5, alpha=0.4, label="thick: scratch (NumPy, by hand)")
-    size.plot([], [], color=GREY, linewidth=1.3, linestyle=(0, (4, 2)), label="dashed: torch (autograd)")
-    if any(travel.predicted for travel in travels):
-        size.plot([], [], color="black", linewidth=1.2, linestyle=":", label="dotted: that estimate")
-    off.axhline(1, color=GREY, linestyle="--", linewidth=1.2)
-    off.annotate(
-        "one rounding",
-        (0.99, 1),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color=GREY,
-        bbox=READABLE,
-    )
-    size.set(
-        title="the gradient at step t, on its way back",
-        ylabel="norm of dLoss/dh_t",
-        xlabel="step t (backward: right to left)",
-    )
-    share.set(
-        title="step t's share of dW_hh; their sum is the gradient", ylabel="norm of da_t h_(t-1)", xlabel="step t"
-    )
-    off.set(title="dLoss/dh_t, scratch against torch", ylabel="largest difference, in roundings", xlabel="step t")
-    for axes in (size, share, off):
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"Back through time: {title}")
-    save(figure, path)
-
-
 def bench(path, figures):
     """The ratio of both times by cell and size; memory and time by the length of the sequence."""
     figure = Figure(figsize=(15, 5), layout="constrained")
@@ -225,11 +177,6 @@ def bench(path, figures):
     memory.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     figure.suptitle(f"{figures['processor']}; {'; '.join(figures['sides'])}", fontsize=9)
     save(figure, path)
-
-
-def positive(values):
-    """Nothing in place of what a logarithmic axis cannot show."""
-    return np.where(values > 0, values, np.nan)
 
 
 def short(label, most=20):

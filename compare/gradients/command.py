@@ -1,6 +1,8 @@
 """`byhand gradients`: every gradient of one batch, by hand and by autograd."""
 
-from compare.options import LARGEST_BATCH, STATUS, add_data, add_model, configure, seed, whole
+from argparse import ArgumentParser, Namespace
+
+from compare.options import STATUS, add_data, add_model, configure, seed, whole
 from data import TASKS, UserError
 
 DESCRIPTION = """\
@@ -8,48 +10,72 @@ Compare every gradient of one batch of TASK, by hand and by autograd: those of
 the parameters and of every intermediate. Without --cell: rnn, gru and lstm
 (with --tape: lstm)."""
 
+# What describes the batch and its models, and what --tape and --mistakes accept of it.
+OPTIONS = ("task", "cell", "layers", "hidden", "bidirectional", "steps", "batch_size", "dtype", "seed", "data")
+OPTIONS += ("column", "out")
+ACCEPTED = {"tape": ("cell", "seed"), "mistakes": ("cell",)}
 
-def add_arguments(parser):
+
+def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = STATUS
-    parser.add_argument(
-        "task", nargs="?", default="memory", metavar="TASK", help=f"{', '.join(TASKS)} (default memory)"
-    )
+    parser.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default memory)")
     add_model(parser)
     batch = parser.add_argument_group("batch")
     batch.add_argument("--steps", type=whole, metavar="N", help="time steps; not for names (default 60)")
     batch.add_argument("--batch-size", type=whole, metavar="N", help="sequences (default per task, as for --hidden)")
-    batch.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="(default float64)")
+    batch.add_argument("--dtype", choices=("float32", "float64"), help="(default float64)")
     batch.add_argument("--seed", type=seed, metavar="N", help="random seed for weights and batch (default 0)")
     add_data(batch)
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="DIR", default="results", help="folder for gradients.png (default results)")
+    output.add_argument("--out", metavar="DIR", help="folder for gradients.png (default results)")
     other = output.add_mutually_exclusive_group()
     other.add_argument("--json", action="store_true", help="print the table as JSON")
     other.add_argument(
-        "--tape", action="store_true", help="show one step's autodiff tape next to the hand-written lines instead"
+        "--tape",
+        action="store_true",
+        help="show one step on an autodiff tape next to the hand-written lines instead (takes --cell, --seed)",
     )
-    other.add_argument("--mistakes", action="store_true", help="show which ways of checking see which mistakes instead")
+    other.add_argument(
+        "--mistakes",
+        action="store_true",
+        help="show which ways of checking see which mistakes instead (takes --cell: only that cell)",
+    )
 
 
-def run(options):
+def run(options: Namespace) -> int:
     if options.tape:
+        refuse_others(options, "tape")
         from compare.gradients import tape_view
 
-        tape_view.main(options.cell or "lstm", options.seed or 0)
-        return 0
+        return tape_view.main(options.cell or "lstm", options.seed or 0)
     if options.mistakes:
-        from compare.mistakes import detectors
+        refuse_others(options, "mistakes")
+        from compare.mistakes import table
 
-        return detectors.main()
-    if options.steps and options.task == "names":
-        raise UserError("--steps is not for names: each name is one sequence; drop it")
-    window = options.steps or (60 if options.task != "names" else None)
-    if (options.batch_size or 1) * (window or 1) > LARGEST_BATCH:
-        raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --steps")
-    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "dtype", "seed", "data", "column")
-    given = {name: getattr(options, name) for name in names}
-    (settings,) = configure([options.task], window=window, **given)
+        return table.main(options.cell)
+    return compare_gradients(options)
+
+
+def refuse_others(options: Namespace, mode: str) -> None:
+    """Raise UserError when an option is given that `--mode` would ignore."""
+    given = [name for name in OPTIONS if getattr(options, name) is not None and name not in ACCEPTED[mode]]
+    if given:
+        accepted = " and ".join(f"--{name}" for name in ACCEPTED[mode])
+        drop = ", ".join(options.task if name == "task" else f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(f"--{mode} accepts only {accepted}; drop {drop}")
+
+
+def compare_gradients(options: Namespace) -> int:
+    """The table and the picture. What other commands call --window is --steps here, also in messages."""
     from compare.gradients import table
 
+    task = options.task or "memory"
+    window = options.steps or (60 if task != "names" else None)
+    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "seed", "data", "column")
+    given = {name: getattr(options, name) for name in names}
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
-    return table.main(settings, cells, options.out, as_json=options.json)
+    try:
+        (settings,) = configure([task], window=window, dtype=options.dtype or "float64", **given)
+        return table.main(settings, cells, options.out or "results", as_json=options.json)
+    except UserError as error:
+        raise UserError(str(error).replace("--window", "--steps")) from error

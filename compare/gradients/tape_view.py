@@ -1,4 +1,4 @@
-"""The tape of one step beside the lines of the hand-written backward: the one turns into the other."""
+"""One step on an autodiff tape next to the lines of the hand-written backward that do the same."""
 
 import ast
 import inspect
@@ -20,76 +20,103 @@ CELLS = {
     "gru": (gru, tape.gru_step, 3),
     "lstm": (lstm, tape.lstm_step, 4),
 }
+EXPLANATION = """\
+Read the tape from top to bottom: last operation first. Below each operation are
+the terms that it adds to the gradients of its operands. The hand-written code
+merges these into fewer lines. What depends on no other step is outside its loop
+over t: local derivatives before it, gradients of the weights after it. A line
+for several equations is shown once, in the last of their rows."""
 
 
-def main(cell, seed=0):
-    """Print both for one step of `cell`; then compare what they compute. Raises AssertionError when it differs."""
-    module, step, gates = CELLS[cell]
-    T, B, I, H = 1, 2, 3, 4
-    rng = np.random.default_rng(seed)
-    states = ["h_0", "c_0"] if cell == "lstm" else ["h_0"]
-    shapes = dict.fromkeys(states, (B, H)) | {
-        "W_ih": (gates * H, I),
-        "W_hh": (gates * H, H),
-        "b_ih": (gates * H,),
-        "b_hh": (gates * H,),
-    }
-    values = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
-    x = rng.standard_normal((T, B, I))
-    upstream = [rng.standard_normal((B, H)) for _ in states]  # of h_1, for an LSTM also of c_1
+@dataclass(frozen=True)
+class Step:
+    """One step of a cell with random arrays: x_1 (B, I), states and upstream (B, H), and the weights."""
 
-    written = tape.Tape()
-    x_1 = written.variable(x[0], "x_1")
-    leaves = {name: written.variable(value, name) for name, value in values.items()}
-    results = step(x_1, *leaves.values())
-    results = results if cell == "lstm" else [results]
-    written.backward(dict(zip(results, upstream, strict=True)))
+    x_1: np.ndarray
+    states: dict  # "h_0", for an LSTM also "c_0"
+    weights: dict  # "W_ih", "W_hh", "b_ih", "b_hh"
+    upstream: list  # the gradient of h_1, for an LSTM also of c_1
 
-    options = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
-    *_, cache = module.forward(x, *values.values(), **options)
-    dx, *rest = module.backward(np.zeros((T, B, H)), *upstream, cache)
-    by_hand = {"x_1": dx[0]} | dict(zip(leaves, rest, strict=True))
-    by_tape = {"x_1": x_1.grad} | {name: leaf.grad for name, leaf in leaves.items()}
 
-    rich.print(table(cell, written, results))
-    print(
-        "The tape is read from its end, a line at a time. By hand, lines that belong together are one, and what needs"
-    )
-    print("no other step, the slopes and the weights, stands before and after the loop over t. A line by hand that")
-    print("answers several equations stands at the last of them.")
+def main(cell: str, seed: int = 0) -> int:
+    """Print both for one step of `cell`. Returns 0. Raises AssertionError when their gradients differ."""
+    step = random_step(cell, seed)
+    recorded, results, by_tape = run_tape(cell, step)
+    by_hand = run_by_hand(cell, step)
+    rich.print(table(cell, recorded, results))
+    print(EXPLANATION)
     assert_all_same(by_hand, by_tape, "by hand against the tape:", cell)
-    print(f"with the same numbers, both give the same gradients of {', '.join(by_tape)}")
+    print(f"Both give the same gradients: {', '.join(f'd{name}' for name in by_tape)}.")
+    return 0
 
 
-def table(cell, written, results):
-    """A row for every equation, the last one first."""
+def random_step(cell: str, seed: int) -> Step:
+    gates, (B, I, H) = CELLS[cell][2], (2, 3, 4)
+    rng = np.random.default_rng(seed)
+    states = {name: rng.standard_normal((B, H)) for name in ("h_0", "c_0")[: 2 if cell == "lstm" else 1]}
+    shapes = {"W_ih": (gates * H, I), "W_hh": (gates * H, H), "b_ih": (gates * H,), "b_hh": (gates * H,)}
+    weights = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    return Step(rng.standard_normal((B, I)), states, weights, [rng.standard_normal((B, H)) for _ in states])
+
+
+def run_tape(cell: str, step: Step) -> tuple[tape.Tape, list, dict]:
+    """The tape after its backward pass, the variables of h_1 (and c_1), and the gradients by name."""
+    recorded = tape.Tape()
+    arrays = {"x_1": step.x_1, **step.states, **step.weights}
+    leaves = {name: recorded.variable(array, name) for name, array in arrays.items()}
+    results = CELLS[cell][1](*leaves.values())
+    results = list(results) if cell == "lstm" else [results]
+    recorded.backward(dict(zip(results, step.upstream, strict=True)))
+    return recorded, results, {name: leaf.grad for name, leaf in leaves.items()}
+
+
+def run_by_hand(cell: str, step: Step) -> dict:
+    """The gradients by name from the cell's module, for a sequence of one step."""
+    module = CELLS[cell][0]
+    options = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
+    *_, cache = module.forward(step.x_1[None], *step.states.values(), *step.weights.values(), **options)
+    dx, *rest = module.backward(np.zeros_like(step.upstream[0])[None], *step.upstream, cache)
+    return {"x_1": dx[0]} | dict(zip([*step.states, *step.weights], rest, strict=True))
+
+
+def table(cell: str, recorded: tape.Tape, results: list) -> Table:
+    """A row per equation, the last one first."""
     module = CELLS[cell][0]
     by_hand = lines_of(inspect.getsource(module.backward))
     result = Table(title=f"{cell}: one step, backward", title_justify="left", show_lines=True)
     result.add_column("")
-    result.add_column("the tape: what was computed, and the shares it hands down")
+    result.add_column("tape: each operation, and the\ngradients that it passes on")
     result.add_column(f"by hand: {module.__name__.replace('.', '/')}.py")
-    names = dict(zip(results, ("h_1", "c_1"), strict=False))
-    gates = [v for v in written if v.text.startswith(("sigmoid", "tanh")) and v not in names]
-    names |= zip(gates, {"gru": "rzn", "lstm": "ifgo"}.get(cell, ""), strict=False)
-    for equation in sorted({v.equation for v in written if v.operands}, reverse=True):
-        lines = []
-        for variable in reversed(written):
-            if variable.equation == equation and variable.operands:
-                name = f"v{variable.number}"
-                meaning = f"  (this is {names[variable]})" if variable in names else ""
-                lines.append(f"[bold]{name} = {escape(variable.text)}[/bold]{meaning}")
-                for operand, _, how in variable.operands:
-                    share = re.sub(r"\bd\b", f"d{name}", how)  # d is the gradient of this result
-                    lines.append(escape(f"  d{operand} += {share}"))
+    names = names_of(cell, recorded, results)
+    for equation in sorted({v.equation for v in recorded if v.operands}, reverse=True):
+        operations = [v for v in reversed(recorded) if v.equation == equation and v.operands]
+        on_tape = [line for variable in operations for line in tape_lines(variable, names)]
         later = {line for other, lines in by_hand.items() if other < equation for line in lines}
         answers = [line for line in by_hand[equation] if line not in later]
-        result.add_row(equation, "\n".join(lines), escape("\n".join(answers)))
+        result.add_row(equation, "\n".join(on_tape), escape("\n".join(answers)))
     return result
 
 
-def lines_of(source):
-    """The code lines of a backward by the equations that the comment above them names: {"L4": [line, ...]}."""
+def names_of(cell: str, recorded: tape.Tape, results: list) -> dict:
+    """The variables of the tape that the equations have a name for: the gates and the new states."""
+    names = dict(zip(results, ("h_1", "c_1"), strict=False))
+    gates = [v for v in recorded if v.text.startswith(("sigmoid", "tanh")) and v not in names]
+    return names | dict(zip(gates, {"gru": "rzn", "lstm": "ifgo"}.get(cell, ""), strict=False))
+
+
+def tape_lines(variable, names: dict) -> list[str]:
+    """An operation of the tape and, below it, what it adds to the gradient of each operand."""
+    name = f"v{variable.number}"
+    meaning = f"  (this is {names[variable]})" if variable in names else ""
+    lines = [f"[bold]{name} = {escape(variable.text)}[/bold]{meaning}"]
+    for operand, _, how in variable.operands:
+        term = re.sub(r"\bd\b", f"d{name}", how)  # d is the gradient of this result
+        lines.append(escape(f"  d{operand} += {term}"))
+    return lines
+
+
+def lines_of(source: str) -> dict[str, list[str]]:
+    """The code lines of a backward by equation, as the comments above them say: {"L4": [line, ...]}."""
     found = {}
     for group in groups_of(source):
         for _, line in group.lines:
@@ -102,15 +129,15 @@ def lines_of(source):
 
 @dataclass
 class Group:
-    """Lines of a function that stand together: under one comment, or between two blank lines."""
+    """Consecutive lines of a function: below one comment, or between two blank lines."""
 
     comment: str
     equations: list  # those that the comment names: ["L4", "L3"]
-    lines: list  # (line number, line), the comment's own left out, indented as within the body
+    lines: list  # (line number, line) without the lines of the comment, indented as within the body
 
 
-def groups_of(source, first=1):
-    """The body of a function, from below its docstring, as Groups in its own order. first: its line number."""
+def groups_of(source: str, first: int = 1) -> list[Group]:
+    """The body of a function below its docstring as Groups, in order. first: the line number of its `def`."""
     docstring = ast.parse(source).body[0].body[0]
     groups, in_comment = [Group("", [], [])], False
     for number, line in enumerate(source.split("\n")[docstring.end_lineno :], first + docstring.end_lineno):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compare.agreement import difference, in_roundings, least_size
+from compare.agreement import difference, in_eps, least_size
 from compare.learner import attempt, instrument
 
 KINDS = {
@@ -116,6 +116,6 @@ def compared(problem, observation, name):
     return {
         "name": name,
         "shape": list(got.shape),
-        "roundings": in_roundings(got, want),
+        "roundings": in_eps(got, want),
         "verdict": "wrong" if problem_words else "right",
     }

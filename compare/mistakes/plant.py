@@ -1,4 +1,4 @@
-"""`scratch` with one mistake of the catalogue in it, for those who want to see what the mistake does."""
+"""Plant a mistake of the catalogue: import `scratch` with that mistake in it."""
 
 import importlib
 import linecache
@@ -6,14 +6,16 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import scratch
+from compare.mistakes.catalogue import Mistake
 
 
-def planted(mistake):
-    """The package `scratch`, imported afresh with the mistake in it.
+def planted(mistake: Mistake) -> ModuleType:
+    """The package `scratch`, imported once more with the mistake in it.
 
-    Nothing is written to disk, and `import scratch` gives the right one before and after. Not while another thread
+    Nothing is written to disk, and `import scratch` gives the right one before and after. Not safe while another thread
     imports: for a moment the names in sys.modules belong to the new package.
     Raises ValueError when the mistake's right lines are not found exactly once.
     """
@@ -36,31 +38,31 @@ def plant(mistake):
         sys.meta_path.remove(finder)
 
 
-def path_of(mistake):
+def path_of(mistake: Mistake) -> Path:
     return Path(scratch.__file__).parent / f"{mistake.file}.py"
 
 
-def planted_source(mistake):
+def planted_source(mistake: Mistake) -> str:
     """The text of the mistake's file with the mistake in it. Raises ValueError as `planted` does."""
     path = path_of(mistake)
     source = path.read_text(encoding="utf-8")
     found = source.count(mistake.right)
     if found != 1:
         raise ValueError(
-            f"mistake {mistake.name}: its right lines are {found} times in {path}, they must be there once; the "
-            f"source has moved on, and the catalogue must follow\n{mistake.right}"
+            f"mistake {mistake.name}: its right lines are found {found} times in {path}, not once. If that "
+            f"file has changed on purpose, update compare/mistakes/catalogue.py.\n{mistake.right}"
         )
     return source.replace(mistake.right, mistake.wrong)
 
 
-def take_out_of_sys_modules():
-    """Forget scratch and its modules, so that the next import reads them again. Returns them, a dict."""
+def take_out_of_sys_modules() -> dict[str, ModuleType]:
+    """Remove scratch and its modules, so that the next import reads them again. Returns them by name."""
     names = [name for name in sys.modules if name.split(".")[0] == "scratch"]
     return {name: sys.modules.pop(name) for name in names}
 
 
 class Planter(SourceFileLoader):
-    """Finds one module of scratch, before anything else does, and loads it from changed source."""
+    """An import hook that loads one module of scratch from changed source."""
 
     def __init__(self, mistake, path, source):
         super().__init__(f"scratch.{mistake.file}", str(path))

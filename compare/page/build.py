@@ -1,13 +1,14 @@
-"""One HTML file: each cell by hand beside its torch twin, the equations between them, with the numbers of every step.
+"""One HTML file: each cell by hand and in torch, the equations between them, and the numbers of every step.
 
-Every number is computed in measurements.py, and the file's script only chooses the step and paints. template.html,
-style.css and script.js, next to this module, are put into one file that needs no network and no other.
+All numbers are computed in measurements.py; the script of the page only chooses the step and draws. template.html,
+style.css and script.js, next to this module, become one file that needs no network.
 """
 
 import inspect
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -16,13 +17,13 @@ import torch
 
 from compare import files
 from compare.agreement import tolerance
-from compare.gradients.table import NAMES
+from compare.gradients.collect import NAMES
 from compare.gradients.tape_view import Group, groups_of
 from compare.page import measurements
 from torch_impl import unrolled
 
-# What stands beside a line, by what the line assigns: its derivative in the notation of the docstrings, and the values
-# to show under it. "+x" and "=x" are a summand and the sum. A line of `forward` has its equation from the docstring.
+# What is shown next to a line, by what the line assigns: its derivative in the notation of the docstrings, and the
+# values to show below it. "+x" is a term, "=x" the sum. The equations of `forward` come from the docstring.
 FORWARD = {
     "rnn": {"a": ["a"], "y[t]": ["h"]},
     "gru": {
@@ -95,8 +96,8 @@ LABELS = {
 }
 
 
-def main(out):
-    """Write page.html into the folder `out`. Returns 0, or 1 when the two sides differ by more than rounding."""
+def main(out: str) -> int:
+    """Write page.html into the folder `out`. Returns 0, or 1 when scratch and torch differ by more than rounding."""
     torch.set_num_threads(1)
     path = files.folder(out) / "page.html"
     months, x, targets = measurements.window()
@@ -106,25 +107,25 @@ def main(out):
         f"{cell} {name}"
         for cell in measured
         for name, number in numbers_of(measured[cell])
-        if not max(number["off"]) <= tolerance(np.float64) * number["limit"]  # not >: a nan is neither, and must show
+        if not max(number["off"]) <= tolerance(np.float64) * number["limit"]  # not >: a nan must count as wrong
     ]
     if wrong:
-        print(f"{path}: the two sides differ in {', '.join(wrong)}; byhand gradients says where")
+        print(f"{path}: scratch and torch differ in {', '.join(wrong)}; to see where, run: byhand gradients")
         return 1
-    print(f"both sides line against line, with the numbers of every step: {path}")
+    print(f"scratch and torch line by line, with the numbers of every step: {path}")
     return 0
 
 
-def numbers_of(found):
-    """(name, number) of all that `measure` found on both sides of a cell."""
+def numbers_of(found: dict) -> Iterator[tuple[str, dict]]:
+    """(name, number) of everything in `found` (from measurements.measure) that both scratch and torch computed."""
     for numbers in (found["forward"], *found["backward"].values()):
         for name, number in numbers.items():
             if number["hand"] is not None:
                 yield name, number
 
 
-def document(months, measured):
-    """The whole page, a str, from what measurements.window and, for each cell, measurements.measure return."""
+def document(months: list[dict], measured: dict[str, dict]) -> str:
+    """The whole page, from the results of measurements.window and, for each cell, measurements.measure."""
     values = {
         "steps": months,
         "cells": {cell: {k: found[k] for k in ("forward", "backward", "size")} for cell, found in measured.items()},
@@ -133,12 +134,12 @@ def document(months, measured):
     parts = {
         "css": (here / "style.css").read_text(encoding="utf-8"),
         "js": (here / "script.js").read_text(encoding="utf-8"),
-        "off": f"{max(max(n['off']) for found in measured.values() for _, n in numbers_of(found)):.1e}",
+        "largest": f"{max(max(n['off']) for found in measured.values() for _, n in numbers_of(found)):.1e}",
         "first": f"{months[0]['month']} {months[0]['year']}",
         "last": f"{months[-1]['month']} {months[-1]['year']}",
         "chain": chain(months),
         "cells": "\n".join(article(cell, found["nodes"]) for cell, found in measured.items()),
-        # in a script element nothing is escaped, and "</" would end it
+        # a script element has no escapes, and "</" would end it
         "values": json.dumps(values, separators=(",", ":")).replace("</", "<\\/"),
     }
     template = (here / "template.html").read_text(encoding="utf-8")
@@ -147,22 +148,23 @@ def document(months, measured):
 
 def article(cell, operations):
     """One cell's part of the page. operations: equation -> names of autograd's operations."""
-    module, twin = measurements.CELLS[cell], getattr(unrolled, cell)
+    module, in_steps = measurements.CELLS[cell], getattr(unrolled, cell)
     by_hand, in_torch = file_of(module), file_of(unrolled)
     return f"""<article id="{cell}" data-cell="{cell}" aria-label="{NAMES[cell]}">
 <section>
-<h2>Forward <small>reads downwards</small></h2>
+<h2>Forward <small>from top to bottom</small></h2>
 <div class="heads"><span>by hand <code>{by_hand}</code></span><span>the equation</span>\
 <span>torch <code>{in_torch}</code></span></div>
-{"".join(forward_rows(cell, module, twin))}
+{"".join(forward_rows(cell, module, in_steps))}
 </section>
 <section>
-<h2>Backward <small>the same equations, from the last to the first</small></h2>
-<p class="aside">Here torch has no lines to read. While those above ran, it kept an operation for each, to be run \
-backwards; these are their names. What was read twice gets the sum of what comes back, on both sides. The numbers are \
-totals, through all later steps, but for those marked <i>from</i> and <i>to</i>: these are single shares.</p>
+<h2>Backward <small>the same equations in reverse order</small></h2>
+<p class="aside">torch has no backward code to show. During the forward pass autograd recorded every operation; their \
+names are listed here (MmBackward0 is the backward of a matrix product). A value that two operations read gets the sum \
+of both gradients, by hand and in torch. The numbers are total derivatives, through all later steps; only those marked \
+<i>from</i> and <i>to</i> are single terms of such a sum.</p>
 <div class="heads"><span>by hand <code>{by_hand}</code></span><span>the derivative</span>\
-<span>torch: autograd's own operations</span></div>
+<span>torch: autograd's operations</span></div>
 {"".join(backward_rows(cell, module, operations))}
 </section>
 </article>"""
@@ -173,21 +175,21 @@ def file_of(module):
 
 
 def body(function):
-    """A function's Groups, their line numbers those of its file."""
+    """A function's Groups, with the line numbers of its file."""
     lines, first = inspect.getsourcelines(function)
     return groups_of("".join(lines), first)
 
 
 def equations_of(module):
-    """A docstring's equations: {"L1": [part, ...]}, a part being an equation or a remark."""
+    """A docstring's equations: {"L1": [part, ...]}, where a part is an equation or a remark."""
     lines = re.findall(r"^ +\(([A-Z]\d)\)  (.*)$", module.__doc__, re.M)
     return {equation: re.split(r" {3,}", text) for equation, text in lines}
 
 
-def twin_groups(twin):
-    """The twin's lines as Groups that each end at the equation its last line is tagged with; the rest comes last."""
+def torch_groups(in_steps):
+    """The lines of a torch function as Groups that end at the lines tagged with an equation; the rest comes last."""
     groups, lines = [], []
-    for line in (line for group in body(twin) for line in group.lines):
+    for line in (line for group in body(in_steps) for line in group.lines):
         lines.append(line)
         tag = re.search(r"# \(([A-Z]\d)\)$", line[1])
         head = line[1].startswith("for ")
@@ -197,12 +199,12 @@ def twin_groups(twin):
     return [*groups, Group("", [], lines)]
 
 
-def forward_rows(cell, module, twin):
-    """A row for each Group that answers an equation, beside torch's lines up to its own answer; then the last lines.
+def forward_rows(cell, module, in_steps):
+    """A row per Group with an equation, next to torch's lines up to the one with that equation; then the last lines.
 
-    Where several Groups in a row answer one equation, the equation and torch's line stand beside the last of them.
+    Where consecutive Groups have the same equation, it is shown next to the last of them, with torch's line.
     """
-    equations, theirs = equations_of(module), twin_groups(twin)
+    equations, theirs = equations_of(module), torch_groups(in_steps)
     waiting, groups = [], body(module.forward)
     for k, group in enumerate(groups):
         waiting.append(group)
@@ -224,7 +226,7 @@ def forward_rows(cell, module, twin):
 
 
 def backward_rows(cell, module, operations):
-    """A row for each Group: its lines, the derivatives they compute, and autograd's operations."""
+    """A row per Group: its lines, the derivatives that they compute, and autograd's operations."""
     for group in body(module.backward):
         found = [BACKWARD[cell][target] for target in targets_of(group) if target in BACKWARD[cell]]
         derivatives = "".join(f"<p>{maths(part)}</p>" for text, _ in found for part in text.split("\n"))
@@ -243,7 +245,7 @@ def counted(names):
 
 
 def targets_of(group):
-    """What the lines of a Group assign, ["dh[t]"], when an equation stands above them."""
+    """What the lines of a Group with an equation assign: ["dh[t]"]."""
     code = [line.strip() for _, line in group.lines if group.equations]
     return [line.split(" = ")[0] for line in code if " = " in line]
 
@@ -265,31 +267,32 @@ def marks(equations):
 
 def chips(equations):
     return "".join(
-        f'<button type="button" class="chip" data-pin="{e}" aria-pressed="false" title="what belongs to ({e})">{e}'
-        "</button>"
+        f'<button type="button" class="chip" data-pin="{e}" aria-pressed="false"'
+        f' title="highlight what belongs to ({e})">{e}</button>'
         for e in equations
     )
 
 
-# What only makes room or another view: nothing that an equation says.
+# Lines that only allocate, convert or reshape: no equation says any of it.
 PREPARES = re.compile(
     r"= np\.(empty|result_type|ascontiguousarray|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = "
 )
 
 
 def lines(group):
-    """A Group: the comment in words, without the equations it begins with, and the lines."""
+    """A Group: its comment, without the equation numbers it starts with, and its lines."""
     comment = re.sub(r"^(\([A-Z]\d\)(, | and |\s*))+", "", group.comment)
     head = chips(group.equations) if group.comment else ""
     if comment or head:
-        head = f'<p class="comment">{head}{escape(comment)}</p>'
+        comment = re.sub(r"`(.*?)`", r"<code>\1</code>", escape(comment))
+        head = f'<p class="comment">{head}{comment}</p>'
     shown = "".join(line(number, text, not group.equations) for number, text in group.lines)
     attributes = marks(group.equations) if group.equations else ""
     return f'<div class="group" {attributes}>{head}<div class="code">{shown}</div></div>'
 
 
 def line(number, text, aside):
-    """A line of code; its comment's shape stays behind it, its words go below."""
+    """A line of code. The shape in its comment stays behind it, the words go below."""
     code, _, comment = text.partition("  # ")
     shape, _, note = comment.partition("  ") if comment.startswith("(") else ("", "", comment)
     indent = len(code) - len(code.lstrip())
@@ -304,7 +307,7 @@ def line(number, text, aside):
 
 
 def value(name):
-    """The place of a value: both sides' four numbers, which the script fills in, and their difference."""
+    """The place for a value: four numbers by hand, four by torch, and their difference, all filled in by the script."""
     sign = name[0] if name[0] in "+=" else ""
     name = name.lstrip("+=")
     label = maths(LABELS.get(name, name if "_" in name else f"{name}_t"))
@@ -347,16 +350,15 @@ def maths(text):
 
 
 def named(text):
-    """A remark: words, but names such as u_r as in maths."""
+    """A remark: words, with names such as u_r typeset as in maths."""
     return re.sub(r"\b[a-z]_[a-z]\b", lambda name: maths(name[0]), escape(text))
 
 
 def chain(months):
-    """The unrolled cell as a picture: a node a step, |dh_t| above it, x_t below. The script sets what depends on t.
+    """The unrolled cell: a node per step, |dh_t| above it, the month below. The script sets what depends on t.
 
-    Across, all is in shares of the width, so that letters keep their size on a telephone.
+    Horizontal positions are percentages of the width, so that letters keep their size on a phone.
     """
-
     T = len(months)
 
     def at(t):

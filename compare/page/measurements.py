@@ -1,4 +1,4 @@
-"""Every number of a small cell at every step of a short sequence, by hand and by torch: what page.py shows."""
+"""Every number of a small cell at every step of a short sequence, by hand and by torch: what the page shows."""
 
 import datetime
 
@@ -13,7 +13,7 @@ from torch_impl import unrolled
 
 CELLS = {"rnn": rnn, "gru": gru, "lstm": lstm}
 T, H = 8, 4
-START = "1847-02"  # the sunspots' first month: two calm months, then a steep rise
+START = "1847-02"  # two calm months, then a steep rise
 LOSSES = ("each", "last")  # which steps the loss reads
 
 # What `forward` keeps for `backward`, in the order of its cache.
@@ -22,13 +22,13 @@ CACHE = {
     "gru": ("x", "h_0", "h", "rz", "n", "v_n"),
     "lstm": ("x", "h_0", "c_0", "h", "c", "gates", "tanh_c"),
 }
-# The sums whose blocks, one a gate, are shown by themselves.
+# The sums that are shown block by block, one block per gate.
 BLOCKS = {
     "rnn": {},
     "gru": {"u": ("u_r", "u_z", "u_n"), "v": ("v_r", "v_z", "v_n")},
     "lstm": {"a": ("a_i", "a_f", "a_g", "a_o")},
 }
-# The operations of torch that answer an equation are those between the tensors it makes and the ones made before.
+# The tensors that an equation computes: its torch operations lie between these and the tensors of earlier equations.
 MADE = {
     "rnn": {"R1": ("a",), "R2": ("h",)},
     "gru": {"G1": ("u",), "G2": ("v",), "G3": ("r", "z"), "G4": ("n",), "G5": ("h",)},
@@ -36,8 +36,8 @@ MADE = {
 }
 
 
-def window():
-    """Eight months of sunspots: what the page says of each, x and targets (T, 1, 1), which is the month after."""
+def window() -> tuple[list[dict], np.ndarray, np.ndarray]:
+    """Eight months of sunspot numbers: facts about each, x (T, 1, 1), and targets (T, 1, 1), the next month's x."""
     series = data.load("series", dtype=np.float64)
     start = series.labels.index(START)
     months = []
@@ -56,12 +56,12 @@ def window():
     return months, scaled[:-1], scaled[1:]
 
 
-def measure(cell, x, targets):
+def measure(cell: str, x: np.ndarray, targets: np.ndarray) -> dict:
     """Every number of one cell, by hand and by torch, and the names of autograd's operations.
 
     "forward": name -> number, "backward": "each" or "last" -> name -> number, "size": "each" or "last" -> |dh_t| of
-    every step, "nodes": equation -> names. A number is a dict of "hand" (T, H) or None, "torch" (T, H), "off", the
-    largest difference of each step, and "limit", where the colours end.
+    every step, "nodes": equation -> names. A number is a dict of "hand" (T, H) or None, "torch" (T, H), "off": the
+    largest difference at each step, and "limit": the size that gets the darkest colour.
     """
     both = model_pair.build(dict(cell=cell, output_size=1, hidden_size=H, input_size=1), "float64")
     found = {"backward": {}, "size": {}}
@@ -89,11 +89,7 @@ def number(ours, theirs, limit):
 
 
 def by_hand(cell, model, x, targets, valid):
-    """What scratch's functions computed, forward and backward: two dicts of arrays (T, H). B is 1 and left out.
-
-    Of the backward, two shares that scratch's loop adds up at once are made again from the arrays it leaves, by the
-    expressions of its own lines.
-    """
+    """What scratch computes, forward and backward: two dicts of arrays (T, H), without the axis B, which is 1."""
     module = CELLS[cell]
     weights = [model.recurrent.params[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     states = [np.zeros((1, H)) for _ in range(model.recurrent.states)]
@@ -110,48 +106,45 @@ def by_hand(cell, model, x, targets, valid):
     trace = {}
     module.backward(dy, *(np.zeros((1, H)) for _ in states), cache, trace)
     trace["dy"] = dy
-    W_hh = weights[1]
+    return forward, shown(cell, trace | terms(cell, trace, kept, W_hh=weights[1]))
+
+
+def terms(cell, trace, kept, W_hh):
+    """The terms that the loop of backward adds up at once: what goes to the step before, and what comes from the next.
+
+    They are computed again from the arrays that backward returns, by the expressions of its own lines.
+    """
+    found = {}
     if cell == "rnn":
-        trace["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
+        found["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
     if cell == "gru":
-        trace["dh_sent"] = np.stack(
+        found["dh_sent"] = np.stack(
             [dh * z + dv @ W_hh for dh, z, dv in zip(trace["dh"], kept["z"], trace["dv"], strict=True)]
         )
     if cell == "lstm":
-        trace["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
-        trace["dc_sent"] = trace["dc"] * kept["f"]
-        trace["dc_later"] = later(trace["dc_sent"])
-        trace["dc_own"] = trace["dh"] * (kept["o"] * (1 - kept["tanh_c"] ** 2))
-    trace["dh_later"] = later(trace["dh_sent"])
-    return forward, shown(cell, trace)
+        found["dh_sent"] = np.stack([da @ W_hh for da in trace["da"]])
+        found["dc_sent"] = trace["dc"] * kept["f"]
+        found["dc_later"] = later(found["dc_sent"])
+        found["dc_own"] = trace["dh"] * (kept["o"] * (1 - kept["tanh_c"] ** 2))
+    return found | {"dh_later": later(found["dh_sent"])}
 
 
 def by_torch(cell, model, x, targets, valid):
-    """The same from the unrolled twin and autograd, and the names of its operations by equation."""
+    """The same from the unrolled forward pass and autograd, and the names of its operations by equation."""
     weights = [getattr(model.recurrent, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     states = [torch.zeros(1, H, dtype=torch.float64) for _ in range(2 if cell == "lstm" else 1)]
-    twin = getattr(unrolled, cell)
-    y, *_, kept = twin(torch.tensor(x), *states, *weights)
+    in_steps = getattr(unrolled, cell)
+    y, *_, kept = in_steps(torch.tensor(x), *states, *weights)
     prediction, valid = model.linear(y), torch.tensor(valid)
     loss = torch.nn.functional.mse_loss(prediction[valid], torch.tensor(targets)[valid])
     forward = {name: torch.stack(steps).detach().numpy() for name, steps in kept.items()}
 
     (trace,) = unrolled.gradients(loss, [(kept, None)])
     trace["dy"] = torch.autograd.grad(loss, y, retain_graph=True)[0].numpy()
-    # Each step once more, alone, from states that are no results: else what c_{t-1} gets would hold its way through
-    # h_{t-1}, too. To h_t goes its total derivative; to c_t, what its own h_t does not hand on already.
     names = ("h", "c")[: len(states)]
-    sent = {name: torch.zeros(T + 1, 1, H, dtype=torch.float64) for name in names}  # by step; after the last, nothing
-    for t in reversed(range(T)):
-        before = [kept[name][t - 1] if t else state for name, state in zip(names, states, strict=True)]
-        before = [state.detach().requires_grad_() for state in before]
-        _, *after, _ = twin(torch.tensor(x[t : t + 1]), *before, *weights)
-        upstream = [torch.tensor(trace["dh"][t]), *(sent[name][t + 1] for name in names[1:])]
-        for name, share in zip(names, torch.autograd.grad(after, before, upstream), strict=True):
-            sent[name][t] = share
-    for name in names:
-        trace[f"d{name}_sent"] = sent[name][:-1].numpy()
-        trace[f"d{name}_later"] = sent[name][1:].numpy()
+    before = {name: [state, *kept[name][:-1]] for name, state in zip(names, states, strict=True)}
+    for name, sent in sent_back(in_steps, x, before, weights, trace["dh"]).items():
+        trace[f"d{name}_sent"], trace[f"d{name}_later"] = sent[:-1].numpy(), sent[1:].numpy()
     if cell == "lstm":
         own = zip(kept["h"], kept["c"], map(torch.tensor, trace["dh"]), strict=True)
         own = [torch.autograd.grad(h, c, dh, retain_graph=True)[0] for h, c, dh in own]
@@ -159,13 +152,31 @@ def by_torch(cell, model, x, targets, valid):
     return shown(cell, forward), shown(cell, trace), nodes(cell, kept)
 
 
+def sent_back(in_steps, x, before, weights, dh):
+    """What step t sends to h_{t-1} and c_{t-1}: "h" and "c" -> (T + 1, 1, H), 0 after the last step.
+
+    Each step is run again by itself, from detached states: otherwise the gradient of c_{t-1} would also contain the
+    path through h_{t-1}. The upstream gradient of h_t is its total derivative dh (T, 1, H), that of c_t what step t + 1
+    sends to it; the part through h_t is included already.
+    before: "h" and "c" -> T tensors, the states before each step.
+    """
+    sent = {name: torch.zeros(T + 1, 1, H, dtype=torch.float64) for name in before}
+    for t in reversed(range(T)):
+        states = [states[t].detach().requires_grad_() for states in before.values()]
+        _, *after, _ = in_steps(torch.tensor(x[t : t + 1]), *states, *weights)
+        upstream = [torch.tensor(dh[t]), *(sent[name][t + 1] for name in list(before)[1:])]
+        for name, term in zip(before, torch.autograd.grad(after, states, upstream), strict=True):
+            sent[name][t] = term
+    return sent
+
+
 def later(sent):
-    """What step t + 1 sent to the state of step t; to the last one, nothing: no one reads h_n and c_n."""
+    """What step t + 1 sends to the state of step t; 0 for the last step, because nothing reads h_n and c_n."""
     return np.concatenate([sent[1:], np.zeros_like(sent[:1])])
 
 
 def shown(cell, arrays):
-    """Arrays (T, 1, N) as (T, H) by name: those of several gates in blocks."""
+    """Arrays (T, 1, N) as (T, H) by name; those of several gates block by block."""
     result = {}
     for name, array in arrays.items():
         blocks = BLOCKS[cell].get(name.removeprefix("d"))
@@ -179,7 +190,7 @@ def shown(cell, arrays):
 
 
 def nodes(cell, kept):
-    """The names of autograd's operations at a step in the middle, equation -> list, last operation first."""
+    """The names of autograd's operations at a middle step: equation -> list, last operation first."""
     made = {name: steps[T // 2].grad_fn for name, steps in kept.items()}
     stops = set(made.values()) | {steps[T // 2 - 1].grad_fn for steps in kept.values()}
     found = {}

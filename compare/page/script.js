@@ -1,6 +1,6 @@
 "use strict";
 
-// A script that fails says so where a test, or a reader with the page's source open, finds it.
+// A script that fails leaves its message where a test, or a reader of the page's source, finds it.
 window.addEventListener("error", (event) => { document.documentElement.dataset.error = event.message; });
 
 const { steps, cells } = JSON.parse(document.getElementById("values").textContent);
@@ -8,7 +8,7 @@ const T = steps.length;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const byId = (id) => document.getElementById(id);
 
-// What is shown stands in the address, so that it can be kept and sent: #cell=lstm&t=3&loss=last&eq=L3
+// The view is stored in the URL: #cell=lstm&t=3&loss=last&eq=L3
 const state = { cell: "rnn", t: 4, loss: "each", eq: [] };
 
 function readAddress() {
@@ -17,9 +17,10 @@ function readAddress() {
   if (["each", "last"].includes(said.get("loss"))) state.loss = said.get("loss");
   const t = Number(said.get("t") ?? state.t);
   if (Number.isInteger(t) && t >= 0 && t < T) state.t = t;
-  const known = new Set(all(`#${state.cell} [data-eq]`).flatMap(equationsOf));  // another cell's would gather nothing
+  const known = new Set(all(`#${state.cell} [data-eq]`).flatMap(equationsOf));  // not another cell's
   state.eq = (said.get("eq") ?? "").split(" ").filter((e) => known.has(e));
   paint();
+  document.querySelector("article:not([hidden]) .lit")?.closest(".row").scrollIntoView();
 }
 
 function change(what) {
@@ -58,11 +59,11 @@ function paintChain() {
   }
   for (const arrow of all("#chain .ahead")) arrow.classList.toggle("on", Number(arrow.dataset.t) < t);
   for (const arrow of all("#chain .back")) arrow.classList.toggle("on", Number(arrow.dataset.t) > t);
-  const { month, year, x, next } = steps[t];
+  const { month, year, spots, x, next } = steps[t];
   byId("t").setAttribute("aria-valuetext", `${t}, ${month} ${year}`);
   const read = loss === "each" || t === T - 1;
-  byId("says").innerHTML = `<b>t = ${t}</b>, ${month} ${year}, x<sub>t</sub> = ${x}, ` +
-    (read ? `to predict: ${next}` : "no loss here");
+  byId("says").innerHTML = `<b>t = ${t}</b>, ${month} ${year}: ${spots} sunspots, ` +
+    `standardized <var>x</var><sub>t</sub> = ${x}; ` + (read ? `to predict: ${next} sunspots` : "no loss at this step");
 }
 
 function paintValues() {
@@ -76,7 +77,7 @@ function paintValues() {
       all("li", strip).forEach((li, k) => paintNumber(li, steps ? steps[state.t][k] : null, number.limit));
     }
     const off = number.off && number.off[state.t];
-    place.querySelector(".off").textContent = off === null ? "" : off === 0 ? "equal" : `off by ${off.toExponential(0)}`;
+    place.querySelector(".off").textContent = off === null ? "" : off === 0 ? "identical" : `error ${off.toExponential(0)}`;
   }
 }
 
@@ -107,7 +108,7 @@ function pin(equations) {
   change({ eq: same ? [] : equations });
 }
 
-// What belongs together may stand far apart: the tray gathers it.
+// What belongs to an equation may be far apart on the page: the tray shows it together.
 function paintTray() {
   byId("tray").hidden = state.eq.length === 0;
   document.body.classList.toggle("tray", state.eq.length > 0);
@@ -120,25 +121,29 @@ function paintTray() {
     return part;
   };
   byId("found").replaceChildren(...(state.eq.length === 0 ? [] : [
-    gather("the equation, and torch", forward, ".middle[data-eq], .torch [data-eq]"),
+    gather("equation and torch", forward, ".middle[data-eq], .torch [data-eq]"),
     gather("forward, by hand", forward, ".hand [data-eq]"),
     gather("backward, by hand", backward, ".hand [data-eq]"),
   ]));
 }
 
 function copy(element) {
-  const twin = element.cloneNode(true);
-  twin.classList.remove("lit");
-  twin.removeAttribute("data-eq");
-  for (const chip of all(".chip", twin)) chip.replaceWith(Object.assign(document.createElement("b"), { textContent: `(${chip.dataset.pin}) ` }));
-  return twin;
+  const clone = element.cloneNode(true);
+  clone.classList.remove("lit");
+  clone.removeAttribute("data-eq");
+  for (const chip of all(".chip", clone)) {
+    chip.replaceWith(Object.assign(document.createElement("b"), { textContent: `(${chip.dataset.pin}) ` }));
+  }
+  return clone;
 }
 
 for (const element of all("[data-eq]")) {
   element.addEventListener("mouseenter", () => light([...state.eq, ...equationsOf(element)]));
   element.addEventListener("mouseleave", () => light(state.eq));
   element.addEventListener("click", (event) => {
-    if (!String(getSelection())) pin(event.target.dataset.pin ? [event.target.dataset.pin] : equationsOf(element));
+    if (String(getSelection())) return;
+    pin(event.target.dataset.pin ? [event.target.dataset.pin] : equationsOf(element));
+    element.scrollIntoView({ block: "nearest" });  // the tray may have covered it
   });
 }
 for (const chip of all(".chip")) {

@@ -2,36 +2,58 @@
 
 import inspect
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import data
 from compare import model_pair
 from compare.__main__ import main
 from compare.gradients import table, tape_view
+from compare.gradients.collect import TRACED
+from compare.mistakes.catalogue import MISTAKES
+from compare.mistakes.plant import planted
 from scratch import lstm, rnn
 from torch_impl import unrolled
 
 SMALL = ["--hidden", "6", "--batch-size", "5"]
 
 
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal(arguments, capsys):
+    """The one line that a command prints when it could not run."""
+    assert main(["gradients", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    return said
+
+
 @pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "gru", "lstm"])
 @pytest.mark.parametrize("task", ["names", "memory"])
-def test_the_unrolled_twin_of_a_whole_layer_is_torch_nn(cell, task):
+def test_the_unrolled_layers_are_torch_nn(cell, task):
     """Two layers, both directions, different lengths: the same loss and the same gradients of the parameters."""
     dataset = data.load(task, batch_size=5, dtype=np.float64)
     settings = SimpleNamespace(cell=cell, hidden=4, layers=2, bidirectional=True)
     model = model_pair.build(model_pair.model_of(settings, dataset), "float64").torch
     batch = next(iter(dataset.train_batches(0)))
     loss, kept = model.loss(batch), []
-    twin = model.loss(batch, kept=kept)
+    unrolled_loss = model.loss(batch, kept=kept)
     assert len(kept) == 4
-    torch.testing.assert_close(twin, loss, rtol=1e-14, atol=0)
+    torch.testing.assert_close(unrolled_loss, loss, rtol=1e-14, atol=0)
     parameters = list(model.parameters())
-    for a, b in zip(torch.autograd.grad(twin, parameters), torch.autograd.grad(loss, parameters), strict=True):
+    found = torch.autograd.grad(unrolled_loss, parameters)
+    for a, b in zip(found, torch.autograd.grad(loss, parameters), strict=True):
         assert (a - b).abs().max() <= 1e-12 * b.abs().max()
 
 
@@ -47,8 +69,7 @@ def test_without_biases_and_from_a_given_state(cell):
 
 
 @pytest.mark.parametrize("arguments", [[], ["names", "--layers", "2", "--bidirectional"], ["text", "--steps", "7"]])
-def test_every_gradient_of_a_batch_agrees(arguments, monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_every_gradient_of_a_batch_agrees(arguments, folder, capsys):
     assert main(["gradients", *arguments, *SMALL, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["agree"]
@@ -56,35 +77,49 @@ def test_every_gradient_of_a_batch_agrees(arguments, monkeypatch, tmp_path, caps
     for cell, rows in found["cells"].items():
         names = [row["name"] for row in rows]
         assert names[0] == "linear.weight", "backward order begins at the output"
-        assert {f"{name}_l0" for name in table.TRACED[cell]} <= set(names)
-        assert all(row["roundings"] < 100 for row in rows)
-    assert (tmp_path / "results/gradients.png").read_bytes().startswith(b"\x89PNG")
+        assert {f"{name}_l0" for name in TRACED[cell]} <= set(names)
+        assert all(row["error_in_eps"] < 100 for row in rows)
+        assert {row["verdict"] for row in rows} <= {"identical", "within rounding"}
+    assert (folder / "results/gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_wrong_line_is_red_named_and_explained(monkeypatch, tmp_path, capsys):
-    """dc replaced, not added to: everything before it in backward order is right, everything after it is wrong."""
-    monkeypatch.chdir(tmp_path)
-    source = (table.model_pair.scratch.__path__[0]) + "/lstm.py"
-    right = " + dc_carried"
-    with open(source, encoding="utf-8") as file:
-        text = file.read()
-    assert text.count(right) == 1
-    wrong = {"__name__": "wrong"}
-    exec(compile(text.replace(right, ""), source, "exec"), wrong)
-    monkeypatch.setattr(lstm, "backward", wrong["backward"])
+def test_the_table_fits_80_columns_and_has_the_names_of_the_json(folder, capsys):
+    arguments = ["gradients", "names", "--cell", "lstm", "--layers", "2", "--bidirectional", *SMALL]
+    assert main([*arguments, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["cells"]["lstm"]
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = {line.split()[0]: line for line in lines if line}
+    for row in rows:
+        assert shown[row["name"]].rstrip().endswith(row["verdict"])
+    assert lines[-1] == "every gradient agrees"
+
+
+def test_identical_means_bit_for_bit():
+    array = np.array([[1.0, 2.0]])
+    verdicts = [table.row("da_l0", array + error, array, "rnn", 0.0).verdict for error in (0, 3e-16, 1e-9)]
+    assert verdicts == ["identical", "within rounding", "differs"]
+
+
+def test_a_wrong_line_is_red_named_and_explained(folder, monkeypatch, capsys):
+    """dc replaced, not added to: what backward computes before dc is right, and what it computes from dc is wrong."""
+    (mistake,) = (mistake for mistake in MISTAKES if mistake.name == "dc_replaced")
+    monkeypatch.setattr(lstm, "backward", planted(mistake).lstm.backward)
     assert main(["gradients", "--cell", "lstm", *SMALL]) == 1
     said = capsys.readouterr().out
-    verdicts = {line.split()[1]: line.split()[-2] for line in said.splitlines() if line.startswith("│")}
-    assert verdicts["linear.weight"] in ("exact", "equal")
+    verdicts = dict(re.findall(r"^(\S+) .*\d  (identical|within rounding|differs) *$", said, re.M))
+    assert verdicts["linear.weight"] in ("identical", "within rounding")
     assert verdicts["dc_l0"] == verdicts["weight_hh_l0"] == "differs"
     assert "dc_l0 (60, 5, 6) differs in" in said
-    assert "first wrong step in backward order: 58 (the last step is 59)" in said
-    assert "gradients differ" in said
+    assert "first wrong step going backwards: 58 (the last step is 59)" in said
+    *_, verdict, advice = said.splitlines()
+    assert verdict == "gradients differ"
+    assert advice.startswith("run: byhand check ") and advice.endswith("scratch/lstm.py")
 
 
-def test_what_has_vanished_must_be_right_too(monkeypatch, tmp_path, capsys):
+def test_what_has_vanished_must_be_right_too(folder, monkeypatch, capsys):
     """A gradient that is cut where hardly any is left: a millionth of the largest entry, but all that its step has."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("scratch.stretches.ROWS", 10**9)
     right = rnn.backward
 
@@ -95,19 +130,34 @@ def test_what_has_vanished_must_be_right_too(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(rnn, "backward", cut)
     assert main(["gradients", "--cell", "rnn", "--dtype", "float32", *SMALL]) == 1
-    assert "first wrong step in backward order: 19" in capsys.readouterr().out
+    assert "first wrong step going backwards: 19" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--cell", "gru"], ["names", "--cell", "rnn_relu"], ["--steps", "2"]])
+def test_the_picture_is_drawn_for_any_cells_and_lengths(arguments, folder):
+    assert main(["gradients", *arguments, *SMALL]) == 0
+    with Image.open(folder / "results/gradients.png") as picture:
+        assert picture.width >= 850
+        assert len(picture.convert("RGB").getcolors(10**7)) > 3
 
 
 @pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "gru", "lstm"])
-def test_the_tape_stands_beside_the_lines_by_hand(cell, capsys):
+def test_the_tape_is_shown_next_to_the_lines_by_hand(cell, capsys):
     assert main(["gradients", "--tape", "--cell", cell]) == 0
     said = capsys.readouterr().out
     assert "dW_hh +=" in said
-    assert "both give the same gradients of x_1, h_0" in said
+    assert "Both give the same gradients: dx_1, dh_0" in said
+    assert max(map(len, said.splitlines())) <= 80
     lines = tape_view.lines_of(inspect.getsource(tape_view.CELLS[cell][0].backward))
     letter = cell[0].upper()
     for number in range(1, {"rnn": 2, "rnn_relu": 2, "gru": 5, "lstm": 4}[cell] + 1):
-        assert lines[f"{letter}{number}"], "every equation has lines that answer it"
+        assert lines[f"{letter}{number}"], "every equation must have lines"
+
+
+def test_a_tape_that_differs_is_an_error(monkeypatch):
+    monkeypatch.setattr(tape_view, "run_by_hand", lambda cell, step: {"x_1": np.zeros((2, 3))})
+    with pytest.raises(AssertionError, match="by hand against the tape"):
+        tape_view.main("rnn")
 
 
 @pytest.mark.parametrize(
@@ -115,15 +165,27 @@ def test_the_tape_stands_beside_the_lines_by_hand(cell, capsys):
     [
         (["poem"], "poem"),
         (["names", "--steps", "9"], "drop --steps"),
+        (["--steps", "1"], "use --steps 2 or more"),
         (["--data", "x"], "memory"),
         (["text", "--data", "nowhere"], "nowhere"),
+        (["text", "--steps", "100000", "--batch-size", "1000"], "use a smaller --batch-size or --steps"),
     ],
 )
-def test_a_mistake_is_one_line(arguments, said, monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["gradients", *arguments, *SMALL]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
-    assert said in captured.err
-    assert captured.err.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+def test_a_mistake_of_the_user_is_one_line(arguments, said, folder, capsys):
+    assert said in refusal([*SMALL, *arguments], capsys)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tape", "--layers", "2"], "--tape accepts only --cell and --seed; drop --layers"),
+        (["text", "--tape", "--out", "x"], "--tape accepts only --cell and --seed; drop text, --out"),
+        (["--mistakes", "--seed", "0"], "--mistakes accepts only --cell; drop --seed"),
+        (["--mistakes", "--bidirectional"], "--mistakes accepts only --cell; drop --bidirectional"),
+        (["--mistakes", "--batch-size", "2"], "--mistakes accepts only --cell; drop --batch-size"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(arguments, said, folder, capsys):
+    assert said in refusal(arguments, capsys)
+    assert not list(folder.iterdir())

@@ -370,7 +370,7 @@ def up_to_the_work(prepare):
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("curves.training", "gradients.table", "gradients.tape_view", "mistakes.detectors"):
+        for module in ("curves.training", "gradients.table", "gradients.tape_view", "mistakes.table"):
             stand_in(patch, module, work)
         for module in ("traps.catalogue", "traps.match", "page.build", "bench.timing"):
             stand_in(patch, module, work)

@@ -1,4 +1,4 @@
-"""`byhand page`: every line is there, its numbers are the arrays', and a browser shows what it should."""
+"""`byhand page`: it has every line and the numbers of the arrays, and a browser shows what it should."""
 
 import ast
 import inspect
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def values(html):
 
 
 def part(html, cell, side=None):
-    """A cell's article; of it, all that stands in its "hand" or "torch" columns."""
+    """A cell's article, or everything in its "hand" or "torch" column."""
     article = re.search(rf'<article id="{cell}".*?</article>', html, re.S)[0]
     if side is None:
         return article
@@ -49,7 +50,7 @@ def code_of(text):
 
 
 def own_lines(function):
-    """The lines of a function below its docstring without their comments, by Python's own reading of it."""
+    """The lines of a function below its docstring, without comments, as Python's parser finds them."""
     found = inspect.getsource(function).split("\n")
     docstring = ast.parse("\n".join(found)).body[0].body[0]
     found = [line.split("  #")[0].strip() for line in found[docstring.end_lineno :]]
@@ -57,7 +58,7 @@ def own_lines(function):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_no_line_is_missing_and_all_stand_in_their_order(html, cell):
+def test_no_line_is_missing_and_all_are_in_order(html, cell):
     module = measurements.CELLS[cell]
     assert code_of(part(html, cell, "hand")) == own_lines(module.forward) + own_lines(module.backward)
     assert code_of(part(html, cell, "torch")) == own_lines(getattr(unrolled, cell))
@@ -88,8 +89,8 @@ def test_every_equation_has_its_lines_on_both_sides(html, cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_what_is_shown_beside_a_line_meets_that_line_once(html, values, cell):
-    """A line that is written otherwise some day takes its derivative and its numbers with it."""
+def test_every_derivative_and_number_has_one_line(html, values, cell):
+    """A line that is changed must not lose its derivative and its numbers."""
     module = measurements.CELLS[cell]
     for function, table in ((module.forward, build.FORWARD[cell]), (module.backward, build.BACKWARD[cell])):
         assigned = [target for group in build.body(function) for target in build.targets_of(group)]
@@ -104,8 +105,8 @@ def test_what_is_shown_beside_a_line_meets_that_line_once(html, values, cell):
 
 @pytest.mark.parametrize("reads", measurements.LOSSES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_numbers_are_those_of_both_sides(values, cell, reads):
-    """The JSON gives back every bit; the shares of a sum make the sum; and what is sent is what arrives."""
+def test_the_numbers_are_those_of_scratch_and_torch(values, cell, reads):
+    """The JSON keeps every bit; terms add up to their sums; what one step sends is what the step before receives."""
     _, x, targets = measurements.window()
     both = measurements.model_pair.build(
         dict(cell=cell, output_size=1, hidden_size=measurements.H, input_size=1), "float64"
@@ -126,7 +127,7 @@ def test_numbers_are_those_of_both_sides(values, cell, reads):
             np.testing.assert_array_equal(array, backward[name])
         if by == "hand":
             np.testing.assert_array_equal(found["size"][reads], np.linalg.norm(arrays["dh"], axis=1))
-        rounding = 1e-15 if by == "torch" else 0  # by hand they are the very numbers that the loop added
+        rounding = 1e-15 if by == "torch" else 0  # by hand they are the numbers that the loop added
         np.testing.assert_allclose(arrays["dy"] + arrays["dh_later"], arrays["dh"], rtol=0, atol=rounding)
         if cell == "lstm":
             np.testing.assert_allclose(arrays["dc_own"] + arrays["dc_later"], arrays["dc"], rtol=0, atol=rounding)
@@ -136,7 +137,7 @@ def test_numbers_are_those_of_both_sides(values, cell, reads):
 
 
 def python_of(derivative):
-    """A derivative of build.BACKWARD as Python: names as they are, _before and _later for t-1 and t+1."""
+    """A derivative of build.BACKWARD as Python code, with _before and _later for t-1 and t+1."""
     code = re.sub(r"∂(\w+)/∂(\w+)", r"slope_\1_\2", derivative).replace("_{t-1}", "_before").replace("_{t+1}", "_later")
     code = re.sub(r"tanh\(c_t\)", "tanh_c_t", code).replace("^2", "**2")
     return re.sub(r"(W_\w+)\^T ", r"\1.T @ ", code)
@@ -144,7 +145,7 @@ def python_of(derivative):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_derivatives_are_true(values, cell):
-    """What stands beside the lines of the loop, and the slopes before it, computed from torch's numbers as written."""
+    """The derivatives shown for the loop, and the local ones before it, computed as written from torch's numbers."""
     t, found = 3, values["cells"][cell]
     names = {}
     for suffix, at in (("_before", t - 1), ("_t", t), ("_later", t + 1)):
@@ -183,12 +184,12 @@ def test_it_is_one_file_and_small(html):
 def test_one_line_is_printed(tmp_path, capsys):
     assert main(["page", "--out", str(tmp_path / "a" / "b")]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"both sides line against line, with the numbers of every step: {tmp_path / 'a' / 'b' / 'page.html'}"
+        f"scratch and torch line by line, with the numbers of every step: {tmp_path / 'a' / 'b' / 'page.html'}"
     ]
     assert [file.name for file in (tmp_path / "a" / "b").iterdir()] == ["page.html"]
 
 
-def test_a_folder_that_is_none_is_one_line(tmp_path, capsys):
+def test_a_file_in_place_of_the_folder_is_refused_in_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["page", "--out", str(tmp_path / "file")]) == 2
     said = capsys.readouterr().err
@@ -196,7 +197,7 @@ def test_a_folder_that_is_none_is_one_line(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def test_sides_that_differ_are_told(tmp_path, monkeypatch, capsys):
+def test_a_difference_is_reported(tmp_path, monkeypatch, capsys):
     right = measurements.by_hand
 
     def wrong(cell, *arguments):
@@ -207,17 +208,17 @@ def test_sides_that_differ_are_told(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(measurements, "by_hand", wrong)
     assert main(["page", "--out", str(tmp_path)]) == 1
-    assert "the two sides differ in gru dv_z, gru dv_z;" in capsys.readouterr().out
+    assert "scratch and torch differ in gru dv_z, gru dv_z;" in capsys.readouterr().out
 
 
 # In a real browser
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on the PATH to show the page")
+in_a_browser = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium or Chrome on the PATH")
 
 
 def shown(folder, address, *options):
-    """The document of a file's address once its scripts have run."""
+    """The document at an address after its scripts have run."""
     command = [
         BROWSER,
         "--headless",
@@ -225,7 +226,7 @@ def shown(folder, address, *options):
         "--disable-gpu",
         "--no-first-run",
         "--disable-background-networking",
-        "--allow-file-access-from-files",  # a page about the page may look into it
+        "--allow-file-access-from-files",  # the driver's page reads the page in its frame
         f"--user-data-dir={folder / 'profile'}",
         "--hide-scrollbars",
         "--virtual-time-budget=5000",
@@ -237,19 +238,19 @@ def shown(folder, address, *options):
 
 
 def digits(value):
-    """A number as the page writes it."""
+    """A number as the page shows it."""
     text = "0" if value == 0 else f"{value:.1e}" if abs(value) < 0.001 else f"{value:.4f}"
     return re.sub(r"e-0?", "e-", text).replace("-", "\N{MINUS SIGN}")
 
 
 def strips(document, cell, name):
-    """What the strips of a value show, both sides'."""
+    """What the two strips of a value show."""
     place = re.search(rf'<div class="value[^"]*" data-name="{name}".*?</div></div>', part(document, cell), re.S)[0]
     return [re.findall(r"<li[^>]*>([^<]*)</li>", strip) for strip in re.findall(r"<ol.*?</ol>", place, re.S)]
 
 
 @in_a_browser
-def test_an_address_says_what_is_shown(path, tmp_path, values):
+def test_the_view_is_stored_in_the_url(path, tmp_path, values):
     document = shown(tmp_path, f"{path.as_uri()}#cell=lstm&t=3&loss=last&eq=L3")
     assert "data-error" not in document
     hidden = {cell: " hidden" in re.search(rf'<article id="{cell}"[^>]*>', document)[0] for cell in CELLS}
@@ -265,94 +266,16 @@ def test_an_address_says_what_is_shown(path, tmp_path, values):
 
 @in_a_browser
 @pytest.mark.parametrize("said", ["&eq=L3", "&eq=Z9", "&eq=", ""])
-def test_another_cell_s_equation_opens_no_tray(said, path, tmp_path):
+def test_the_equation_of_another_cell_opens_no_tray(said, path, tmp_path):
     document = shown(tmp_path, f"{path.as_uri()}#cell=gru&t=3{said}")
     assert "data-error" not in document and " hidden" in re.search(r'<aside id="tray"[^>]*>', document)[0]
-
-
-DRIVE = """<iframe id="frame" style="width:WIDTHpx;height:844px;border:0"></iframe><pre id="report"></pre><script>
-const frame = document.getElementById("frame"), report = {};
-frame.onload = () => {
-  const page = frame.contentWindow, doc = page.document;
-  try { drive(page, doc, report); } catch (error) { report.failed = String(error); }
-  document.getElementById("report").textContent = JSON.stringify(report);
-};
-function drive(page, doc, report) {
-  const $ = (selector) => doc.querySelector(selector), $$ = (selector) => [...doc.querySelectorAll(selector)];
-  const state = () => build.location.hash;
-  const first = () => $("#rnn .value[data-name=h] li").textContent;
-  report.begin = [first()];
-  const slider = $("#t");
-  slider.value = 6; slider.dispatchEvent(new build.Event("input"));
-  report.begin.push(first());
-  const key = (name) => doc.body.dispatchEvent(new build.KeyboardEvent("keydown", { key: name, bubbles: true }));
-  key("ArrowLeft");
-  report.left = state();
-  for (let k = 0; k < 20; k++) key("ArrowLeft");
-  report.end = state();
-  $("#chain .step[data-t='2'] .hit").dispatchEvent(new build.MouseEvent("click", { bubbles: true }));
-  report.node = state();
-  const line = $("#rnn .hand [data-eq=R2]");
-  line.dispatchEvent(new build.MouseEvent("mouseenter"));
-  const lit = () => $$("#rnn .lit").map((e) => e.dataset.eq);
-  report.hovered = lit();
-  line.dispatchEvent(new build.MouseEvent("mouseleave"));
-  report.left_alone = lit();
-  $("#rnn .chip[data-pin=R1]").focus();
-  report.focused = lit();
-  $("#rnn .chip[data-pin=R1]").click();
-  report.pinned = [state(), $("#rnn .chip[data-pin=R1]").getAttribute("aria-pressed"), $("#tray").hidden];
-  key("Escape");
-  report.escaped = [state(), $("#tray").hidden];
-  report.widths = {};
-  report.contrast = [];
-  report.reach = $$("#rnn button, #cells input, #t").every((e) => e.tabIndex === 0);
-  for (const cell of ["rnn", "gru", "lstm"]) {
-    $(`[name=cell][value=${cell}]`).click();
-    for (const loss of ["last", "each"]) {
-      $(`[name=loss][value=${loss}]`).click();
-      for (const eq of ["", "&eq=" + cell[0].toUpperCase() + "2"]) {
-        build.location.hash = `cell=${cell}&t=7&loss=${loss}${eq}`;
-        build.dispatchEvent(new build.HashChangeEvent("hashchange"));
-        report.widths[`${cell} ${loss} ${eq}`] = doc.documentElement.scrollWidth - doc.documentElement.clientWidth;
-        report.contrast.push(...dull(page, doc));
-      }
-    }
-  }
-  report.error = doc.documentElement.dataset.error ?? null;
-}
-function rgba(text) {
-  const [r, g, b, a = 1] = text.match(/[0-9.]+/g).map(Number);
-  return [r, g, b, a];
-}
-function luminance([r, g, b]) {
-  const [x, y, z] = [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-}
-// Letters whose contrast with what lies behind them is below 4.5 to 1.
-function dull(page, doc) {
-  const found = [];
-  for (const element of doc.querySelectorAll("body *:not(script, style, noscript, svg *)")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !element.getClientRects().length) continue;
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) layers.unshift(rgba(build.getComputedStyle(e).backgroundColor));
-    let behind = [255, 255, 255];
-    for (const [r, g, b, a] of layers) behind = [r, g, b].map((v, i) => a * v + (1 - a) * behind[i]);
-    const [a, b] = [rgba(build.getComputedStyle(element).color), behind].map(luminance).sort((x, y) => y - x);
-    const contrast = (a + 0.05) / (b + 0.05);
-    if (contrast < 4.5) found.push(`${element.className} ${element.textContent.slice(0, 30)} ${contrast}`);
-  }
-  return found;
-}
-frame.src = "page.html#cell=rnn&t=0&loss=each";
-</script>"""
 
 
 @in_a_browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_slider_keys_hover_and_focus(path, tmp_path, values, width, scheme):
-    (path.parent / "drive.html").write_text(DRIVE.replace("WIDTH", str(width)), encoding="utf-8")
+    driver = (Path(__file__).parent / "drive_page.html").read_text(encoding="utf-8")
+    (path.parent / "drive.html").write_text(driver.replace("WIDTH", str(width)), encoding="utf-8")
     colours = f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"
     document = shown(tmp_path, (path.parent / "drive.html").as_uri(), colours)
     report = json.loads(unescape(re.search(r'<pre id="report">(.*?)</pre>', document, re.S)[1]))
@@ -368,6 +291,7 @@ def test_slider_keys_hover_and_focus(path, tmp_path, values, width, scheme):
     assert report["left_alone"] == []
     assert set(report["focused"]) == {"R1"}
     assert report["pinned"] == ["#cell=rnn&t=2&loss=each&eq=R1", "true", False]
+    assert report["covered"] == [], "what has the focus must be visible"
     assert report["escaped"] == ["#cell=rnn&t=2&loss=each", True]
     assert report["reach"]
     assert set(report["widths"].values()) == {0}, report["widths"]

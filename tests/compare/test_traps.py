@@ -167,7 +167,7 @@ def test_the_papers_gru_has_the_right_gradient(setting):
         layer.cell = gru_reset_before
         return layer
 
-    detectors.layer_is_right(detectors.Trial(SimpleNamespace(GRU=gru, RNN=scratch.RNN, LSTM=scratch.LSTM), setting))
+    detectors.layer_is_right(SimpleNamespace(GRU=gru, RNN=scratch.RNN, LSTM=scratch.LSTM), setting)
 
 
 def test_the_papers_gru_traces_what_the_other_does():

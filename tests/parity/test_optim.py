@@ -52,6 +52,8 @@ def test_a_hundred_steps_are_torchs(name, options, scale, dtype):
         for key, g in grads.items():
             reused[key][...] = g
         ours.step(reused)
+        for key, g in grads.items():
+            np.testing.assert_array_equal(reused[key], g, err_msg=f"the gradient {key} was overwritten")
         theirs.step()
         for key, p in params.items():
             path[key] += np.abs(p - before[key]).max()

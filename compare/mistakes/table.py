@@ -1,0 +1,67 @@
+"""`byhand gradients --mistakes`: which way of checking sees which mistake of the catalogue."""
+
+import difflib
+
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from compare.mistakes.catalogue import MISTAKES, Mistake
+from compare.mistakes.detectors import WAYS, sees
+from compare.mistakes.plant import planted
+
+
+def main(cell: str | None = None) -> int:
+    """Plant each mistake (with `cell`: of that cell) and print who sees it. Returns 1 when the last way misses one."""
+    console = Console()
+    mistakes = [mistake for mistake in MISTAKES if cell is None or mistake.file == cell.removesuffix("_relu")]
+    planting = track(mistakes, "planting mistakes", console=console, transient=True, disable=not console.is_terminal)
+    seen = {mistake: seen_by(mistake) for mistake in planting}
+    console.print(table(seen))
+    return 0 if all(marks[-1] for marks in seen.values()) else 1
+
+
+def seen_by(mistake: Mistake) -> list[bool]:
+    """Which of WAYS see the mistake."""
+    package = planted(mistake)
+    return [sees(way, package) for way in WAYS.values()]
+
+
+def table(seen: dict[Mistake, list[bool]]) -> Table:
+    """A row per mistake, a mark for each way that sees it, and how many each way sees: at most 80 columns."""
+    legend = "\n".join(f"  {k}  {name}" for k, name in enumerate(WAYS, start=1))
+    style = dict(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    result = Table(title=f"mistakes, and which way of checking sees them:\n{legend}", **style)
+    result.add_column("mistake, why it is made, - right line, + wrong line")
+    for k in range(len(WAYS)):
+        result.add_column(str(k + 1), justify="right", no_wrap=True)
+    for mistake, marks in seen.items():
+        result.add_row(described(mistake), *("●" if mark else "" for mark in marks), end_section=True)
+    in_cells = {mistake: marks for mistake, marks in seen.items() if mistake.file in ("rnn", "gru", "lstm")}
+    if len(in_cells) < len(seen):
+        add_counts(result, "seen in rnn.py, gru.py and lstm.py", in_cells)
+    add_counts(result, "seen in all", seen)
+    return result
+
+
+def add_counts(result: Table, label: str, seen: dict[Mistake, list[bool]]) -> None:
+    counts = [sum(column) for column in zip(*seen.values(), strict=True)]
+    result.add_row(f"{label}, of {len(seen)}", *map(str, counts))
+
+
+def described(mistake: Mistake) -> Text:
+    """Its file and name, why people make it, and the change as a diff."""
+    text = Text.assemble(f"{mistake.file}.py: ", (mistake.name, "bold"), f"\n{mistake.why}")
+    for line in changed_lines(mistake):
+        text.append(f"\n{line}", "green" if line.startswith("-") else "red")
+    return text
+
+
+def changed_lines(mistake: Mistake) -> list[str]:
+    """The lines that differ, without comments and indentation: "- " before the right ones, "+ " before the wrong."""
+    right, wrong = (
+        [line.split("  #")[0].strip() for line in text.splitlines()] for text in (mistake.right, mistake.wrong)
+    )
+    return [line for line in difflib.ndiff(right, wrong) if line.startswith(("- ", "+ "))]
