@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+import scratch
+
 # The largest error that counts as rounding, in eps of the array's largest entry: 1e-12 in float64, 5e-4 in float32. An
 # entry of a gradient is a sum over all steps and rows and passes through every layer; each operation rounds once.
 ALLOWED_EPS = 4500
@@ -15,8 +17,6 @@ ALLOWED_EPS = 4500
 # their rounding errors. The terms are about as large as the other gradients of the same backward pass, so an array
 # whose largest entry is below a thousandth of theirs is measured by that thousandth.
 CANCELLED = 1e-3
-
-GATES = {"rnn": ("a",), "rnn_relu": ("a",), "gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
 
 # What the axes of an array mean, by its name without d, layer and direction. A "gate" axis has gates x units entries.
 AXES = {
@@ -172,7 +172,7 @@ def read_index(index: tuple, axes: tuple | None, shape: tuple, cell: str | None)
         return "entry " + ", ".join(map(str, index)) if index else "the number itself"
     words = []
     for axis, i, size in zip(axes, index, shape, strict=True):
-        gates = GATES.get(cell, ())
+        gates = scratch.module_of(cell).GATES if cell else ()
         if axis == "gate" and len(gates) > 1 and size % len(gates) == 0:
             gate, unit = divmod(i, size // len(gates))
             words.append(f"gate {gates[gate]}, unit {unit}")

@@ -3,7 +3,7 @@
 from scratch.layers import Embedding, Linear
 from scratch.losses import cross_entropy, mse
 from scratch.memory import keep_freed_memory
-from scratch.model import CELLS, SequenceModel
+from scratch.model import CELLS, SequenceModel, module_of
 from scratch.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, clip_grad_norm
 from scratch.recurrent import GRU, LSTM, RNN
 from scratch.training import Record, evaluate, fit
@@ -27,5 +27,6 @@ __all__ = [
     "evaluate",
     "fit",
     "keep_freed_memory",
+    "module_of",
     "mse",
 ]

@@ -11,13 +11,18 @@ from scratch.layers import Embedding, Linear
 from scratch.losses import cross_entropy, mse
 from scratch.recurrent import GRU, LSTM, RNN
 
-# The cells by name: the layer, and its options. `layer.cell` is the module, with the cell's GATES, TRACED and Cache.
+# The cells by name: the layer, and its options.
 CELLS = {
     "rnn": (RNN, {"nonlinearity": "tanh"}),
     "rnn_relu": (RNN, {"nonlinearity": "relu"}),
     "gru": (GRU, {}),
     "lstm": (LSTM, {}),
 }
+
+
+def module_of(cell):
+    """The module of a cell in CELLS, with its forward, backward, GATES, TRACED and Cache."""
+    return CELLS[cell][0].cell
 
 
 class SequenceModel:

@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 import torch
 
+import scratch
 import torch_impl
-from compare.gradients.table import TRACED
 from scratch import stretches
 from torch_impl import unrolled
 
@@ -111,7 +111,7 @@ def _backward(grads, trace, cell, directions):
         if name.startswith("linear"):
             yield words, finite
     for k in reversed(range(len(trace))):
-        finite = {name: np.isfinite(trace[k][name]).all(axis=2) for name in TRACED[cell]}
+        finite = {name: np.isfinite(trace[k][name]).all(axis=2) for name in scratch.module_of(cell).TRACED}
         yield from _through_time(finite, k, directions, forward=False)
         suffix = f"_l{k // directions}{'_reverse' * (k % directions)}"
         for words, (name, finite) in named.items():

@@ -1,11 +1,10 @@
 """Every gradient of one batch by name: those of the parameters and those of every intermediate at every step."""
 
+import scratch
 from data import Batch
 from torch_impl import unrolled
 
 NAMES = {"rnn": "RNN", "rnn_relu": "RNN, relu", "gru": "GRU", "lstm": "LSTM"}
-# A cell's total derivatives in backward order: the last one goes to h_{t-1}, through W_hh.
-TRACED = {"rnn": ("dh", "da"), "rnn_relu": ("dh", "da"), "gru": ("dh", "du", "dv"), "lstm": ("dh", "dc", "da")}
 
 
 def by_hand(model, batch: Batch, cell: str) -> dict:
@@ -34,7 +33,7 @@ def in_backward_order(grads: dict, trace: list, cell: str, directions: int) -> d
     ordered = {name: g for name, g in grads.items() if name.startswith("linear")}
     for k in reversed(range(len(trace))):
         suffix = f"l{k // directions}{'_reverse' * (k % directions)}"
-        ordered |= {f"{name}_{suffix}": trace[k][name] for name in TRACED[cell]}
+        ordered |= {f"{name}_{suffix}": trace[k][name] for name in scratch.module_of(cell).TRACED}
         for kind in ("weight_hh", "bias_hh", "weight_ih", "bias_ih"):
             ordered[f"{kind}_{suffix}"] = grads[f"recurrent.{kind}_{suffix}"]
     return ordered | {name: g for name, g in grads.items() if name.startswith("embedding")}

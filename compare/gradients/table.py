@@ -12,16 +12,14 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+import scratch
 from compare import files, model_pair
 from compare.agreement import ALLOWED_EPS, difference, in_eps, least_size
 from compare.gradients import plot
-from compare.gradients.collect import TRACED, by_hand, by_torch
+from compare.gradients.collect import by_hand, by_torch
 from compare.gradients.through_time import GradientFlow, flow, variants
 from compare.options import Settings
 from data import Batch
-from scratch import gru, lstm, rnn
-
-MODULES = {"rnn": rnn, "rnn_relu": rnn, "gru": gru, "lstm": lstm}
 
 CAPTION = f"""\
 error in eps: the largest error in units of machine epsilon times the largest
@@ -87,7 +85,7 @@ def compare(got: dict, expected: dict, cell: str) -> list[Row]:
 
 
 def row(name: str, got: np.ndarray, expected: np.ndarray, cell: str, least: float) -> Row:
-    traced = name.split("_")[0] in TRACED[cell]  # an array of all steps
+    traced = name.split("_")[0] in scratch.module_of(cell).TRACED  # an array of all steps
     problem = difference(got, expected, name, cell, least, step_by_step=traced)
     fits = got.shape == expected.shape
     identical = fits and np.array_equal(got, expected)
@@ -146,7 +144,7 @@ def conclude(rows: dict[str, list[Row]], path: Path) -> None:
     print(f"the gradients on their way back through time: {path}")
     wrong = wrong_cells(rows)
     print("gradients differ" if wrong else "every gradient agrees")
-    for file in dict.fromkeys(MODULES[cell].__file__ for cell in wrong):
+    for file in dict.fromkeys(scratch.module_of(cell).__file__ for cell in wrong):
         file = Path(file)
         here = file.is_relative_to(Path.cwd())
         print(f"run: byhand check {file.relative_to(Path.cwd()) if here else file}")

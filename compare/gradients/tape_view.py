@@ -4,22 +4,16 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import rich
 from rich.markup import escape
 from rich.table import Table
 
+import scratch
 from compare.agreement import assert_all_same
-from scratch import gru, lstm, rnn, tape
+from scratch import tape
 
-CELLS = {
-    "rnn": (rnn, tape.rnn_step, 1),
-    "rnn_relu": (rnn, partial(tape.rnn_step, nonlinearity="relu"), 1),
-    "gru": (gru, tape.gru_step, 3),
-    "lstm": (lstm, tape.lstm_step, 4),
-}
 EXPLANATION = """\
 Read the tape from top to bottom: last operation first. Below each operation are
 the terms that it adds to the gradients of its operands. The hand-written code
@@ -51,7 +45,7 @@ def main(cell: str, seed: int = 0) -> int:
 
 
 def random_step(cell: str, seed: int) -> Step:
-    gates, (B, I, H) = CELLS[cell][2], (2, 3, 4)
+    gates, (B, I, H) = len(scratch.module_of(cell).GATES), (2, 3, 4)
     rng = np.random.default_rng(seed)
     states = {name: rng.standard_normal((B, H)) for name in ("h_0", "c_0")[: 2 if cell == "lstm" else 1]}
     shapes = {"W_ih": (gates * H, I), "W_hh": (gates * H, H), "b_ih": (gates * H,), "b_hh": (gates * H,)}
@@ -64,7 +58,8 @@ def run_tape(cell: str, step: Step) -> tuple[tape.Tape, list, dict]:
     recorded = tape.Tape()
     arrays = {"x_1": step.x_1, **step.states, **step.weights}
     leaves = {name: recorded.variable(array, name) for name, array in arrays.items()}
-    results = CELLS[cell][1](*leaves.values())
+    name = scratch.module_of(cell).__name__.split(".")[-1]
+    results = getattr(tape, f"{name}_step")(*leaves.values(), **scratch.CELLS[cell][1])
     results = list(results) if cell == "lstm" else [results]
     recorded.backward(dict(zip(results, step.upstream, strict=True)))
     return recorded, results, {name: leaf.grad for name, leaf in leaves.items()}
@@ -72,16 +67,16 @@ def run_tape(cell: str, step: Step) -> tuple[tape.Tape, list, dict]:
 
 def run_by_hand(cell: str, step: Step) -> dict:
     """The gradients by name from the cell's module, for a sequence of one step."""
-    module = CELLS[cell][0]
-    options = {"nonlinearity": "relu"} if cell == "rnn_relu" else {}
-    *_, cache = module.forward(step.x_1[None], *step.states.values(), *step.weights.values(), **options)
+    module = scratch.module_of(cell)
+    arrays = step.x_1[None], *step.states.values(), *step.weights.values()
+    *_, cache = module.forward(*arrays, **scratch.CELLS[cell][1])
     dx, *rest = module.backward(np.zeros_like(step.upstream[0])[None], *step.upstream, cache)
     return {"x_1": dx[0]} | dict(zip([*step.states, *step.weights], rest, strict=True))
 
 
 def table(cell: str, recorded: tape.Tape, results: list) -> Table:
     """A row per equation, the last one first."""
-    module = CELLS[cell][0]
+    module = scratch.module_of(cell)
     by_hand = lines_of(inspect.getsource(module.backward))
     result = Table(title=f"{cell}: one step, backward", title_justify="left", show_lines=True)
     result.add_column("")

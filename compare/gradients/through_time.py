@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compare.gradients.collect import NAMES, TRACED
+import scratch
+from compare.gradients.collect import NAMES
 from data import Batch
 
 
@@ -50,7 +51,7 @@ def flow(name: str, cell: str, model, batch: Batch, scratch_grads: dict, torch_g
     layer = f"_l{model.recurrent.num_layers - 1}"
     h_before = states_before(model, batch)[:, :, : model.recurrent.hidden_size]
     dh = [grads[f"dh{layer}"] for grads in (scratch_grads, torch_grads)]
-    da = [grads[f"{TRACED[cell][-1]}{layer}"] for grads in (scratch_grads, torch_grads)]
+    da = [grads[f"{scratch.module_of(cell).TRACED[-1]}{layer}"] for grads in (scratch_grads, torch_grads)]
     eps = np.finfo(dh[1].dtype).eps
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.abs(dh[0] - dh[1]).max(axis=(1, 2)) / (eps * np.abs(dh[1]).max(axis=(1, 2)))

@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
+import scratch
 from compare.agreement import assert_all_same, assert_same
 from data import Batch
 from scratch import numerical
@@ -34,7 +35,7 @@ class Setting:
     H: int = 2
 
 
-CELLS = ("rnn", "rnn_relu", "gru", "lstm")
+CELLS = tuple(scratch.CELLS)
 # Sorting these rows by length is more than swapping two, and the last step is padding for all of them.
 PADDED = dict(lengths=(2, 4, 3), T=5)
 ONE_LAYER = tuple(Setting(cell) for cell in CELLS)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import scratch
 from compare import files
 from compare.agreement import tolerance
 from compare.gradients.collect import NAMES
@@ -148,7 +149,7 @@ def document(months: list[dict], measured: dict[str, dict]) -> str:
 
 def article(cell, operations):
     """One cell's part of the page. operations: equation -> names of autograd's operations."""
-    module, in_steps = measurements.CELLS[cell], getattr(unrolled, cell)
+    module, in_steps = scratch.module_of(cell), getattr(unrolled, cell)
     by_hand, in_torch = file_of(module), file_of(unrolled)
     return f"""<article id="{cell}" data-cell="{cell}" aria-label="{NAMES[cell]}">
 <section>

@@ -7,21 +7,15 @@ import torch
 
 import data
 from compare import model_pair
-from scratch import gru, losses, lstm, rnn
+from scratch import losses, module_of
 from scratch.activations import gate_blocks
 from torch_impl import unrolled
 
-CELLS = {"rnn": rnn, "gru": gru, "lstm": lstm}
+CELLS = ("rnn", "gru", "lstm")
 T, H = 8, 4
 START = "1847-02"  # two calm months, then a steep rise
 LOSSES = ("each", "last")  # which steps the loss reads
 
-# What `forward` keeps for `backward`, in the order of its cache.
-CACHE = {
-    "rnn": ("x", "h_0", "h"),
-    "gru": ("x", "h_0", "h", "rz", "n", "v_n"),
-    "lstm": ("x", "h_0", "c_0", "h", "c", "gates", "tanh_c"),
-}
 # The sums that are shown block by block, one block per gate.
 BLOCKS = {
     "rnn": {},
@@ -90,16 +84,16 @@ def number(ours, theirs, limit):
 
 def by_hand(cell, model, x, targets, valid):
     """What scratch computes, forward and backward: two dicts of arrays (T, H), without the axis B, which is 1."""
-    module = CELLS[cell]
+    module = module_of(cell)
     weights = [model.recurrent.params[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     states = [np.zeros((1, H)) for _ in range(model.recurrent.states)]
     y, *_, cache = module.forward(x, *states, *weights)
-    kept = dict(zip(CACHE[cell], cache, strict=False))
+    kept = cache._asdict() | {"h": y}
     if cell == "gru":
-        kept["r"], kept["z"] = kept["rz"].swapaxes(0, 1)
+        kept |= zip("rz", cache.r_z.swapaxes(0, 1), strict=True)
     if cell == "lstm":
-        kept |= zip("ifgo", kept["gates"].swapaxes(0, 1), strict=True)
-    forward = {name: value[:, 0] for name, value in kept.items() if value.shape == (T, 1, H)}
+        kept |= zip(module.GATES, cache.gates.swapaxes(0, 1), strict=True)
+    forward = {name: value[:, 0] for name, value in kept.items() if np.shape(value) == (T, 1, H) and name != "y"}
 
     _, dprediction = losses.mse(model.linear.forward(y), targets, valid)
     dy = model.linear.backward(dprediction)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import scratch
 from compare.__main__ import main
 from compare.page import build, measurements
 from torch_impl import unrolled
@@ -59,14 +60,14 @@ def own_lines(function):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_line_is_missing_and_all_are_in_order(html, cell):
-    module = measurements.CELLS[cell]
+    module = scratch.module_of(cell)
     assert code_of(part(html, cell, "hand")) == own_lines(module.forward) + own_lines(module.backward)
     assert code_of(part(html, cell, "torch")) == own_lines(getattr(unrolled, cell))
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_line_numbers_are_those_of_the_files(html, cell):
-    for side, module in (("hand", measurements.CELLS[cell]), ("torch", unrolled)):
+    for side, module in (("hand", scratch.module_of(cell)), ("torch", unrolled)):
         source = inspect.getsource(module).split("\n")
         pairs = re.findall(r'<span class="no">(\d+)</span><code>(.*?)</code>', part(html, cell, side))
         assert len(pairs) > 5
@@ -76,7 +77,7 @@ def test_line_numbers_are_those_of_the_files(html, cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_equation_has_its_lines_on_both_sides(html, cell):
-    equations = build.equations_of(measurements.CELLS[cell])
+    equations = build.equations_of(scratch.module_of(cell))
     assert len(equations) == {"rnn": 2, "gru": 5, "lstm": 4}[cell]
     forward, backward = re.findall(r"<section>.*?</section>", part(html, cell), re.S)
     for equation in equations:
@@ -91,7 +92,7 @@ def test_every_equation_has_its_lines_on_both_sides(html, cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_derivative_and_number_has_one_line(html, values, cell):
     """A line that is changed must not lose its derivative and its numbers."""
-    module = measurements.CELLS[cell]
+    module = scratch.module_of(cell)
     for function, table in ((module.forward, build.FORWARD[cell]), (module.backward, build.BACKWARD[cell])):
         assigned = [target for group in build.body(function) for target in build.targets_of(group)]
         for target in table:

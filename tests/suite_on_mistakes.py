@@ -1,0 +1,65 @@
+"""Run the tests of tests/parity and tests/scratch on every mistake of the catalogue: do they see it, and what do they say?
+
+    python tests/suite_on_mistakes.py [NAME ...]
+
+prints a line of JSON per mistake: name, file, the exit status of `pytest -x --plant NAME`, how many lines it printed, and
+what it printed. torch and hypothesis are loaded once; each mistake gets a fork of this process.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(names):
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
+    from compare.mistakes.catalogue import BY_NAME
+
+    import hypothesis  # noqa: F401, I001  what takes long to load, and does not know scratch
+    import pytest  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    running, waiting = {}, list(names or BY_NAME)
+    while running or waiting:
+        while waiting and len(running) < os.cpu_count():
+            name = waiting.pop(0)
+            output = tempfile.NamedTemporaryFile(mode="w+", suffix=".txt")  # noqa: SIM115  closed when it was read
+            running[run_tests(name, output)] = name, output
+        pid, status = os.wait()
+        name, output = running.pop(pid)
+        with output:
+            output.seek(0)
+            text = output.read()
+        result = dict(name=name, file=BY_NAME[name].file, status=os.waitstatus_to_exitcode(status))
+        print(json.dumps(result | dict(lines=len(text.splitlines()), text=text)), flush=True)
+
+
+def run_tests(name, output):
+    """Start the tests on one mistake in a child process; returns its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 3
+    try:
+        import pytest
+
+        for module in [m for m in sys.modules if m.split(".")[0] in ("compare", "scratch", "data", "torch_impl")]:
+            del sys.modules[module]
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            folders = ["tests/parity", "tests/scratch"]
+            status = pytest.main(["-x", "-p", "no:cacheprovider", "-n0", "--plant", name, *folders])
+            output.flush()
+    finally:
+        os._exit(int(status))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
