@@ -208,7 +208,7 @@ def graded(folder, reports):
     exercises = sum(report["exercise"] is not None for report in reports)
     table = Table(title=f"{folder}: {right} of {exercises} right", title_justify="left")
     for heading in ("file", "exercise", "verdict", "line", "likely mistake, or what is wrong"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for report in reports:
         verdict = verdict_of(report)
         words = report.get("mistake") or report.get("sentence") or ""

@@ -83,6 +83,7 @@ def examine(file, exercise, report=None):
     if not outputs_are_separate(case, report):
         return report
     report.passed(SEPARATE)
+    report["remarks"] += wider_than_the_inputs(case.seen)
     if exercise.name in ("rnn", "gru", "lstm"):
         report["remarks"] += compared_with_the_solution(exercise, case.module, source)
     return report
@@ -147,13 +148,6 @@ def shapes_are_right(case, report):
         where = stored_as(case.exercise, case.module, case.watch, problem, name)
         report.failed(SHAPES, sentence, **together(where, known_mistake(case)), problem=problem.words)
         return False
-    for problem, observation in case.seen:
-        too_wide = [n for n, v in observation.outputs.items() if v.dtype != expected_of(problem)[n].dtype]
-        if problem.words.endswith("float32") and too_wide:
-            report["remarks"].append(
-                f"float32 inputs gave {observation.outputs[too_wide[0]].dtype} for {', '.join(too_wide)}: np.zeros and "
-                "np.empty make float64 by default (np.zeros_like keeps the dtype)"
-            )
     return True
 
 
@@ -308,6 +302,19 @@ def known_loop_mistake(exercise, calls, records, loop, file):
         if [c.words for c in theirs] == [c.words for c in calls] and their_records == records:
             return {"mistake": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
     return {}
+
+
+def wider_than_the_inputs(seen):
+    """Outputs in float64 for inputs in float32, as remarks."""
+    remarks = []
+    for problem, observation in seen:
+        too_wide = [n for n, v in observation.outputs.items() if v.dtype != expected_of(problem)[n].dtype]
+        if problem.words.endswith("float32") and too_wide:
+            remarks.append(
+                f"float32 inputs gave {observation.outputs[too_wide[0]].dtype} for {', '.join(too_wide)}: np.zeros and "
+                "np.empty make float64 by default (np.zeros_like keeps the dtype)"
+            )
+    return remarks
 
 
 def compared_with_the_solution(exercise, module, source):

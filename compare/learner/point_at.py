@@ -175,15 +175,15 @@ def state_of_optimizer(exercise, module):
     one.backward()
     sentences = []
     if getattr(one.made, "t", 1) != 1:
-        sentences.append(f"self.t is {one.made.t} after the first step; it should be 1")
+        sentences.append(f"after the first step, self.t is {one.made.t}; it should be 1")
     for name in ("m", "v"):
         kept = getattr(one.made, name, None)
         if isinstance(kept, dict) and kept.keys() == first.given["params"].keys():
             kept = np.stack([np.asarray(array) for array in kept.values()])
             if not np.any(kept):
-                sentences.append(f"self.{name} is still zero after the first step: the new value was not stored there")
+                sentences.append(f"after the first step, self.{name} is still zero: the new value was not stored there")
             elif kept.shape == truths[name].shape and not close(kept, truths[name]).all():
-                sentences.append(f"self.{name} is wrong after the first step")
+                sentences.append(f"after the first step, self.{name} is wrong")
     return sentences
 
 

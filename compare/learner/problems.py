@@ -341,12 +341,12 @@ def softmax(T, B, C, masked=False, size=1.0, padding=0.0, seed=0):
         Truth("the probabilities, minus 1 at the right class", "", probability - one_hot),
         Truth("the probabilities, minus 1 at the right class, 0 in rows that are not valid", "", error),
         Truth("the probabilities / count", "", probability / valid.sum()),
+        Truth("dlogits", "", error / valid.sum()),
         Truth(
             "(the probabilities - one-hot) / count, also in rows that are not valid",
             "",
             (probability - one_hot) / valid.sum(),
         ),
-        Truth("dlogits", "", error / valid.sum()),
         Truth("the loss", "", np.array(loss)),
         Truth("the number of valid targets", "", np.array(float(valid.sum()))),
     ]

@@ -44,7 +44,8 @@ def show_stages(console, report):
             console.print(f"  [red]unsolved[/red]: {escape(outcome)}")
         else:
             word = "wrong " if report["verdict"] == WRONG else "failed"
-            console.print(f"  [red]{word}[/red] {stage}: {escape(outcome)}")
+            words = textwrap.fill(f"{stage}: {outcome}", console.width - 9).replace("\n", "\n" + 9 * " ")
+            console.print(f"  [red]{word}[/red] {escape(words)}")
 
 
 def show_right(console, report, exercise):
@@ -68,7 +69,8 @@ def show_remarks(console, report):
 
 def show_wrong(console, report):
     if "line" in report:
-        console.print(f"[bold]line {report['line']}[/bold]{step_of(report)}")
+        certain = report.get("fixes_all", True)
+        console.print(f"[bold]line {report['line']}[/bold]{'' if certain else ' (not certain)'}{step_of(report)}")
         text, (start, stop) = cut_out(report["text"], *marked_columns(report), width=console.width - 2)
         console.print(f"  {escape(text)}")
         if stop > start:

@@ -202,7 +202,7 @@ def test_what_needs_no_search_is_named(tmp_path):
     assert "W and b did not change" in report["sentences"][0]
     text = solution(BY_NAME["adam"])
     report = examined(tmp_path, text.replace("m += (1 - beta1) * (g - m)", "m = m + (1 - beta1) * (g - m)"), "adam")
-    assert "self.m is still zero after the first step" in report["sentences"][0]
+    assert "after the first step, self.m is still zero" in report["sentences"][0]
     text = solution(BY_NAME["lengths"]).replace("in reversed(caches)", "in caches")
     report = examined(tmp_path, text, "lengths")
     assert "call 1 of cell.backward gets the cache of stretch 0" in report["sentences"][0]
