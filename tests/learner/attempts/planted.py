@@ -1,7 +1,7 @@
 """Mistakes planted into the learners' files of this folder, to see whether the command that checks them finds each one.
 
-They were written without a look at that command. Where compare/mistakes.py has a mistake of the same kind, in any cell,
-the name is the one it has there.
+They were written without a look at that command. Where compare/mistakes/catalogue.py has a mistake of the same kind, in
+any cell, the name is the one it has there.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Mistake:
     """One change to one learner's file.
 
     file: its path in this folder; why: how people come to make it; right: the text as it is, to be found there exactly
-    once; wrong: what stands there instead; line: text that is in one line of the wrong file, the one to point at.
+    once; wrong: the replacement; line: text that is in one line of the wrong file, the one to point at.
     """
 
     file: str
