@@ -195,7 +195,7 @@ def returned_order(names):
 
 
 def fresh(value, frozen):
-    """A copy of an array, or of a tuple, list or dict of them; whatever else it is, itself."""
+    """A copy of an array, or of a tuple, list or dict of arrays; any other value itself."""
     if isinstance(value, tuple | list):
         return type(value)(fresh(one, frozen) for one in value)
     if isinstance(value, dict):

@@ -44,15 +44,14 @@ def find(trials):
     places = [p for p in trials.order if p[0] in stored or trials.sites[p[0]].store not in stored]
     # reading a weight is never wrong; using it may be, and that shows in the line that uses it
     places = [p for p in places if not any(same(trials.values[p][0], weight) for weight in trials.weights)]
-    # A place that computes a right quantity is probably not the cause, nor one that only returns a variable: try both
-    # last.
-    handing = [p for p in places if trials.sites[p[0]].target == "return" and trials.sites[p[0]].plain]
-    innocent = [p for p in places if p not in handing and (trials.computes_right(p) or trials.begins_empty(p))]
-    suspects = [p for p in places if p not in handing and p not in innocent]
+    # a place that computes a right quantity, or only returns a variable, is probably not the cause: try these last
+    returning = [p for p in places if trials.sites[p[0]].target == "return" and trials.sites[p[0]].plain]
+    innocent = [p for p in places if p not in returning and (trials.computes_right(p) or trials.begins_empty(p))]
+    suspects = [p for p in places if p not in returning and p not in innocent]
     partial = None
-    for group, forwards in product((suspects, innocent, handing), (True, False)):
+    for group, forwards in product((suspects, innocent, returning), (True, False)):
         whole, some = first_fix(trials, group, forwards)
-        if whole and group is suspects:  # unless an innocent one before it lacks only a term or a factor
+        if whole and group is suspects:  # unless an innocent place before it lacks only a term or a factor
             whole = nearly(trials, innocent) or whole
         if whole:
             return finish(trials, whole)
@@ -87,7 +86,7 @@ def first_fix(trials, places, forwards):
         if trials.times[place][0] > trials.latest:
             break
         for fix in trials.fixes(place, forwards=forwards):
-            if fix.mask.all() and not trials.only_hands_in(place):
+            if fix.mask.all() and not trials.only_takes_input(place):
                 whole, trials.latest = fix, fix.first
             elif (some is None or fix.first < some.first) and not trials.reads_input(place):
                 some = fix

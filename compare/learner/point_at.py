@@ -126,7 +126,9 @@ def searched(exercise, module, watch, problem, observation):
 def as_dict(found, problem, file):
     """A blame.Found for the report."""
     where = place(file, found.site.line)
-    part = found.part if found.part.line == found.site.line else found.site  # columns must be those of the line shown
+    part = found.part
+    if part.line != found.site.line:  # the values were tried where this line's variable is read
+        where["read_in_line"], part = part.line, found.site
     where |= {
         "part": part.text,
         "columns": list(part.columns),

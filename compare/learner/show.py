@@ -138,16 +138,18 @@ def sentences(report):
 
 def found_and_expected(report):
     equation = f" ({report['equation']})" if report["equation"] else ""
-    yield " ".join([f"Expected here: {report['quantity']}{equation}.", *map(sentence, report["evidence"])])
+    place = "there" if "shows_in_line" in report else "here"
+    yield " ".join([f"Expected {place}: {report['quantity']}{equation}.", *map(sentence, report["evidence"])])
     entry = f"Entry {report['entry']}" if report["entry"] else "The value"
     got, expected = with_enough_digits(report["got"], report["expected"])
     yield f"{entry} is {got}; it should be {expected}."
+    tried = f"read in line {report['read_in_line']}" if "read_in_line" in report else place
     if report["fixes_all"]:
-        yield f"With the right values here, every {report['judged_by']} becomes right."
+        yield f"With the right values {tried}, every {report['judged_by']} becomes right."
     else:
         yield (
-            "With the right values here, some results become right and others stay wrong: there is another mistake, or "
-            "the cause is elsewhere."
+            f"With the right values {tried}, some results become right and others stay wrong: there is another "
+            "mistake, or the cause is elsewhere."
         )
 
 

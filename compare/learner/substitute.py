@@ -161,7 +161,7 @@ class Trials:
         first = self.values[place][0]
         return self.sites[place[0]].plain and any(same(first, given) for given in self.inputs)
 
-    def only_hands_in(self, place):
+    def only_takes_input(self, place):
         """Whether a variable only takes an input, as in dh = dh_n: if it is wrong later, another line is the cause."""
         k = min(place, key=lambda k: self.times[k,][0])
         return self.sites[k].target != "return" and all(any(same(v, g) for g in self.inputs) for v in self.values[k,])
