@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[1]
 def main(names):
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
-    from compare.mistakes.catalogue import BY_NAME
-
-    import hypothesis  # noqa: F401, I001  what takes long to load, and does not know scratch
+    import hypothesis  # noqa: F401  what takes long to load, and does not know scratch
     import pytest  # noqa: F401
     import torch
+
+    import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
+    from compare.mistakes.catalogue import BY_NAME
 
     torch.set_num_threads(1)
     running, waiting = {}, list(names or BY_NAME)

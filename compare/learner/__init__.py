@@ -1,1 +1,1 @@
-"""What a learner needs: the ladder of exercises, and a check that names the line which is wrong."""
+"""Exercises for learners, and a check that names the wrong line of a backward pass."""

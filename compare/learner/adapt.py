@@ -1,6 +1,6 @@
-"""Call what a learner wrote, in whatever form: two functions, one, or a class; their own names or ours; NumPy or torch.
+"""Call what a learner wrote, in any form: two functions, one function or a class; any names; NumPy or torch.
 
-Arguments go by name where the names are known, and by position, in the starter's order, where they are not.
+Arguments are passed by name where the names are known, and otherwise by position, in the starter's order.
 """
 
 import inspect
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Unfit(Exception):
-    """The learner's code cannot be called or read as the exercise needs; the message says what is expected."""
+    """The learner's code cannot be called as the exercise needs; the message says what is expected."""
 
 
 def find(module, *names):
@@ -23,7 +23,7 @@ def find(module, *names):
 
 
 def class_with_backward(module, name):
-    """The class called `name`, or the last of the module with a backward that no other one is made from, or None."""
+    """The class called `name`, else the module's last class with a backward that is no base of another, else None."""
     classes = [
         thing
         for thing in vars(module).values()
@@ -35,7 +35,7 @@ def class_with_backward(module, name):
 
 
 def call(function, known, order):
-    """Call a function with what it asks for.
+    """Call a function with the arguments that it takes.
 
     known: dict of values by name; order: the names in the order of the starter's arguments. Raises Unfit.
     """
@@ -48,7 +48,7 @@ def call(function, known, order):
     if len(required) <= len(order) <= room:
         return function(*(known[name] for name in order))
     takes = ", ".join(p.name for p in parameters)
-    raise Unfit(f"{name_of(function)}({takes}) does not fit; the starter's takes ({', '.join(order)})")
+    raise Unfit(f"{name_of(function)}({takes}) has other arguments than the starter's ({', '.join(order)})")
 
 
 def name_of(function):
@@ -56,7 +56,7 @@ def name_of(function):
 
 
 def flat(values):
-    """Tuples and lists opened, one after the other; anything else is one value."""
+    """The values in nested tuples and lists, in order; anything else is one value."""
     if isinstance(values, tuple | list):
         return [one for value in values for one in flat(value)]
     return [values]
@@ -79,9 +79,9 @@ SYNONYMS = {
 
 
 def by_name(returned, names, what):
-    """What a function returned, as a dict: a dict's entries by their names, a tuple's by the order of `names`.
+    """What a function returned, as a dict: the entries of a dict by their names, of a tuple by the order of `names`.
 
-    A dict within a tuple is read by its names, too. Raises Unfit when the number does not fit.
+    A dict within a tuple is read by its names, too. Raises Unfit when the number of values is wrong.
     """
     found, rest = {}, []
     for value in flat(returned):
@@ -92,19 +92,22 @@ def by_name(returned, names, what):
             rest.append(value)
     left = [name for name in names if name not in found]
     if len(rest) != len(left) and not (found and len(rest) > len(left)):
+        values = flat(returned)
+        if not found and all(value is None for value in rest):
+            raise Unfit(f"{what} returned None; is the return statement missing?")
         raise Unfit(
-            f"{what} returned {len(flat(returned))} value{'s' * (len(flat(returned)) != 1)}; "
+            f"{what} returned {len(values)} value{'s' * (len(values) != 1)}; "
             f"{len(names)} are expected, in this order: {', '.join(names)}"
         )
     found |= zip(left, rest, strict=False)
     missing = [name for name in names if name not in found]
     if missing:
-        raise Unfit(f"{what} returned no {', '.join(missing)}; expected are {', '.join(names)}")
+        raise Unfit(f"{what} did not return {', '.join(missing)}; these are expected: {', '.join(names)}")
     return {name: found[name] for name in names}
 
 
 def known_name(key, names):
-    """A learner's key as one of `names`: dW_hh, W_hh, weight_hh_l0 and dweight_hh are all the same."""
+    """A learner's key as one of `names`: dW_hh, W_hh, weight_hh_l0 and dweight_hh all mean dW_hh."""
     key = str(key)
     for candidate in (key, f"d{key}"):
         if candidate in names:
@@ -114,16 +117,16 @@ def known_name(key, names):
 
 
 def to_numpy(value):
-    """A tensor's or an array's numbers as an array that shares its memory; None stays None."""
+    """A tensor or an array as an array that shares its memory; None stays None."""
     if hasattr(value, "detach"):
         value = value.detach().numpy()
     return None if value is None else np.asarray(value)
 
 
-def givers(module):
-    """How to hand arrays over: a function array -> what the learner's code gets.
+def giver(module):
+    """How to pass arrays: a function array -> what the learner's code gets.
 
-    A file that imports torch gets tensors, unless it could not do with them before (`module.__arrays__`).
+    A file that imports torch gets tensors, unless it failed with them before (`module.__arrays__`).
     """
     torch = sys.modules.get("torch")
     if torch is None or getattr(module, "__arrays__", False):
@@ -134,11 +137,11 @@ def givers(module):
 
 
 def is_of(torch, value):
-    """from torch import tanh"""
+    """Whether a value is a function of torch, as after `from torch import tanh`."""
     name = getattr(value, "__name__", None)
     return isinstance(name, str) and callable(value) and getattr(torch, name, None) is value
 
 
 def flat_top(returned):
-    """What a function returned as a list of values."""
+    """What a function returned, as a list of values."""
     return list(returned) if isinstance(returned, tuple | list) else [returned]

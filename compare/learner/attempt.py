@@ -1,4 +1,4 @@
-"""One attempt at a problem: the learner's code gets copies of everything, and what it returns is read by name."""
+"""One attempt at a problem: the learner's code gets copies of all inputs, and its results are read by name."""
 
 import inspect
 
@@ -11,14 +11,14 @@ OPTIONS = ("nonlinearity",)
 
 
 class Pair:
-    """A forward and a backward: two functions, one function that does both, or a class with the two as methods.
+    """A forward and a backward: two functions, one function that does both, or a class with two methods.
 
-    title: the class's name in the starter, None for a starter of functions.
+    title: the name of the class in the starter, None for a starter with functions.
     """
 
     def __init__(self, module, problem, title, frozen=False):
         self.problem = problem
-        give = adapt.givers(module)
+        give = adapt.giver(module)
         self.given = {name: fresh(value, frozen) for name, value in problem.given.items()}
         self.upstream = {name: fresh(value, frozen) for name, value in problem.upstream.items()}
         self.known = {name: given_to(give, value) for name, value in {**self.given, **self.upstream}.items()}
@@ -35,11 +35,10 @@ class Pair:
         kind = adapt.class_with_backward(module, title)
         if kind is None:
             raise Unfit(
-                "there is no function `backward` and no class with a method `backward`; "
-                "keep the names of the starter, or call yours so"
+                "there is no function `backward` and no class with a method `backward`; keep the names of the starter"
             )
         if not hasattr(kind, "forward"):
-            raise Unfit(f"class {kind.__name__} has a backward and no forward; the check calls both")
+            raise Unfit(f"class {kind.__name__} has a backward but no forward; the check calls both")
         weights = {name: value for name, value in self.known.items() if name.startswith(("W", "b"))}
         sizes = {}
         if "W" in weights:
@@ -60,12 +59,12 @@ class Pair:
         return made
 
     def accepts_options(self):
-        """Whether the learner's forward takes the options of this problem; a problem that it does not is left out."""
+        """Whether the learner's forward takes the options of this problem; otherwise the problem is left out."""
         function = self.forward_function or self.backward_function
         return all(name in inspect.signature(function).parameters for name in self.given if name in OPTIONS)
 
     def forward(self):
-        """The results by name; {} when there is no forward."""
+        """The results by name; {} when there is no separate forward."""
         if self.forward_function is None:
             return {}
         names = list(self.problem.results)
@@ -76,7 +75,9 @@ class Pair:
         returned = adapt.flat_top(call(self.forward_function, self.known, order))
         if self.object is None:
             if len(returned) < 2:
-                raise Unfit("forward returned one value; it must return its results and, last, what backward needs")
+                if returned == [None]:
+                    raise Unfit("forward returned None; is the return statement missing?")
+                raise Unfit("forward returned one value; it must return its results and then what backward needs")
             *returned, self.known["cache"] = returned
         results = adapt.flat(returned)[: len(names)]
         return {name: adapt.to_numpy(value) for name, value in zip(names, results, strict=False)}
@@ -97,7 +98,7 @@ class Pair:
         return {name: adapt.to_numpy(gradients[name]) for name in names}
 
     def _kept_gradients(self, names, returned):
-        """The gradients that a class keeps: in self.grads, a dict or a list, or as self.dW and self.db."""
+        """The gradients that an object keeps: in self.grads, a dict or a list, or as self.dW and self.db."""
         grads = getattr(self.object, "grads", None)
         weights = [name for name in returned_order(names) if name.startswith(("dW", "db"))]
         if isinstance(grads, list):
@@ -109,7 +110,7 @@ class Pair:
         return {name: getattr(self.object, name) for name in weights if hasattr(self.object, name)}
 
     def changed(self):
-        """The names of the arrays that the learner's code has written into."""
+        """The names of the inputs that the learner's code has written into."""
         return changed({**self.problem.given, **self.problem.upstream}, {**self.given, **self.upstream})
 
 
@@ -117,7 +118,7 @@ class Single:
     """One function that returns everything: cross_entropy."""
 
     def __init__(self, module, problem, title, frozen=False):
-        give = adapt.givers(module)
+        give = adapt.giver(module)
         self.problem, self.given = problem, {name: fresh(value, frozen) for name, value in problem.given.items()}
         self.known = {name: given_to(give, value) for name, value in self.given.items()}
         self.function = the_function(module, title)
@@ -138,7 +139,7 @@ class Single:
 
 
 class Clip(Single):
-    """clip_grad_norm, which writes into the arrays that it is given: every call gets new ones."""
+    """clip_grad_norm, which writes into its inputs: every call gets new arrays."""
 
     def backward(self):
         grads = {name: g.copy() for name, g in self.problem.given["grads"].items()}
@@ -146,12 +147,12 @@ class Clip(Single):
         known = {"grads": dict(grads), "max_norm": self.problem.given["max_norm"]}
         norm = call(self.function, known, list(known))
         if norm is None:
-            raise Unfit(f"{adapt.name_of(self.function)} returned nothing; it must return the norm before clipping")
+            raise Unfit(f"{adapt.name_of(self.function)} returned None; it must return the norm before clipping")
         return {"the norm before": np.asarray(norm), **{f"{name} after": grads[name] for name in grads}}
 
 
 class Optimizer(Single):
-    """A class with `step(grads)`, which writes into the parameters that it was given."""
+    """A class with `step(grads)`, which updates its parameters in place."""
 
     def __init__(self, module, problem, title, frozen=False):
         self.problem, self.frozen = problem, frozen
@@ -161,7 +162,7 @@ class Optimizer(Single):
 
     def backward(self):
         given = self.problem.given
-        params = {name: p.copy() for name, p in given["params"].items()}  # the arrays that must be written into
+        params = {name: p.copy() for name, p in given["params"].items()}  # the arrays that it must update
         self.given = {"grads": [{name: fresh(g, self.frozen) for name, g in one.items()} for one in given["grads"]]}
         self.arrays = params
         known = {name: given[name] for name in ("lr", "betas", "eps", "weight_decay")} | {"params": dict(params)}
@@ -188,13 +189,13 @@ def the_function(module, title):
 
 
 def returned_order(names):
-    """The order in which scratch's backward returns gradients, dx first; `names` are in the order of finding them."""
+    """The order in which scratch's backward returns gradients, dx first; `names` are in the order of computing them."""
     first = [name for name in ("dx", "dh_0", "dc_0", "dW_ih", "dW_hh", "db_ih", "db_hh") if name in names]
     return [*first, *(name for name in names if name not in first)]
 
 
 def fresh(value, frozen):
-    """A copy of an array, or of a tuple, list or dict of them; whatever else it is, itself."""
+    """A copy of an array, or of a tuple, list or dict of arrays; any other value itself."""
     if isinstance(value, tuple | list):
         return type(value)(fresh(one, frozen) for one in value)
     if isinstance(value, dict):

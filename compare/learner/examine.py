@@ -1,7 +1,7 @@
-"""Examine one file: does it run, are the shapes right, are its inputs left alone, are the numbers right; where not.
+"""Examine one file: does it run, are shapes, inputs and values right; and if not, which line is wrong.
 
-Runs in a process of its own (see compare/check.py), so that an endless loop or a crash of the learner's code ends that
-process and nothing else. Prints nothing; leaves a report as JSON.
+Runs in a process of its own (see check.py), so that an endless loop or a crash of the learner's code ends that process
+and nothing else. Prints nothing; writes a report as JSON.
 """
 
 import ast
@@ -12,143 +12,165 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from compare.learner import attempt, instrument, ladder, likely_mistake, problems, truncated_exercise
 from compare.learner.adapt import Unfit
 from compare.learner.observe import TooLong, compared, expected_of, load, observe
-from compare.learner.point_at import differs_the_second_time, located, place, stored_as, where_raised, written_at
+from compare.learner.point_at import (
+    differs_the_second_time,
+    located,
+    operands,
+    place,
+    stored_as,
+    where_raised,
+    written_at,
+)
 
-
-class Report(dict):
-    """The answer, as JSON can hold it. `steps`: (what was asked, "ok" or what is wrong)."""
-
-    def __init__(self, rung, file):
-        super().__init__(file=str(file), exercise=rung.name, verdict="right", steps=[], arrays=[], remarks=[])
-
-    def passed(self, what):
-        self["steps"].append([what, "ok"])
-
-    def failed(self, what, sentence, verdict="wrong", **more):
-        self["steps"].append([what, sentence])
-        self.update(verdict=verdict, sentence=sentence, **more)
-        return self
-
-
-RUNS, SHAPES, CLEAN, VALUES = (
-    "it runs",
+RUNS, SHAPES, CLEAN, VALUES, SEPARATE = (
+    "runs",
     "shapes and dtypes",
-    "it leaves its inputs alone, repeats itself, returns arrays of its own",
-    "the numbers",
+    "inputs unmodified, repeatable",
+    "values",
+    "no aliased outputs",
 )
 
 
-def examine(file, rung, report=None):
-    """The Report on one file; one that is given is filled in, so that it says what is known when time runs out."""
-    report = Report(rung, file) if report is None else report
+class Report(dict):
+    """The answer, as JSON can hold it. `stages`: (what was checked, "ok" or what is wrong)."""
+
+    def __init__(self, exercise, file):
+        super().__init__(file=str(file), exercise=exercise.name, verdict="right", stages=[], arrays=[], remarks=[])
+
+    def passed(self, stage):
+        self["stages"].append([stage, "ok"])
+
+    def failed(self, stage, sentence, verdict="wrong", **more):
+        self["stages"].append([stage, sentence])
+        self.update(verdict=verdict, sentence=sentence, **more)
+
+
+@dataclass
+class Case:
+    """A learner's module and what it did. seen: (problem, Observation) of every problem that was tried."""
+
+    exercise: ladder.Exercise
+    file: Path
+    module: ModuleType
+    watch: instrument.Watch
+    seen: list
+
+
+def examine(file, exercise, report=None):
+    """The Report on one file. A given report is filled in, so that it says what is known when the time is up."""
+    report = Report(exercise, file) if report is None else report
     source = Path(file).read_text(encoding="utf-8-sig")
     linecache.checkcache(str(file))
-    try:
-        code, sites = instrument.instrumented(source, str(file))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        sentence = f"it is not Python: {getattr(error, 'msg', error)}"
-        return report.failed(RUNS, sentence, "could not run", **place(file, getattr(error, "lineno", None)))
-    try:
-        module, watch = load(code, sites, file)
-    except (TooLong, MemoryError):
-        raise
-    except BaseException as error:  # sys.exit() too
-        return report.failed(RUNS, f"reading it ended in {said(error)}", "could not run", **where_raised(error, file))
-    if rung.name == "truncated":
-        return examine_loop(report, rung, module, watch, file)
-
-    seen = []
-    for problem in problems.of(rung.name):
-        observation = observe(rung, module, problem)
-        if observation is None:
-            continue
-        seen.append((problem, observation))
-        if observation.error is not None:
-            return did_not_run(report, observation.error, file, problem)
-        if observation.changed or observation.again:  # what is kept from one call may stop the next
-            break
-    report.passed(RUNS)
-
-    wrong = wrong_shape(seen)
-    if wrong:
-        problem, name, sentence = wrong
-        where = stored_as(rung, module, watch, problem, name)
-        return report.failed(SHAPES, sentence, **together(where, slip(rung, seen, file)), problem=problem.words)
-    report.passed(SHAPES)
-    for problem, observation in seen:
-        too_wide = [n for n, v in observation.outputs.items() if v.dtype != expected_of(problem)[n].dtype]
-        if problem.words.endswith("float32") and too_wide:
-            report["remarks"].append(
-                f"for float32 inputs {', '.join(too_wide)} came back as {observation.outputs[too_wide[0]].dtype}: "
-                "np.zeros and np.empty make float64 unless told otherwise (np.zeros_like keeps the dtype)"
-            )
-
-    unclean = not_clean(rung, module, watch, seen, file)
-    if unclean:
-        return report.failed(CLEAN, **together(unclean, slip(rung, seen, file)))
-    report.passed(CLEAN)
-
-    for problem, observation in seen:
-        table = [compared(problem, observation, name) for name in observation.outputs]
-        if not report["arrays"] or any(row["verdict"] == "wrong" for row in table):
-            report["arrays"], report["problem"] = table, problem.words
-        if any(row["verdict"] == "wrong" for row in table):
-            first = next(row for row in table if row["verdict"] == "wrong")
-            report.failed(VALUES, f"{first['name']} is wrong")  # known now, should the search take too long
-            where = located(rung, module, watch, problem, observation)
-            report.update(together(where, slip(rung, seen, file)))
+    loaded = imported(report, source, file)
+    if loaded is None:
+        return report
+    if exercise.name == "truncated":
+        return examine_loop(report, exercise, *loaded, file)
+    case = Case(exercise, file, *loaded, [])
+    for stage, passes in STAGES:
+        if not passes(case, report):
             return report
-    report.passed(VALUES)
-    if rung.name in ("rnn", "gru", "lstm"):
-        report["remarks"] += beside_the_solution(rung, module, source)
+        report.passed(stage)
+    report["remarks"] += wider_than_the_inputs(case.seen)
+    if exercise.name in ("rnn", "gru", "lstm"):
+        report["remarks"] += compared_with_the_solution(exercise, case.module, source)
     return report
 
 
-def did_not_run(report, error, file, problem):
-    where = where_raised(error, file)
+def imported(report, source, file):
+    """The learner's module and its Watch; None, with the reason in the report, when it cannot be imported."""
+    try:
+        code, sites = instrument.instrumented(source, str(file))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        sentence = f"not valid Python: {getattr(error, 'msg', error)}"
+        report.failed(RUNS, sentence, "could not run", **place(file, getattr(error, "lineno", None)))
+        return None
+    try:
+        return load(code, sites, file)
+    except (TooLong, MemoryError):
+        raise
+    except BaseException as error:  # sys.exit() too
+        sentence = f"importing the file raised {in_words(error)}"
+        report.failed(RUNS, sentence, "could not run", **where_raised(error, file))
+        return None
+
+
+def runs(case, report):
+    for problem in problems.of(case.exercise.name):
+        observation = observe(case.exercise, case.module, problem)
+        if observation is None:
+            continue
+        if observation.error is not None:
+            did_not_run(report, observation.error, case, problem)
+            return False
+        case.seen.append((problem, observation))
+        if observation.changed or observation.again:  # what the code keeps from one call may disturb the next
+            break
+    return True
+
+
+def did_not_run(report, error, case, problem):
+    where = where_raised(error, case.file)
     if isinstance(error, NotImplementedError):
-        return report.failed(RUNS, "not solved yet: it raises NotImplementedError", "wrong", unsolved=True, **where)
-    sentence = str(error) if isinstance(error, Unfit) else f"it ended in {said(error)}"
-    return report.failed(RUNS, sentence, "could not run", **where, problem=problem.words)
+        report.failed(RUNS, "it still raises NotImplementedError", "wrong", unsolved=True, **where)
+        return
+    sentence = str(error) if isinstance(error, Unfit) else in_words(error)
+    if sentence.startswith("ValueError: matmul"):  # NumPy's message does not name the shapes
+        product = operands(case.exercise, case.module, case.watch, problem, error)
+        sentence = f"ValueError: the shapes do not match in {product}" if product else sentence
+    report.failed(RUNS, sentence, "could not run", **where, problem=problem.words)
 
 
-def said(error):
+def in_words(error):
     try:
         words = str(error)
-    except Exception:  # an exception of the learner's own making
+    except Exception:  # an exception class of the learner's
         words = ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def shapes_are_right(case, report):
+    wrong = wrong_shape(case.seen)
+    if wrong:
+        problem, name, sentence = wrong
+        where = stored_as(case.exercise, case.module, case.watch, problem, name)
+        report.failed(SHAPES, sentence, **together(where, known_mistake(case)), problem=problem.words)
+        return False
+    return True
 
 
 def wrong_shape(seen):
     """(problem, name, sentence) for the first output of a wrong shape or kind, or None."""
     for problem, observation in seen:
         for name, value in observation.outputs.items():
-            expected = expected_of(problem)[name]
-            if value is None:
-                return problem, name, f"{name} is None; it must be an array of shape {expected.shape}"
-            if value.dtype.kind not in "fiu":
-                return problem, name, f"{name} has the dtype {value.dtype}; it must be {expected.dtype}"
-            if value.shape != expected.shape:
-                words = f"{name} has the shape {value.shape}; it must be {expected.shape}"
-                if broadcasts(value.shape, expected.shape):
-                    words += ", against which it would broadcast without a word"
-                return problem, name, words
-            if value.dtype.kind != "f" and expected.dtype.kind == "f":
-                return problem, name, f"{name} has the dtype {value.dtype}; whole numbers cannot hold a gradient"
-            if value.dtype.itemsize < expected.dtype.itemsize:
-                return (
-                    problem,
-                    name,
-                    f"{name} has the dtype {value.dtype}; for inputs in {expected.dtype} it must be that",
-                )
+            sentence = difference_in_kind(name, value, expected_of(problem)[name])
+            if sentence:
+                return problem, name, sentence
+    return None
+
+
+def difference_in_kind(name, value, expected):
+    """What is wrong with the shape or dtype of an output, or None."""
+    if value is None:
+        return f"{name} is None; it must be an array of shape {expected.shape}"
+    if value.dtype.kind not in "fiu":
+        return f"{name} has dtype {value.dtype}; it must be {expected.dtype}"
+    if value.shape != expected.shape:
+        silent = "; NumPy would silently broadcast it" if broadcasts(value.shape, expected.shape) else ""
+        return f"{name} has shape {value.shape}; it must be {expected.shape}{silent}"
+    if value.dtype.kind != "f" and expected.dtype.kind == "f":
+        return f"{name} has dtype {value.dtype}; a gradient needs a floating-point dtype"
+    if value.dtype.itemsize < expected.dtype.itemsize:
+        return f"{name} has dtype {value.dtype}; with {expected.dtype} inputs it must be {expected.dtype}"
     return None
 
 
@@ -159,44 +181,84 @@ def broadcasts(a, b):
         return False
 
 
-def not_clean(rung, module, watch, seen, file):
-    """What the code did to its inputs, to a second call, or to its own outputs: a dict with a sentence, or None."""
-    for problem, observation in seen:
+def is_clean(case, report):
+    """Whether the code leaves its inputs alone and does the same when it is called again."""
+    for problem, observation in case.seen:
         if observation.changed:
-            names = ", ".join(observation.changed)
-            return {
-                "sentence": f"it wrote into {names}, which belong{'s' * (len(observation.changed) == 1)} to the caller",
-                **written_at(rung, module, watch, problem, file),
-            }
-        if observation.again:
-            return {
-                "sentence": f"a second call of backward gives another {', '.join(observation.again)}: something is "
-                "kept from the first one, or an array of np.empty is not filled",
-                **differs_the_second_time(rung, module, watch, problem),
-            }
-        if observation.shared:
-            a, b = observation.shared[0]
-            return {
-                "sentence": f"{a} and {b} are one array in memory: whoever scales the one in place, as clipping does, "
-                "scales the other; return a copy",
-                **stored_as(rung, module, watch, problem, b),
-            }
-    return None
+            belong = "belongs" if len(observation.changed) == 1 else "belong"
+            sentence = f"it writes into {', '.join(observation.changed)}, which {belong} to the caller"
+            where = written_at(case.exercise, case.module, case.watch, problem, case.file)
+        elif observation.again:
+            sentence = (
+                f"a second call of backward returns a different {', '.join(observation.again)}: something is kept from "
+                "the first call, or an array from np.empty is not filled"
+            )
+            where = differs_the_second_time(case.exercise, case.module, case.watch, problem)
+        else:
+            continue
+        report.failed(CLEAN, sentence, **together(where, known_mistake(case)))
+        return False
+    return True
 
 
-def slip(rung, seen, file):
-    """The catalogue's mistake that gives just these results: {"slip": name, "why": ...}, or {}.
+def values_are_right(case, report):
+    rows = {}
+    for problem, observation in case.seen:
+        table = [compared(problem, observation, name) for name in observation.outputs]
+        wrong = [row["name"] for row in table if row["verdict"] == "wrong"]
+        if wrong:
+            report.update(arrays=table, problem=problem.words)
+            report.failed(VALUES, f"{wrong[0]} is wrong")  # in the report already if the search takes too long
+            report["remarks"] += [aliased(pair) for pair in observation.shared[:1]]
+            where = located(case.exercise, case.module, case.watch, problem, observation)
+            report.update(together(where, known_mistake(case)))
+            return False
+        for row in table:
+            rows[row["name"]] = max(rows.get(row["name"], row), row, key=lambda row: row["eps"])
+    report["arrays"] = list(rows.values())  # each with its largest error over all problems
+    return True
 
-    Where the learner's file has the catalogue's very line, that line is the answer.
+
+def aliased(pair):
+    return (
+        f"{pair[0]} and {pair[1]} are the same array in memory: scaling one in place (as clipping does) would also "
+        "scale the other; return a copy"
+    )
+
+
+def outputs_are_separate(case, report):
+    for problem, observation in case.seen:
+        for pair in observation.shared:
+            where = stored_as(case.exercise, case.module, case.watch, problem, pair[1])
+            report.failed(SEPARATE, aliased(pair), **together(where, known_mistake(case)))
+            return False
+    return True
+
+
+STAGES = (
+    (RUNS, runs),
+    (SHAPES, shapes_are_right),
+    (CLEAN, is_clean),
+    (VALUES, values_are_right),
+    (SEPARATE, outputs_are_separate),
+)
+
+
+def known_mistake(case):
+    """The catalogue's mistake that gives exactly these results: {"mistake": name, "why": ...}, or {}.
+
+    If the learner's file contains the wrong line of the catalogue, that line is the answer.
     """
-    mistake = likely_mistake.match(rung, lambda module, problem: observe(rung, module, problem), seen)
+    mistake = likely_mistake.match(
+        case.exercise, lambda module, problem: observe(case.exercise, module, problem), case.seen
+    )
     if mistake is None:
         return {}
-    return {"slip": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
+    return {"mistake": mistake.name, "why": mistake.why, **typed_at(mistake, case.file)}
 
 
 def together(where, known):
-    """What was found and what is known of the slip; two lines, where the slip's own is another one than it shows in."""
+    """What was found and what is known of the mistake; with two lines when the mistake shows first in another line."""
     merged = where | known
     if "line" in where and merged["line"] != where["line"]:
         merged |= {"shows_in_line": where["line"], "shows_in_text": where["text"]}
@@ -204,6 +266,7 @@ def together(where, known):
 
 
 def typed_at(mistake, file):
+    """The line of the file that has the wrong text of the catalogue, if there is exactly one."""
     source = Path(file).read_text(encoding="utf-8-sig")
     typed = list(re.finditer(re.escape(mistake.wrong) + r"(?![\w\[])", source))  # dh = dy is not in dh = dy[t]
     if not mistake.wrong.strip() or len(typed) != 1:
@@ -212,8 +275,9 @@ def typed_at(mistake, file):
     return place(file, line + likely_mistake.first_changed(mistake))
 
 
-def examine_loop(report, rung, module, watch, file):
-    """The exercise `truncated`: calls instead of numbers."""
+def examine_loop(report, exercise, module, watch, file):
+    """The exercise `truncated`: calls instead of values."""
+    stage = "the calls and their order"
     for loop in truncated_exercise.PROBLEMS:
         watch.note(everything=True)
         try:
@@ -221,42 +285,53 @@ def examine_loop(report, rung, module, watch, file):
         except TooLong:
             raise
         except BaseException as error:  # sys.exit() too
-            return did_not_run(report, error, file, loop)
+            did_not_run(report, error, Case(exercise, file, module, watch, []), loop)
+            return report
         wrong = truncated_exercise.first_difference(loop, calls, records)
         if wrong:
             call, got, expected, where = wrong
             line = call and (truncated_exercise.state_set_at(call, expected, watch) or call.line)
-            known = loop_slip(rung, calls, records, loop, file)
+            known = known_loop_mistake(exercise, calls, records, loop, file)
             report.passed(RUNS)
-            return report.failed(
-                "the calls in their order",
-                f"{where}: {got}, where {expected} belongs",
-                **together(place(file, line), known),
-                problem=loop.words,
-            )
+            sentence = f"{where}: {got}; expected: {expected}"
+            report.failed(stage, sentence, **together(place(file, line), known), problem=loop.words)
+            return report
     report.passed(RUNS)
-    report.passed("the calls in their order")
+    report.passed(stage)
     return report
 
 
-def loop_slip(rung, calls, records, loop, file):
-    for mistake in likely_mistake.fitting(rung):
-        module = likely_mistake.planted(rung.name, mistake)
+def known_loop_mistake(exercise, calls, records, loop, file):
+    for mistake in likely_mistake.fitting(exercise):
+        module = likely_mistake.planted(exercise.name, mistake)
         theirs, their_records = truncated_exercise.run(module, loop, "")
         if [c.words for c in theirs] == [c.words for c in calls] and their_records == records:
-            return {"slip": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
+            return {"mistake": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
     return {}
 
 
-def beside_the_solution(rung, module, source):
-    """What a right solution did better or worse than the project's own: time and lines."""
-    problem = problems.cell(rung.name, 20, 8, 16, 16)
-    solution = ladder.solution(rung)
-    # watched as the learner's is, for a fair ratio
+def wider_than_the_inputs(seen):
+    """Outputs in float64 for inputs in float32, as remarks."""
+    remarks = []
+    for problem, observation in seen:
+        too_wide = [n for n, v in observation.outputs.items() if v.dtype != expected_of(problem)[n].dtype]
+        if problem.words.endswith("float32") and too_wide:
+            remarks.append(
+                f"float32 inputs gave {observation.outputs[too_wide[0]].dtype} for {', '.join(too_wide)}: np.zeros and "
+                "np.empty make float64 by default (np.zeros_like keeps the dtype)"
+            )
+    return remarks
+
+
+def compared_with_the_solution(exercise, module, source):
+    """A right solution's time and length next to those of the model solution: remarks."""
+    problem = problems.cell(exercise.name, 20, 8, 16, 16)
+    solution = ladder.solution(exercise)
+    # instrumented like the learner's module, for a fair ratio
     code, sites = instrument.instrumented(solution, "<the model solution>")
     try:
         theirs, ours = (best_time(one, problem) for one in (module, load(code, sites, "<the model solution>")[0]))
-    except Exception:  # it is made for small problems, say
+    except Exception:  # it may be made for small problems only
         return []
     lines, our_lines = code_lines(source), code_lines(solution)
     return [
@@ -281,7 +356,7 @@ def best_time(module, problem):
 
 
 def code_lines(source):
-    """Lines with code on them: no comments, docstrings or empty lines."""
+    """The number of lines with code: no comments, docstrings or empty lines."""
     tree = ast.parse(source)
     lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt | ast.expr)}
     for node in ast.walk(tree):
@@ -290,9 +365,9 @@ def code_lines(source):
     return len(lines)
 
 
-def main(file, rung_name, out, seconds):
+def main(file, exercise_name, out, seconds):
     """Examine `file`; write the report to `out`."""
-    rung = ladder.BY_NAME[rung_name]
+    exercise = ladder.BY_NAME[exercise_name]
 
     def over(*_):
         raise TooLong
@@ -300,16 +375,16 @@ def main(file, rung_name, out, seconds):
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, over)
         signal.setitimer(signal.ITIMER_REAL, float(seconds))
-    sys.path.append(str(Path(file).resolve().parent))  # modules that the learner wrote beside it
-    report = Report(rung, file)
+    sys.path.append(str(Path(file).resolve().parent))  # the learner's own modules next to the file
+    report = Report(exercise, file)
     try:
-        examine(file, rung, report)
+        examine(file, exercise, report)
     except TooLong as error:
-        if report["verdict"] == "right":
-            report.failed(RUNS, f"it is still running after {seconds} s", "could not run", **where_raised(error, file))
+        if report["verdict"] == "right" and [SEPARATE, "ok"] not in report["stages"]:
+            report.failed(RUNS, f"still running after {seconds} s", "could not run", **where_raised(error, file))
     except MemoryError as error:
-        report.failed(RUNS, "it asks for more memory than there is", "could not run", **where_raised(error, file))
-    except Exception:  # this program's own: what the learner's code raises is in the report
+        report.failed(RUNS, "out of memory", "could not run", **where_raised(error, file))
+    except Exception:  # a bug of this program: exceptions of the learner's code are in the report
         report = {"fault": traceback.format_exc()}
     Path(out).write_text(json.dumps(report), encoding="utf-8")
 

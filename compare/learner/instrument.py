@@ -1,8 +1,8 @@
-"""Follow a learner's code line by line: the same program, with every value that a statement stores passed by.
+"""Observe a learner's program line by line: the same program, with every value that a statement stores passed by.
 
-The source is parsed, each stored value `v` becomes `__see__(k, v)`, and so do the parts of the expression it comes
-from. `__see__` returns what it got, and notes it or puts another value in its place: that is how locate.py asks "would
-all be right if this line had stored the right thing?". Line numbers stay as they are.
+The source is parsed, each stored value `v` becomes `__see__(k, v)`, and so do the parts of the expression that computes
+it. `__see__` returns its argument, and notes it or replaces it by another value: this is how blame.py asks whether
+everything would be right if this line had stored the right values. Line numbers do not change.
 """
 
 import ast
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST = 200_000  # values that are kept of one run
+MOST = 200_000  # values kept from one run
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place in the source whose value is seen.
+    """A place in the source whose value is observed.
 
-    kind: "store" for what a statement stores or returns, "part" for a piece of the expression behind it, whose store is
-    `store`; in_place: the value is in its array already, so another one must be written into it; target: the name that
-    is stored into, without index, or read, for a part; size: how many nodes the expression has; function: the name of
-    the function it stands in; argument: whether it is handed to a call; plain: whether the store only gives a value
-    another name; fills: whether it writes into an array that is there: a[t] = v, a += v, a.append(v); columns: from
-    where to where in its line, () if it does not end there.
+    kind: "store" for what a statement stores or returns, "part" for a piece of the expression that computes it; store:
+    the index of the site that stores it; in_place: the value is already in its array, so a replacement must be written
+    into it; target: the name that is stored into, without index, or, for a part, read; size: the number of nodes of the
+    expression; function: the name of the function around it; argument: whether it is an argument of a call; plain:
+    whether the store only gives a value another name; fills: whether it writes into an existing array: a[t] = v,
+    a += v, a.append(v); columns: its first and last column, () if it spans several lines.
     """
 
     line: int
@@ -42,10 +42,10 @@ class Site:
 
 
 class Watch:
-    """What `__see__` does: "off" nothing, "note" keep every number, "note everything" keep
-    whatever it is (and no copy), "put" give the sites of `place` other values.
+    """What `__see__` does. Mode "off": nothing; "note": keep a copy of every number; "note everything": keep every
+    object, without a copy; "put": replace the values of the sites in `place`.
 
-    incoming: what they would have stored themselves.
+    incoming: what those sites would have stored themselves.
     """
 
     def __init__(self, sites):
@@ -77,7 +77,7 @@ class Watch:
 
 
 def is_number(value):
-    """An array or tensor of floats, or a number; no bool, and no array of ids."""
+    """An array or tensor of floats, or a number; not a bool, and not an array of ids."""
     if isinstance(value, float | int | np.floating | np.integer):
         return not isinstance(value, bool)
     if isinstance(value, np.ndarray):
@@ -112,7 +112,7 @@ class Probes(ast.NodeTransformer):
     def __init__(self, source):
         self.lines, self.sites, self.functions = source.splitlines(), [], []
 
-    # Only inside functions: what a module or a class body computes once is not part of the backward pass.
+    # Only inside functions: what a module or class body computes once is not part of a backward pass.
     def visit_FunctionDef(self, node):
         self.functions.append(node.name)
         node.body = [one for statement in node.body for one in self.statements(statement)]
@@ -155,12 +155,12 @@ class Probes(ast.NodeTransformer):
         for part in ast.walk(load):
             if hasattr(part, "ctx"):
                 part.ctx = ast.Load()
-        if isinstance(node.target, ast.Attribute):  # a property may count how often it is set
+        if isinstance(node.target, ast.Attribute):  # setting a property twice may have an effect
             return [node, ast.copy_location(ast.Expr(self.seen(k, load)), node)]
         again = ast.copy_location(ast.Assign([copy.deepcopy(node.target)], self.seen(k, load)), node)
         if not isinstance(node.target, ast.Subscript):
             return [node, again]
-        # a[ids] += v may leave something out of a: the whole of a is seen, too
+        # a[ids] += v may miss some entries of a: observe the whole of a, too
         whole = copy.deepcopy(load.value)
         k = self.site(node, "store", base_of(node.target), in_place=True, fills=True)
         return [node, again, ast.copy_location(ast.Expr(self.seen(k, whole)), node)]
@@ -177,7 +177,7 @@ class Probes(ast.NodeTransformer):
     def visit_Expr(self, node):
         """np.add.at(a, ids, d), np.multiply(a, b, out=c), grads.append(d): what a call stores.
 
-        What it wrote into its arguments is seen after it; what is appended is seen on its way.
+        Arguments that it may write into are observed after it; what is appended is observed before it.
         """
         call = node.value
         if not (self.functions and isinstance(call, ast.Call)):
@@ -207,7 +207,7 @@ class Probes(ast.NodeTransformer):
         return self.seen(k, self.parts(value, k, whole=True))
 
     def parts(self, node, store, whole=False, argument=False):
-        """The expression with its parts seen, each for itself; `whole` is not, the store sees it."""
+        """The expression with its parts observed. whole: not the expression itself, which the store observes."""
         k = None
         if not whole and isinstance(
             node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Subscript | ast.Attribute | ast.Name
@@ -280,7 +280,7 @@ def is_plain(node):
 
 
 def is_plain_read(node):
-    """Whether an expression only reads something: a name, an entry, or a copy or another shape of it."""
+    """Whether an expression only reads something: a name or an entry, perhaps copied or reshaped."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SAME:
         node = node.func.value
     return isinstance(node, ast.Name | ast.Attribute | ast.Subscript)

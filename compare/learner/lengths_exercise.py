@@ -1,4 +1,4 @@
-"""The exercise `lengths`: what the learner's chain hands to cell.backward, call by call, beside the right chain's."""
+"""The exercise `lengths`: compare the learner's calls of cell.backward with those of the solution, one by one."""
 
 import sys
 from dataclasses import replace
@@ -11,7 +11,7 @@ from compare.learner.substitute import same
 
 
 class Noted:
-    """A cell that notes each call of its backward: from which line, and with what."""
+    """A cell that records each call of its backward: the calling line and the arguments."""
 
     def __init__(self, cell, file):
         self.cell, self.file, self.calls, self.caches = cell, file, [], []
@@ -39,17 +39,17 @@ def calls(module, problem, file):
 
 
 def first_wrong_call(module, problem):
-    """(line, sentence) for the first call of cell.backward that is not as it should be, or None."""
+    """(line, sentence) for the first wrong call of cell.backward, or None."""
     got = calls(module, problem, module.__file__)
     wanted = calls(likely_mistake.module_of(ladder.solution(ladder.BY_NAME["lengths"])), problem, "")
     for k, (mine, right) in enumerate(zip_longest(got, wanted), start=1):
         if mine is None:
-            return None, f"cell.backward is called {k - 1} times, once for each stretch would be {len(wanted)} times"
+            return None, f"cell.backward is called {k - 1} times; there are {len(wanted)} stretches"
         if right is None:
             return mine[0], f"cell.backward is called a {k}th time; there are {len(wanted)} stretches"
         line, number, given = mine
         if number != right[1]:
-            return line, f"call {k} of cell.backward gets the cache of stretch {number}, it should be {right[1]}"
+            return line, f"call {k} of cell.backward gets the cache of stretch {number} instead of stretch {right[1]}"
         for name, value in given.items():
             if not same(value, right[2][name]):
                 words = f"call {k} of cell.backward (stretch {number} of 0 to {len(wanted) - 1}) gets a wrong {name}"

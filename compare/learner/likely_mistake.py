@@ -1,4 +1,4 @@
-"""What the learner probably did: their results against those of every mistake of the catalogue."""
+"""What the learner probably did: the mistake of the catalogue whose results are the same as theirs."""
 
 import types
 from functools import cache
@@ -12,26 +12,26 @@ from compare.mistakes.plant import planted_source
 INPUTS_TOO = ("rnn", "gru", "lstm")  # files whose backward calls scratch/inputs.py
 
 
-def fitting(rung):
+def fitting(exercise):
     """The mistakes of the catalogue that can be made in this exercise."""
-    text = ladder.solution(rung)
-    found = [m for m in MISTAKES if m.file == rung.file and m.right in text]
-    if rung.file in INPUTS_TOO:
+    text = ladder.solution(exercise)
+    found = [m for m in MISTAKES if m.file == exercise.file and m.right in text]
+    if exercise.file in INPUTS_TOO:
         found += [m for m in MISTAKES if m.file == "inputs" and m.name != "rows_left_unsorted"]
-    if rung.file == "layers" and "Embedding" in rung.keep:
+    if exercise.file == "layers" and "Embedding" in exercise.keep:
         found += [m for m in MISTAKES if m.name == "rows_left_unsorted"]
     return found
 
 
 @cache
-def planted(rung_name, mistake):
-    """The model solution of a rung as a module, with a mistake in it, or none."""
-    rung = ladder.BY_NAME[rung_name]
+def planted(exercise_name, mistake):
+    """The model solution of an exercise as a module, with a mistake in it, or none."""
+    exercise = ladder.BY_NAME[exercise_name]
     if mistake is None:
-        return module_of(ladder.solution(rung))
-    if mistake.file == rung.file:
-        return module_of(ladder.solution(rung, planted_source(mistake)))
-    module = module_of(ladder.solution(rung))
+        return module_of(ladder.solution(exercise))
+    if mistake.file == exercise.file:
+        return module_of(ladder.solution(exercise, planted_source(mistake)))
+    module = module_of(ladder.solution(exercise))
     helper = module_of(planted_source(mistake))
     if hasattr(module, mistake.file):
         setattr(module, mistake.file, helper)
@@ -47,28 +47,28 @@ def module_of(source):
 
 
 def first_changed(mistake):
-    """In which line of its wrong text the change is, from 0."""
+    """The first line of its wrong text that is changed, counted from 0."""
     right, wrong = mistake.right.split("\n"), mistake.wrong.split("\n")
     return next((k for k, line in enumerate(wrong) if line not in right), 0)
 
 
-def match(rung, observe, seen):
-    """The mistake that gives what the learner's code gave on all problems, or None.
+def match(exercise, observe, seen):
+    """The mistake that gives the same results as the learner's code on all problems, or None.
 
     observe: a function (module, problem) -> Observation; seen: list of (problem, Observation) of the learner's code.
     """
-    right = [observe(planted(rung.name, None), problem) for problem, _ in seen]
-    for mistake in fitting(rung):
-        theirs = [observe(planted(rung.name, mistake), problem) for problem, _ in seen]
+    right = [observe(planted(exercise.name, None), problem) for problem, _ in seen]
+    for mistake in fitting(exercise):
+        theirs = [observe(planted(exercise.name, mistake), problem) for problem, _ in seen]
         if all(alike(a, b) for a, b in zip(theirs, right, strict=True)):
-            continue  # it changes nothing here, as what concerns later steps in an exercise of one
+            continue  # it has no effect in this exercise, such as one about later steps where there is only one
         if all(alike(their, observation) for their, (_, observation) in zip(theirs, seen, strict=True)):
             return mistake
     return None
 
 
 def alike(a, b):
-    """Two observations that cannot be told apart: results, what was changed, what shares memory, the second call."""
+    """Whether two observations agree in results, changed inputs, shared memory and the second call."""
     if (a.error is None) != (b.error is None):
         return False
     if a.error is not None:

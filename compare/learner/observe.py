@@ -1,4 +1,4 @@
-"""Run a learner's code on a problem, once forward and twice backward, and keep what it did."""
+"""Run a learner's code on a problem, forward once and backward twice, and record what it did."""
 
 import sys
 import types
@@ -19,22 +19,22 @@ KINDS = {
 }
 
 
-def attempt_at(rung, module, problem, frozen=False):
-    """The learner's code before a problem of its kind; frozen: writing into what it is given raises ValueError."""
-    kind, title = KINDS.get(rung.name, (attempt.Pair, None))
+def attempt_at(exercise, module, problem, frozen=False):
+    """The learner's code with a problem to solve. frozen: writing into an input raises ValueError."""
+    kind, title = KINDS.get(exercise.name, (attempt.Pair, None))
     return kind(module, problem, title, frozen)
 
 
 class TooLong(BaseException):
-    """The time limit is over. Not an Exception: a learner's `except Exception` must not swallow it."""
+    """The time is up. Not an Exception: a learner's `except Exception` must not catch it."""
 
 
 def load(code, sites, file):
-    """The learner's module and the Watch of its sites. Raises whatever reading the file raises."""
+    """The learner's module and the Watch of its sites. Raises whatever importing the module raises."""
     watch = instrument.Watch(sites)
     module = types.ModuleType("learner")
     module.__file__, module.__see__ = str(file), watch.see
-    sys.modules["learner"] = module  # dataclasses look their module up
+    sys.modules["learner"] = module  # dataclasses look up their module
     exec(code, vars(module))
     return module, watch
 
@@ -46,18 +46,18 @@ class Observation:
     outputs: dict = field(default_factory=dict)
     results: tuple = ()  # the names of those that forward returned
     changed: list = field(default_factory=list)
-    shared: list = field(default_factory=list)  # pairs of gradients that are one array
-    again: list = field(default_factory=list)  # what a second backward gave differently
+    shared: list = field(default_factory=list)  # pairs of gradients that share memory
+    again: list = field(default_factory=list)  # the gradients that differ in a second backward
     error: BaseException | None = None
 
 
-def observe(rung, module, problem, frozen=False):
-    """Run forward once and backward twice. Returns an Observation; None where the problem asks for too much."""
+def observe(exercise, module, problem, frozen=False):
+    """Run forward once and backward twice. Returns an Observation, or None for a problem with options not supported."""
     seen = Observation()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            one = attempt_at(rung, module, problem, frozen)
+            one = attempt_at(exercise, module, problem, frozen)
             if not one.accepts_options():
                 return None
             results = one.forward()
@@ -76,8 +76,8 @@ def observe(rung, module, problem, frozen=False):
         seen.error = error
     not_tried = "torch" in sys.modules and not getattr(module, "__arrays__", False)
     if not_tried and isinstance(seen.error, TypeError | AttributeError | RuntimeError):
-        module.__arrays__ = True  # it imports torch, but may want arrays all the same
-        again = observe(rung, module, problem, frozen)
+        module.__arrays__ = True  # it imports torch, but may need arrays nevertheless
+        again = observe(exercise, module, problem, frozen)
         if again is None or again.error is None:
             return again
         module.__arrays__ = False
@@ -85,7 +85,7 @@ def observe(rung, module, problem, frozen=False):
 
 
 def alike(a, b):
-    """The same numbers, bit for bit; a nan is like a nan."""
+    """The same numbers, bit for bit; a nan equals a nan."""
     if a is None or b is None:
         return a is b
     return np.array_equal(a, b, equal_nan=b.dtype.kind == "f")
@@ -105,17 +105,17 @@ def expected_of(problem):
 
 
 def compared(problem, observation, name):
-    """One row of the table: an output's name, shape, error in roundings, verdict."""
+    """An output's name, shape, error in eps of its largest entry, and verdict."""
     expected = expected_of(problem)
     got, want = observation.outputs[name], expected[name]
     got = got.astype(want.dtype)
     least = least_size(
         value for key, value in expected.items() if (key in problem.results) == (name in problem.results)
     )
-    problem_words = difference(np.atleast_1d(got), np.atleast_1d(want), name, least=least)
+    wrong = difference(np.atleast_1d(got), np.atleast_1d(want), name, least=least)
     return {
         "name": name,
         "shape": list(got.shape),
-        "roundings": in_eps(got, want),
-        "verdict": "wrong" if problem_words else "right",
+        "eps": in_eps(got, want),
+        "verdict": "wrong" if wrong else "right",
     }

@@ -1,5 +1,6 @@
-"""The line to point at, for every kind of fault."""
+"""The line to point at, for every kind of failure."""
 
+import ast
 import linecache
 import traceback
 import warnings
@@ -10,11 +11,11 @@ from compare.learner import adapt, blame, explain, instrument, lengths_exercise,
 from compare.learner.observe import attempt_at, compared, observe
 from compare.learner.substitute import Trials, close, same
 
-MANY = 3000  # values of one run, beyond which lines are looked for in a smaller problem
+MANY = 3000  # values in one run; with more of them, the search uses a smaller problem
 
 
 def where_raised(error, file):
-    """The learner's own line of a traceback."""
+    """The learner's line in a traceback."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
     return place(file, lines[-1] if lines else None)
 
@@ -25,10 +26,10 @@ def place(file, line):
     return {"line": line, "text": linecache.getline(str(file), line).rstrip("\n")}
 
 
-def stored_as(rung, module, watch, problem, name):
-    """The last line that stored what became the output `name`, alone or in a list."""
+def stored_as(exercise, module, watch, problem, name):
+    """The last line that stored the array that became the output `name`, alone or in a list."""
     watch.note(everything=True)
-    observation = observe(rung, module, problem)
+    observation = observe(exercise, module, problem)
     notes = watch.notes
     watch.off()
     value = observation.outputs.get(name)
@@ -45,10 +46,10 @@ def is_it(noted, value):
     return numbers and noted.shape == value.shape and np.array_equal(noted, value)
 
 
-def written_at(rung, module, watch, problem, file):
-    """The line that writes into a given array, or, if that goes by another name, the line that gave it this name."""
+def written_at(exercise, module, watch, problem, file):
+    """The line that writes into an input, or, if the input has another name there, the line that gave it this name."""
     watch.note()
-    error = observe(rung, module, problem, frozen=True).error
+    error = observe(exercise, module, problem, frozen=True).error
     notes = watch.notes
     watch.off()
     if error is None:
@@ -64,9 +65,9 @@ def written_at(rung, module, watch, problem, file):
     return where
 
 
-def differs_the_second_time(rung, module, watch, problem):
-    """The first line that stores something else in the second call."""
-    one = attempt_at(rung, module, problem)
+def differs_the_second_time(exercise, module, watch, problem):
+    """The first line that stores a different value in the second call."""
+    one = attempt_at(exercise, module, problem)
     one.forward()
     calls = []
     for _ in range(2):
@@ -80,105 +81,139 @@ def differs_the_second_time(rung, module, watch, problem):
     return {}
 
 
-def located(rung, module, watch, problem, observation):
-    """Where the first wrong value was stored, and what can be said of it: a dict."""
-    if rung.name in likely_mistake.INPUTS_TOO and stores(rung, module, watch, problem) > MANY:
-        smaller = problems.tiny(rung.name)
-        observed = observe(rung, module, smaller)
-        if any(compared(smaller, observed, name)["verdict"] == "wrong" for name in observed.outputs):
+def located(exercise, module, watch, problem, observation):
+    """Where the first wrong value was stored, and what is known about it: a dict."""
+    if exercise.name in likely_mistake.INPUTS_TOO and stores(exercise, module, watch, problem) > MANY:
+        smaller = problems.tiny(exercise.name)
+        observed = observe(exercise, module, smaller)
+        if wrong_names(smaller, observed, observed.outputs):
             problem, observation = smaller, observed
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        told = by_hand(rung, module, problem)
-        if told:
-            return told
-        one = attempt_at(rung, module, problem)
-        forward_wrong = any(compared(problem, observation, name)["verdict"] == "wrong" for name in observation.results)
-        if forward_wrong:
-            outputs, expected = one.forward, {name: problem.results[name] for name in observation.results}
-        else:
-            one.forward()
-            outputs, expected = one.backward, problem.gradients
-        trials = Trials(lambda: list(outputs().values()), list(expected.values()), watch, problem)
-        found = blame.find(trials)
-        if found is None and not forward_wrong:  # forward kept something wrong for backward
-
-            def both():
-                one.forward()
-                return list(one.backward().values())
-
-            found = blame.find(Trials(both, list(expected.values()), watch, problem))
+        known = without_search(exercise, module, problem)
+        if known:
+            return known
+        found, judged_by = searched(exercise, module, watch, problem, observation)
     if found is None:
-        name = next(n for n in expected if compared(problem, observation, n)["verdict"] == "wrong")
-        return {"only_stored": name, **stored_as(rung, module, watch, problem, name)}
-    where = place(module.__file__, found.site.line)
+        name = wrong_names(problem, observation, observation.outputs)[0]
+        return {"last_stored": name, **stored_as(exercise, module, watch, problem, name)}
+    return as_dict(found, problem, module.__file__) | {"judged_by": judged_by}
+
+
+def wrong_names(problem, observation, names):
+    return [name for name in names if compared(problem, observation, name)["verdict"] == "wrong"]
+
+
+def searched(exercise, module, watch, problem, observation):
+    """The blame.Found or None, and what it was judged by: "result of forward", "gradient" or "result"."""
+    one = attempt_at(exercise, module, problem)
+    if wrong_names(problem, observation, observation.results):
+        expected = [problem.results[name] for name in observation.results]
+        return blame.find(Trials(lambda: list(one.forward().values()), expected, watch, problem)), "result of forward"
+    one.forward()
+    expected = list(problem.gradients.values())
+    found = blame.find(Trials(lambda: list(one.backward().values()), expected, watch, problem))
+    if found is None:  # forward kept something wrong for backward
+
+        def both():
+            one.forward()
+            return list(one.backward().values())
+
+        found = blame.find(Trials(both, expected, watch, problem))
+    return found, "gradient" if observation.results else "result"
+
+
+def as_dict(found, problem, file):
+    """A blame.Found for the report."""
+    where = place(file, found.site.line)
+    part = found.part
+    if part.line != found.site.line:  # the values were tried where this line's variable is read
+        where["read_in_line"], part = part.line, found.site
     where |= {
-        "part": found.part.text,
-        "columns": list(found.part.columns),
-        "belongs": found.truth.name,
+        "part": part.text,
+        "columns": list(part.columns),
+        "quantity": found.truth.name,
         "equation": found.truth.equation,
+        "evidence": explain.evidence(found, problem),
+        "fixes_all": found.whole,
     }
-    where |= {"evidence": explain.evidence(found, problem), "all_of_it": found.whole}
     wrong = ~close(found.got, found.expected)
     m = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
+    if found.steps:
+        where |= {"step": found.steps[m], "from_step": found.steps[0], "last_step": max(found.steps)}
     off = np.where(wrong[m], np.nan_to_num(np.abs(found.got[m] - found.expected[m]), nan=np.inf), -1)
     entry = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape)) if off.ndim else ()
-    if found.steps:
-        where |= {"step": found.steps[m], "last_step": max(found.steps)}
-    where |= {
+    return where | {
         "entry": list(entry),
         "got": float(found.got[m][entry]),
         "expected": float(found.expected[m][entry]),
     }
-    return where
 
 
-def by_hand(rung, module, problem):
-    """What can be said without a search: a chain's calls, an array that was not written into, an optimizer's state."""
-    if rung.name == "lengths":
+def without_search(exercise, module, problem):
+    """What is known without a search: a wrong call of a cell, an array not updated, an optimizer's state."""
+    if exercise.name == "lengths":
         wrong = lengths_exercise.first_wrong_call(module, problem)
         return {"sentences": [wrong[1]], **place(module.__file__, wrong[0])} if wrong else {}
-    if rung.name not in ("clipping", "adam"):
+    if exercise.name not in ("clipping", "adam"):
         return {}
-    one = attempt_at(rung, module, problem)
+    one = attempt_at(exercise, module, problem)
     after = one.backward()
-    before = problem.given["grads" if rung.name == "clipping" else "params"]
+    before = problem.given["grads" if exercise.name == "clipping" else "params"]
     untouched = [name for name, array in one.arrays.items() if np.array_equal(array, before[name])]
     moved = [name for name in untouched if not any(same(before[name], problem.gradients[key]) for key in after)]
     if moved:
         which = " and ".join(moved)
-        return {
-            "sentences": [f"the array of {which} is as it was: `p = ...` makes a new one, `p *= ...` writes into it"]
-        }
-    sentences = state_of_optimizer(rung, module) if rung.name == "adam" else []
+        return {"sentences": [f"{which} did not change: `p = ...` makes a new array, `p *= ...` updates the given one"]}
+    sentences = state_of_optimizer(exercise, module) if exercise.name == "adam" else []
     return {"sentences": sentences} if sentences else {}
 
 
-def state_of_optimizer(rung, module):
-    """What an optimizer keeps, beside what it should keep after one step: a list of sentences."""
+def state_of_optimizer(exercise, module):
+    """What is wrong with the state of an optimizer after one step: a list of sentences."""
     first = problems.adam(1)
     truths = {truth.name: truth.values for truth in first.truths}
-    one = attempt_at(rung, module, first)
+    one = attempt_at(exercise, module, first)
     one.backward()
     sentences = []
     if getattr(one.made, "t", 1) != 1:
-        sentences.append(f"self.t is {one.made.t} after the first step and should be 1")
+        sentences.append(f"after the first step, self.t is {one.made.t}; it should be 1")
     for name in ("m", "v"):
         kept = getattr(one.made, name, None)
         if isinstance(kept, dict) and kept.keys() == first.given["params"].keys():
             kept = np.stack([np.asarray(array) for array in kept.values()])
             if not np.any(kept):
-                sentences.append(
-                    f"self.{name} is still zero after the first step: what was computed was not kept there"
-                )
+                sentences.append(f"after the first step, self.{name} is still zero: the new value was not stored there")
             elif kept.shape == truths[name].shape and not close(kept, truths[name]).all():
-                sentences.append(f"self.{name} is wrong after the first step")
+                sentences.append(f"after the first step, self.{name} is wrong")
     return sentences
 
 
-def stores(rung, module, watch, problem):
-    """How many values one run passes by: many in a program that loops over every entry."""
+def stores(exercise, module, watch, problem):
+    """The number of values observed in one run, which is large in a program that loops over every entry."""
     watch.note()
-    observe(rung, module, problem)
+    observe(exercise, module, problem)
     watch.off()
     return len(watch.notes)
+
+
+def operands(exercise, module, watch, problem, error):
+    """The operands of the product `@` that raised the error, with their shapes, in words; "" if that is not known."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__]
+    if not frames:
+        return ""
+    last = frames[-1]
+    at = (last.lineno, last.colno, last.end_lineno, last.end_colno)
+    tree = ast.parse("".join(linecache.getlines(module.__file__)))
+    products = [node for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)]
+    found = [n for n in products if (n.lineno, n.col_offset, n.end_lineno, n.end_col_offset) == at]
+    watch.note()
+    observe(exercise, module, problem)
+    notes = watch.notes
+    watch.off()
+    shapes = {(watch.sites[k].line, *watch.sites[k].columns): value.shape for k, value in notes}  # the last one counts
+    words = []
+    for side in (side for product in found for side in (product.left, product.right)):
+        shape = shapes.get((side.lineno, side.col_offset, side.end_col_offset))
+        words += [f"{ast.unparse(side)} {shape}"] if shape is not None else []
+    return " @ ".join(words) if len(words) == 2 else ""

@@ -1,9 +1,9 @@
-"""Small random problems for every rung of the ladder, with the right answer and every quantity on the way to it.
+"""Small random problems for every exercise, with the right answer and every intermediate quantity.
 
-The answers do not come from the model solutions: for the cells they come from the tape (scratch/tape.py), which is
-given the equations and nothing else; for the others from the formula, written out. No torch is needed.
+The answers do not come from the model solutions. Those of the cells come from the tape (scratch/tape.py), which gets
+only the equations; the others are written out as formulas here. torch is not needed.
 
-Sizes as everywhere: T steps, B rows, I inputs, H hidden units, V words, E numbers each, C classes.
+Sizes: T steps, B rows, I inputs, H hidden units, V words of E numbers each, C classes.
 """
 
 from dataclasses import dataclass, field
@@ -34,9 +34,9 @@ class Truth:
 class Problem:
     """What the learner's functions are given, and what they must return.
 
-    given: the arguments of the first function by name, in order; upstream: what backward gets beside them; results:
-    what forward must return; gradients: what backward must return; truths: every quantity on the way, for finding where
-    a wrong value first appears.
+    given: the arguments of forward, or of the only function, by name and in order; upstream: the further arguments of
+    backward; results: what forward must return; gradients: what backward must return; truths: every intermediate
+    quantity, to find where a wrong value first appears.
     """
 
     words: str
@@ -145,9 +145,10 @@ EQUATION_OF = {
 
 
 def travelling(name, equation, dh, direct, at_start):
-    """A state's gradient in its parts: the total, what came from within the step, and what step t + 1 sent.
+    """The total gradient of a state and its terms, under the names that they have for a state called `name`.
 
-    dh and direct (T, B, H), at_start (B, H): what the first step sends on. Names as in "h".
+    dh (T, B, H): the total; direct (T, B, H): what comes from within step t; at_start (B, H): what step 0 sends to the
+    initial state.
     """
     later = dh - direct
     if len(dh) == 1:
@@ -156,18 +157,18 @@ def travelling(name, equation, dh, direct, at_start):
     with_first = np.concatenate([at_start[None], dh])
     return [
         Truth(f"d{name}_t", equation, dh, True),
-        Truth(f"what {name}_t gets from step t+1 (at the last step d{name}_n)", equation, later, True),
-        Truth(f"what step t sends to {name}_(t-1)", equation, sent[:-1], True),
-        # one variable for all steps, which starts with the gradient of the last state and ends with that of the first
-        Truth(f"what travels back, from d{name}_n at first to d{name}_0 in the end", equation, sent, True, start=-1),
-        Truth(f"d{name}_t, and in the end d{name}_0", equation, with_first, True, start=-1),
+        Truth(f"the gradient of {name}_t from step t+1 (d{name}_n at the last step)", equation, later, True),
+        Truth(f"the gradient that step t sends to {name}_(t-1)", equation, sent[:-1], True),
+        # one variable for all steps, which starts as the gradient of the last state and ends as that of the first
+        Truth(f"the carried gradient, from d{name}_n to d{name}_0", equation, sent, True, start=-1),
+        Truth(f"d{name}_t of all steps, then d{name}_0", equation, with_first, True, start=-1),
     ]
 
 
 def through_blocks(name, equation, gates, blocks, W_hh):
-    """What each gate's block sends through W_hh to h_{t-1}."""
+    """The gradient that each gate's block sends through W_hh to h_{t-1}."""
     parts = zip(gates, blocks, np.split(W_hh, len(gates)), strict=True)
-    return [Truth(f"what {name}_{gate} sends to h_(t-1)", equation, d @ W, True) for gate, d, W in parts]
+    return [Truth(f"the gradient of h_(t-1) through {name}_{gate}", equation, d @ W, True) for gate, d, W in parts]
 
 
 def states_of(name, values):
@@ -178,7 +179,7 @@ def states_of(name, values):
 
 
 def weights_of(given, values, da_ih, da_hh, equation_ih, equation_hh, gates=""):
-    """Each step's share of every weight's gradient, and the sums from the last step down to t; also gate by gate."""
+    """Each step's term of every weight's gradient, and the sums from the last step down to t; also gate by gate."""
     dW_hh = np.einsum("tbn,tbh->tnh", da_hh, values["h_before"])
     dW_ih = np.einsum("tbn,tbi->tni", da_ih, given["x"])
     sources = [
@@ -191,15 +192,15 @@ def weights_of(given, values, da_ih, da_hh, equation_ih, equation_hh, gates=""):
     ]
     for k, gate in enumerate(gates):
         sources += [
-            (f"block {gate} of {name}", equation, np.split(shares, len(gates), axis=1)[k])
-            for name, equation, shares in sources[:4]
+            (f"block {gate} of {name}", equation, np.split(terms, len(gates), axis=1)[k])
+            for name, equation, terms in sources[:4]
         ]
     truths = []
-    for name, equation, shares in sources:
-        sums = np.stack(list(accumulate(shares[::-1])))[::-1]
+    for name, equation, terms in sources:
+        sums = np.stack(list(accumulate(terms[::-1])))[::-1]
         if " " in name:
             truths.append(Truth(name, equation, sums[0]))
-        truths.append(Truth(f"step t's share of {name}", equation, shares, True))
+        truths.append(Truth(f"step t's term of {name}", equation, terms, True))
         truths.append(Truth(f"{name} summed from the last step down to t", equation, sums, True))
     return truths
 
@@ -208,7 +209,7 @@ def rnn_truths(given, from_loss, values, grads, nonlinearity="tanh"):
     h, dh = values["h"], grads["h"]
     slope = 1 - h**2 if nonlinearity == "tanh" else (h > 0).astype(h.dtype)
     return [
-        Truth("slope of h_t = f(a_t)", "R2", slope, True),
+        Truth("the derivative of h_t = f(a_t)", "R2", slope, True),
         *travelling("h", "R2", dh, from_loss["dy"], grads["h_before"][0]),
         Truth("da_t", "R2", grads["a"], True),
         Truth("dx_t", "R1", grads["x"], True),
@@ -237,7 +238,7 @@ def lstm_truths(given, from_loss, values, grads):
         *(Truth(name, equation, slope, True) for name, (equation, slope) in slopes.items()),
         *travelling("h", "L4", dh, from_loss["dy"], grads["h_before"][0]),
         *travelling("c", "L3", dc, through_h, grads["c_before"][0]),
-        Truth("what h_t sends to c_t", "L4", through_h, True),
+        Truth("the gradient of c_t through h_t", "L4", through_h, True),
         Truth("do_t", "L4", grads["o"], True),
         Truth("dtanh(c_t)", "L4", grads["tanh_c"], True),
         Truth("dg_t", "L3", grads["g"], True),
@@ -268,7 +269,7 @@ def gru_truths(given, from_loss, values, grads):
     dh, h_before = grads["h"], values["h_before"]
     du, dv = grads["u"], grads["v"]
     parts = {f"d{kind}_{gate}": part for kind, d in (("u", du), ("v", dv)) for gate, part in split_gates(d, "rzn")}
-    parts = {name: part for name, part in parts.items() if name not in ("dv_r", "dv_z")}  # as du_r and du_z
+    parts = {name: part for name, part in parts.items() if name not in ("dv_r", "dv_z")}  # equal to du_r and du_z
     dn_slope = (1 - z) * (1 - n**2)
     slopes = {
         "dh_t/du_n": ("G4", dn_slope),
@@ -279,8 +280,8 @@ def gru_truths(given, from_loss, values, grads):
     return [
         *(Truth(name, equation, slope, True) for name, (equation, slope) in slopes.items()),
         *travelling("h", "G5", dh, from_loss["dy"], grads["h_before"][0]),
-        Truth("dh_t z_t, the direct way to h_(t-1)", "G5", dh * z, True),
-        Truth("dv_t W_hh, the way through the product to h_(t-1)", "G2", dv @ given["W_hh"], True),
+        Truth("dh_t z_t, the direct path to h_(t-1)", "G5", dh * z, True),
+        Truth("dv_t W_hh, the path through W_hh to h_(t-1)", "G2", dv @ given["W_hh"], True),
         *through_blocks("v", "G2", "rzn", np.split(dv, 3, axis=2), given["W_hh"]),
         Truth("dn_t", "G5", grads["n"], True),
         Truth("dz_t", "G5", grads["z"], True),
@@ -311,7 +312,7 @@ TRUTHS = {"rnn": rnn_truths, "lstm": lstm_truths, "gru": gru_truths}
 
 
 def softmax(T, B, C, masked=False, size=1.0, padding=0.0, seed=0):
-    """Cross-entropy at every step. size: of the logits; padding: added to the logits of targets that do not count."""
+    """Cross-entropy at every step. size: of the logits; padding: added to the logits of targets that are not valid."""
     rng = np.random.default_rng([seed, T, B, C])
     logits = size * rng.standard_normal((T, B, C))
     targets = rng.integers(0, C, (T, B))
@@ -330,7 +331,7 @@ def softmax(T, B, C, masked=False, size=1.0, padding=0.0, seed=0):
     if size != 1:
         words += f", logits about {size:g}"
     if padding != 0:
-        words += f", {padding} in the logits that do not count"
+        words += f", {padding} in the logits that are not valid"
     given = {"logits": logits, "targets": targets, "valid": valid if masked else None}
     truths = [
         Truth("the logits minus the largest", "", shifted),
@@ -338,10 +339,14 @@ def softmax(T, B, C, masked=False, size=1.0, padding=0.0, seed=0):
         Truth("the probabilities", "", probability),
         Truth("the one-hot targets", "", one_hot),
         Truth("the probabilities, minus 1 at the right class", "", probability - one_hot),
-        Truth("the same, 0 in the rows that are not valid", "", error),
+        Truth("the probabilities, minus 1 at the right class, 0 in rows that are not valid", "", error),
         Truth("the probabilities / count", "", probability / valid.sum()),
-        Truth("(the probabilities - one-hot) / count, in all rows", "", (probability - one_hot) / valid.sum()),
         Truth("dlogits", "", error / valid.sum()),
+        Truth(
+            "(the probabilities - one-hot) / count, also in rows that are not valid",
+            "",
+            (probability - one_hot) / valid.sum(),
+        ),
         Truth("the loss", "", np.array(loss)),
         Truth("the number of valid targets", "", np.array(float(valid.sum()))),
     ]
@@ -349,7 +354,7 @@ def softmax(T, B, C, masked=False, size=1.0, padding=0.0, seed=0):
 
 
 def linear(*shape, O, seed=0):
-    """x of any leading axes and the last for inputs."""
+    """shape: of x, its last axis the inputs."""
     rng = np.random.default_rng([seed, *shape, O])
     x, W, b = (rng.standard_normal(s) for s in (shape, (O, shape[-1]), (O,)))
     dy = rng.standard_normal((*shape[:-1], O))
@@ -367,13 +372,13 @@ def embedding(T, B, V, E, seed=0):
     ids[-1, -1] = ids[0, 0]  # at least one id twice
     dy = rng.standard_normal((T, B, E))
     dW = np.einsum("tbv,tbe->ve", np.eye(V)[ids], dy)
-    truths = [Truth("dW, each row the sum over all its places", "", dW), Truth("dy", "", dy)]
+    truths = [Truth("dW, each row the sum over all places of its id", "", dW), Truth("dy", "", dy)]
     words = f"{T} steps, {B} rows, {V} words, {E} numbers each"
     return Problem(words, {"ids": ids, "W": W}, {"dy": dy}, {"y": W[ids]}, {"dW": dW}, truths)
 
 
 def lengths(lengths, I, H, seed=0):
-    """A padded batch for an LSTM; every row's answer comes from a run of its own."""
+    """A padded batch for an LSTM; the answer for each row comes from a separate run."""
     lengths = np.array(lengths)
     T, B = int(lengths.max()), len(lengths)
     batch = cell("lstm", T, B, I, H, seed)
@@ -427,7 +432,7 @@ def clipping(max_norm, seed=0):
 
 
 def adam(steps, size=1.0, seed=0):
-    """size: of the gradients; small ones show where epsilon stands. Two parameters of one shape."""
+    """Two parameters of one shape. size: of the gradients; small ones show where eps is added."""
     rng = np.random.default_rng([seed, 8, steps])
     p = {"W": rng.standard_normal((3, 2)), "U": rng.standard_normal((3, 2))}
     grads = [{name: size * rng.standard_normal(q.shape) for name, q in p.items()} for _ in range(steps)]
@@ -450,9 +455,9 @@ def adam(steps, size=1.0, seed=0):
                 "v / (1 - beta2^t)": v_hat,
                 "sqrt(v / (1 - beta2^t))": np.sqrt(v_hat),
                 "sqrt(v / (1 - beta2^t)) + eps": np.sqrt(v_hat) + eps,
-                "the whole step, lr and all": step,
+                "the whole step, with lr": step,
                 "p after the step": q,
-                "g": g[0],  # after m / (1 - beta1^t), with which it is one at t = 1
+                "g": g[0],  # listed after m / (1 - beta1^t), to which it is equal at t = 1
                 "g^2": g[0] ** 2,
             }
     words = counted(steps, "step") + (f", gradients about {size:g}" if size != 1 else "")
@@ -461,24 +466,24 @@ def adam(steps, size=1.0, seed=0):
     return Problem(words, given, {}, {}, gradients, truths)
 
 
-def tiny(rung):
-    """For a learner's code that loops over every entry, when the first problem takes too long to be tried often."""
-    return cell(rung, 2, 1, 1, 2)
+def tiny(exercise):
+    """A smaller problem, for code that loops over every entry and takes too long on the first one."""
+    return cell(exercise, 2, 1, 1, 2)
 
 
-def of(rung):
-    """The problems of a rung, the one in which a wrong line is looked for first."""
-    match rung:
+def of(exercise):
+    """The problems of an exercise; the first one is small, because wrong lines are searched with it."""
+    match exercise:
         case "rnn" | "gru" | "lstm":
             found = [
-                cell(rung, 3, 2, 4, 3),  # small: a scalar loop takes its time
-                cell(rung, 1, 1, 1, 1),
-                cell(rung, 4, 3, 2, 5, upstream=100.0),
-                cell(rung, 4, 3, 2, 5, dtype="float32"),
+                cell(exercise, 3, 2, 4, 3),  # small: a loop over scalars is slow
+                cell(exercise, 1, 1, 1, 1),
+                cell(exercise, 4, 3, 2, 5, upstream=100.0),
+                cell(exercise, 4, 3, 2, 5, dtype="float32"),
             ]
-            return found + ([cell("rnn", 3, 4, 2, 5, nonlinearity="relu")] if rung == "rnn" else [])
+            return found + ([cell("rnn", 3, 4, 2, 5, nonlinearity="relu")] if exercise == "rnn" else [])
         case "rnn_step" | "gru_step" | "lstm_step":
-            name = rung.removesuffix("_step")
+            name = exercise.removesuffix("_step")
             found = [cell(name, 1, 4, 2, 5), cell(name, 1, 1, 1, 1), cell(name, 1, 3, 2, 2, upstream=100.0)]
             return found + ([cell("rnn", 1, 4, 2, 5, nonlinearity="relu")] if name == "rnn" else [])
         case "softmax":

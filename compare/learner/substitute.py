@@ -1,7 +1,7 @@
-"""A learner's program, run again and again with other values in one place.
+"""Run a learner's program again and again, each time with other values in one place.
 
-A place is a tuple of sites (probe.py): mostly one, or all the stores into one variable, which share its steps. What may
-stand there instead is any of the quantities that the equations name (problems.py), if number and shape fit.
+A place is a tuple of sites (instrument.py): usually one, or all the stores into one variable, which together hold its
+steps. The values to try there are the quantities that the equations name (problems.py), where number and shape fit.
 """
 
 import time
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RUNS = 2000  # how often the program is run before the search gives up: about a second
-CLOSER = 600  # and how often once more to look closer at what was found
-SECONDS = 5  # in no case longer, however slow the program or the machine
+RUNS = 2000  # runs of the program before the search gives up: about a second
+CLOSER = 600  # runs to narrow down what was found
+SECONDS = 5  # a limit for slow programs and slow machines
 
 
 @dataclass(frozen=True)
-class Mend:
-    """Values that, put at a place, make results right and none wrong.
+class Fix:
+    """Values that, put at a place, make some wrong results right and no right result wrong.
 
-    first: when the first value that differs was stored, as a place in the order of all that was seen; steps: the step
-    of each value, or None; mask: which entries of the results are right then.
+    first: when the first value that differs was stored, as an index into the order of all values seen; steps: the step
+    of each value, or None; mask: which entries of the results are right with these values.
     """
 
     place: tuple
@@ -31,7 +31,7 @@ class Mend:
 
 
 def close(a, b):
-    """Equal up to rounding, entry by entry, by the size of the largest."""
+    """Which entries are equal up to rounding, measured by the largest entry of b."""
     scale = np.abs(b).max(initial=0, where=np.isfinite(b))
     with np.errstate(invalid="ignore", over="ignore"):
         return (np.abs(a - b) <= 1e-9 * scale) | (a == b) | (np.isnan(a) & np.isnan(b))
@@ -44,8 +44,8 @@ def same(a, b):
 class Trials:
     """The learner's program on one problem.
 
-    run: a function that runs it and returns a list of arrays, or raises; expected: what they should be; watch: of
-    probe.py.
+    run: a function that runs it and returns a list of arrays, or raises; expected: the right arrays; watch: the
+    Watch of instrument.py.
     """
 
     def __init__(self, run, expected, watch, problem):
@@ -67,7 +67,7 @@ class Trials:
         self.forms = [(truth, *form) for truth in problem.truths for form in forms(truth)]
 
     def add_variables(self):
-        """The places with more than one site: a variable begun in one line and filled or carried on in another."""
+        """The places with more than one site: a variable that is created in one line and updated in another."""
         by_name = {}
         for (k,) in self.values:
             site = self.sites[k]
@@ -80,7 +80,7 @@ class Trials:
                 self.times[tuple(sites)], self.values[tuple(sites)] = map(list, zip(*stored, strict=True))
 
     def score(self):
-        """Which entries of the results are right, all in one array of booleans; None when it does not run."""
+        """Which entries of the results are right, as one array of booleans; None when the program does not run."""
         try:
             got = self.run()
         except Exception:
@@ -97,18 +97,18 @@ class Trials:
         finally:
             self.watch.off()
 
-    def came_right(self, values):
-        """Whether the place itself would have stored just these values, had all before it been right."""
+    def would_store(self, values):
+        """Whether the place would have stored these values itself, had everything before it been right."""
         incoming = self.watch.incoming
         return len(incoming) == len(values) and all(same(a, b) for a, b in zip(incoming, values, strict=True))
 
     def got(self, place):
-        """(n, ...): what was stored each time, or None when that has no one shape."""
+        """(n, ...): what was stored each time, or None when the shapes differ."""
         values = self.values[place]
         return np.stack(values) if all(value.shape == values[0].shape for value in values) else None
 
     def fits(self, place, usual=False):
-        """Every (truth, values, steps) that a place could have stored, by number and shape of what it did store.
+        """Every (truth, values, steps) that fits a place, by the number and shape of the values that it stored.
 
         usual: without the layouts in which time runs backwards.
         """
@@ -133,21 +133,18 @@ class Trials:
                 if T > 1:
                     yield truth, form.reshape(n, *shape), steps
 
-    def mends(self, place, wanted=None, forwards=None):
-        """Every Mend of a place; `wanted`: of this truth only; forwards: True or False, see `first_mend`."""
+    def fixes(self, place, forwards=None):
+        """Every Fix of a place. forwards: True or False, see blame.first_fix; None for both."""
         got, tried = self.got(place), set()
         if got is None:
             return
         for truth, values, steps in self.fits(place):
             if self.runs <= 0 or time.perf_counter() > self.end:
                 return
-            if wanted is None:
-                same_values = len(tried)
-                tried.add(values.tobytes())  # at few steps and rows many layouts are one
-                if len(tried) == same_values:
-                    continue
-            if wanted is not None and truth.name != wanted:
+            key = values.tobytes()
+            if key in tried:  # with few steps and rows, many layouts are the same
                 continue
+            tried.add(key)
             if forwards is not None and forwards != (steps is not None and steps[0] < steps[-1]):
                 continue
             wrong = [not same(one, other) for one, other in zip(got, values, strict=True)]
@@ -156,46 +153,46 @@ class Trials:
             mask = self.with_values(place, values)
             if mask is None or not (mask | ~self.base).all() or mask.sum() <= self.base.sum():
                 continue
-            if not self.came_right(values):
-                yield Mend(place, truth, values, steps, self.times[place][wrong.index(True)], mask)
+            if not self.would_store(values):
+                yield Fix(place, truth, values, steps, self.times[place][wrong.index(True)], mask)
 
     def reads_input(self, place):
-        """Whether a place only reads what the function was given: that cannot be wrong in itself."""
+        """Whether a place only reads an input of the function, which cannot be wrong."""
         first = self.values[place][0]
         return self.sites[place[0]].plain and any(same(first, given) for given in self.inputs)
 
-    def only_hands_in(self, place):
-        """Whether a variable begins as a given input, dh = dh_n: what became of it is another line's doing."""
+    def only_takes_input(self, place):
+        """Whether a variable only takes an input, as in dh = dh_n: if it is wrong later, another line is the cause."""
         k = min(place, key=lambda k: self.times[k,][0])
         return self.sites[k].target != "return" and all(any(same(v, g) for g in self.inputs) for v in self.values[k,])
 
     def begins_empty(self, place):
-        """dW = np.zeros(...), or what reads it before it is filled."""
+        """Whether a place only holds zeros: dW = np.zeros(...), or what reads it before it is filled."""
         return not self.sites[place[0]].fills and not any(np.any(value) for value in self.values[place])
 
     def computes_right(self, place):
-        """Whether a place computes, and does not only read, one of the quantities that the equations name.
+        """Whether a place computes, rather than only reads, one of the quantities that the equations name.
 
-        The first value tells: later ones may be wrong because something else was.
+        Decided by the first value: later ones may be wrong because of another line.
         """
         if self.sites[place[0]].plain or self.got(place) is None:
             return False
         first = self.values[place][0]
         if any(same(first, one) for given in self.inputs for one in (given, *given)):
-            return False  # 0 + dy[t] is dy_t, and no computation
+            return False  # 0 + dy[t] is just dy_t
         return any(same(first, values[0]) for _, values, _ in self.fits(place, usual=True))
 
-    def incoming(self, mend):
-        """What the place computes when everything before it is right: its own error, not one it was given."""
-        self.with_values(mend.place, mend.values)
+    def incoming(self, fix):
+        """What the place computes when everything before it is right: its own error, not an inherited one."""
+        self.with_values(fix.place, fix.values)
         incoming = self.watch.incoming
-        if len(incoming) != len(mend.values) or self.came_right(mend.values):
-            return self.got(mend.place)
+        if len(incoming) != len(fix.values) or self.would_store(fix.values):
+            return self.got(fix.place)
         return np.stack(incoming)
 
 
 def forms(truth):
-    """The layouts in which people keep a quantity: (array, is its first axis time, False if time runs backwards)."""
+    """The layouts in which programs store a quantity: (array, first axis is time, time runs forwards)."""
     values = truth.values
     if truth.constant:
         return [(values, False, True)]

@@ -1,7 +1,7 @@
-"""The exercise `truncated`: a training loop is right when it makes the right calls in the right order.
+"""The exercise `truncated`: a training loop is right if it makes the right calls in the right order.
 
-The learner's `fit` gets a model, a dataset and an optimizer that note every call. What they note is compared with what
-a plain loop over the same steps should have noted.
+The learner's `fit` gets a model, a dataset and an optimizer that record every call. The record is compared with the
+calls that a plain loop over the same steps should make.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from compare.learner.attempt import the_function
 
 @dataclass(frozen=True)
 class Loop:
-    """A run of `fit`: batches in an epoch, whether they continue each other, how many steps, the largest norm."""
+    """A run of `fit`: batches per epoch, whether each continues the one before, number of steps, largest norm."""
 
     batches: int
     carry_state: bool
@@ -26,9 +26,11 @@ class Loop:
 
     @property
     def words(self):
-        goes_on = "continue each other" if self.carry_state else "have nothing to do with each other"
+        batches = f"{self.batches} batches per epoch, each continuing the one before"
+        if not self.carry_state:
+            batches = f"{self.batches} independent batches per epoch"
         limit = f"gradients clipped at {self.clip:g}" if self.clip is not None else "no clipping"
-        return f"{self.steps} steps of epochs of {self.batches} batches, which {goes_on}; {limit}"
+        return f"{self.steps} steps, {batches}; {limit}"
 
     def expected(self):
         """The calls in words, and the records: (step, epoch, loss, norm)."""
@@ -53,7 +55,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Call:
-    """A call: what, with what, in which line of the learner's file, and how many values had been noted by then."""
+    """A call: the function, its arguments, the line of the learner's file, the number of values noted before it."""
 
     what: str
     detail: str
@@ -77,7 +79,7 @@ def norm_of(step):
 
 
 class DatasetAndModel:
-    """Model, dataset and optimizer in one: each call is noted with the learner's line that made it."""
+    """Model, dataset and optimizer in one: each call is recorded with the learner's line that made it."""
 
     def __init__(self, loop, file, watch):
         self.loop, self.file, self.watch, self.calls = loop, file, watch, []
@@ -113,13 +115,13 @@ class DatasetAndModel:
 
 
 def run(module, loop, file, watch=None):
-    """Run the learner's fit. Returns its Calls and the records, at most a few more than were asked for."""
+    """Run the learner's fit. Returns its Calls and the records, at most a few more than expected."""
     function = the_function(module, "fit")
     notes = DatasetAndModel(loop, file, watch)
     known = {"model": notes, "dataset": notes, "optimizer": notes, "steps": loop.steps, "clip": loop.clip}
     returned = call(function, known, list(known))
     if not inspect.isgenerator(returned) and not hasattr(returned, "__next__"):
-        raise Unfit("fit must be a generator: `yield Record(...)` after each step, and no return")
+        raise Unfit("fit must be a generator: `yield Record(...)` after each step")
     records = []
     for record in islice(returned, loop.steps + 3):
         try:
@@ -130,14 +132,14 @@ def run(module, loop, file, watch=None):
 
 
 def first_difference(loop, calls, records):
-    """What is wrong first: (its Call or None, got, expected, where), in words; None when all is as it should be."""
+    """The first difference, in words: (its Call or None, got, expected, where); None when there is none."""
     wanted, wanted_records = loop.expected()
     for k in range(max(len(calls), len(wanted))):
-        got = calls[k].words if k < len(calls) else "nothing more"
-        want = wanted[k] if k < len(wanted) else "nothing more"
+        got = calls[k].words if k < len(calls) else "no further call"
+        want = wanted[k] if k < len(wanted) else "no further call"
         if got != want:
             step = sum(words.startswith("model.loss") for words in wanted[: k + 1])
-            where = f"after step {step}" if want == "nothing more" else f"in step {step}"
+            where = f"after step {step}" if want == "no further call" else f"in step {step}"
             return (calls[min(k, len(calls) - 1)] if calls else None), got, want, where
     for got, want in zip(records, wanted_records, strict=False):
         for name, a, b in zip(("step", "epoch", "loss", "grad_norm"), got, want, strict=True):
@@ -149,7 +151,7 @@ def first_difference(loop, calls, records):
 
 
 def state_set_at(call, wanted, watch):
-    """Where model.loss got a wrong state: the line that set it last. None for any other call."""
+    """For a call of model.loss with a wrong state, the line that set the state last; None for any other call."""
     batch = call.detail.split(", state ")[0]
     if call.what != "model.loss" or not wanted.startswith(f"model.loss({batch}, state "):
         return None

@@ -1,4 +1,4 @@
-"""`check` as it is typed: its answers, exit statuses, and that whatever the learner's code does ends in a sentence."""
+"""`byhand check` as typed: its answers and exit statuses, and a reason for whatever the learner's code does."""
 
 import json
 import signal
@@ -33,11 +33,11 @@ def test_the_exit_status_and_the_answer(tmp_path):
     done = command(path)
     assert done.returncode == 1
     printed = " ".join(done.stdout.split())
-    for words in ("line ", "Here belongs: dc_t (L3).", "(dc_replaced)", "what c_t gets from step t+1"):
+    for words in ("line ", "Expected here: dc_t (L3).", "(dc_replaced): ", "the gradient of c_t from step t+1"):
         assert words in printed
     done = command(path, "--json")
     report = json.loads(done.stdout)
-    assert done.returncode == 1 and report["slip"] == "dc_replaced" and report["equation"] == "L3"
+    assert done.returncode == 1 and report["mistake"] == "dc_replaced" and report["equation"] == "L3"
     done = command(tmp_path / "nothing.py")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout
 
@@ -48,30 +48,30 @@ def test_the_exit_status_and_the_answer(tmp_path):
         ("while True: pass", "still running after 1 s"),
         ("while True: print('x' * 10000)", "still running after 1 s"),
         ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
-        ("import os; os._exit(0)", "ended Python itself, with status 0"),
+        ("import os; os._exit(0)", "the Python process exited with status 0"),
         ("import sys; sys.exit()", "SystemExit"),
         ("return forward(x, *rest)", "RecursionError"),
         ("input()", "EOFError"),
         ("return bytearray(10**13)", "MemoryError"),
     ],
 )
-def test_whatever_the_code_does_ends_in_a_sentence(tmp_path, body, sentence):
+def test_whatever_the_code_does_has_a_reason(tmp_path, body, sentence):
     path = tmp_path / "rnn.py"
     path.write_text(f"def forward(x, *rest):\n    {body}\n\ndef backward(*a):\n    pass\n", encoding="utf-8")
     report = check.examined(path, BY_NAME["rnn"], 1)
     assert report["verdict"] == "could not run" and sentence in report["sentence"], report
-    if "ended Python" not in sentence and "SIGSEGV" not in sentence:
+    if "process" not in sentence and "SIGSEGV" not in sentence:
         assert report["line"] == 2
 
 
-def test_torch_stays_off_the_path(tmp_path):
+def test_check_does_not_import_torch(tmp_path):
     path = tmp_path / "rnn.py"
     path.write_text("import sys\nprint('torch' in sys.modules)\n" + textwrap.dedent(RNN), encoding="utf-8")
     report = check.examined(path, BY_NAME["rnn"], 10)
     assert report["verdict"] == "right" and report["printed"] == "False\n"
 
 
-def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
+def test_a_folder_becomes_a_table(tmp_path, capsys):
     (tmp_path / "ann").mkdir()
     (tmp_path / "ann" / "rnn.py").write_text(textwrap.dedent(RNN), encoding="utf-8")
     (tmp_path / "rnn_of_bob.py").write_text(
@@ -90,7 +90,31 @@ def test_a_folder_is_graded_into_a_table(tmp_path, capsys):
     assert main(["check", str(empty)]) == 2
 
 
-def test_watch_answers_again_when_the_file_is_saved(tmp_path):
+def test_a_module_of_the_learners_next_to_the_file_can_be_imported(tmp_path):
+    (tmp_path / "helpers.py").write_text("import numpy as np\n\ndef slope(h):\n    return 1 - h**2\n", encoding="utf-8")
+    path = tmp_path / "rnn.py"
+    text = "from helpers import slope\n" + textwrap.dedent(RNN).replace("(1 - h[t + 1] ** 2)", "slope(h[t + 1])")
+    path.write_text(text, encoding="utf-8")
+    assert check.examined(path, BY_NAME["rnn"], 10)["verdict"] == "right"
+
+
+def test_the_marked_line_fits_the_screen(tmp_path, monkeypatch, capsys):
+    """A long line is cut around its wrong part, and the carets stay under that part."""
+    text = textwrap.dedent(RNN).replace(
+        "dh = da @ W_hh", f"dh = {'0 * da.sum() + ' * 5}da @ W_hh.T{' + 0 * dh.sum()' * 5}"
+    )
+    path = tmp_path / "rnn.py"
+    path.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["check", str(path)]) == 1
+    lines = capsys.readouterr().out.split("\n")
+    (k,) = [k for k, line in enumerate(lines) if set(line) == {" ", "^"}]
+    assert len(lines[k - 1]) <= 80 and len(lines[k]) <= 80
+    start = lines[k].index("^")
+    assert lines[k - 1][start : start + lines[k].count("^")] == "W_hh.T"
+
+
+def test_watch_checks_again_when_the_file_is_saved(tmp_path):
     path = tmp_path / "rnn.py"
     path.write_text(textwrap.dedent(RNN).replace("dh = da @ W_hh", "dh = da @ W_hh.T"), encoding="utf-8")
     process = subprocess.Popen(

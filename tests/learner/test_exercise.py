@@ -1,4 +1,4 @@
-"""The ladder proves itself: each starter is unsolved, each solution right; and nothing of a learner's is ever lost."""
+"""Each starter is unsolved and each solution right; and a learner's file is never overwritten."""
 
 import ast
 import json
@@ -6,10 +6,11 @@ import json
 import pytest
 
 from compare.__main__ import main
-from compare.learner import examine, exercise, ladder
-from compare.learner.ladder import RUNGS, solution, source_of, starter
+from compare.learner import examine, ladder
+from compare.learner.exercise import HINTS_SHOWN
+from compare.learner.ladder import EXERCISES, solution, source_of, starter
 
-NAMES = [rung.name for rung in RUNGS]
+NAMES = [exercise.name for exercise in EXERCISES]
 
 
 @pytest.fixture
@@ -24,38 +25,38 @@ def written(folder, text):
     return path
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=NAMES)
-def test_a_starter_is_unsolved_and_the_solution_is_right(rung, tmp_path):
-    report = examine.examine(written(tmp_path, starter(rung)), rung)
+@pytest.mark.parametrize("exercise", EXERCISES, ids=NAMES)
+def test_a_starter_is_unsolved_and_the_solution_is_right(exercise, tmp_path):
+    report = examine.examine(written(tmp_path, starter(exercise)), exercise)
     assert report["verdict"] == "wrong" and report["unsolved"], report
-    report = examine.examine(written(tmp_path, solution(rung)), rung)
+    report = examine.examine(written(tmp_path, solution(exercise)), exercise)
     assert report["verdict"] == "right", report
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=NAMES)
-def test_a_starter_is_scratch_with_one_function_taken_out(rung):
-    """Everything but the blank is the text of scratch/, so that the two cannot drift apart."""
-    text, source = starter(rung), source_of(rung)
+@pytest.mark.parametrize("exercise", EXERCISES, ids=NAMES)
+def test_a_starter_is_scratch_without_one_function_body(exercise):
+    """Everything but the gap is the text of scratch/, so that the two cannot drift apart."""
+    text, source = starter(exercise), source_of(exercise)
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef) and node.name != rung.blank:
+        if isinstance(node, ast.FunctionDef) and node.name != exercise.blank:
             assert ast.get_source_segment(text, node) in source
-        if isinstance(node, ast.FunctionDef) and node.name == rung.blank and ast.get_docstring(node):
+        if isinstance(node, ast.FunctionDef) and node.name == exercise.blank and ast.get_docstring(node):
             assert ast.get_docstring(node, clean=False) in source
     assert text.count("raise NotImplementedError") == 1
-    blanks = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == rung.blank]
-    assert any(ast.get_source_segment(source, blank) in solution(rung) for blank in blanks)
-    assert all(name not in text for name in rung.drop)
+    blanks = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == exercise.blank]
+    assert any(ast.get_source_segment(source, blank) in solution(exercise) for blank in blanks)
+    assert all(name not in text for name in exercise.drop)
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=NAMES)
-def test_a_starter_says_which_exercise_it_is(rung):
-    assert ladder.named_in(starter(rung), "whatever.py") is rung
-    assert ladder.named_in("", f"some/folder/{rung.name}.py") is rung
-    assert ladder.named_in("", f"my_{rung.name}_2.py") is rung
+@pytest.mark.parametrize("exercise", EXERCISES, ids=NAMES)
+def test_a_starter_says_which_exercise_it_is(exercise):
+    assert ladder.named_in(starter(exercise), "whatever.py") is exercise
+    assert ladder.named_in("", f"some/folder/{exercise.name}.py") is exercise
+    assert ladder.named_in("", f"my_{exercise.name}_2.py") is exercise
     assert ladder.named_in("", "notes.py") is None
 
 
-def test_a_file_that_is_there_stays_as_it_is(here, capsys):
+def test_an_existing_file_is_not_overwritten(here, capsys):
     assert main(["exercise", "lstm"]) == 0
     path = here / "lstm.py"
     path.write_text("mine", encoding="utf-8")
@@ -64,15 +65,15 @@ def test_a_file_that_is_there_stays_as_it_is(here, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_list_names_every_rung(here, capsys):
+def test_the_list_names_every_exercise(here, capsys):
     assert main(["exercise"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in NAMES)
 
 
-def test_hints_come_one_after_the_other(here, capsys):
-    rung = ladder.BY_NAME["gru"]
-    for hint in (*rung.hints, rung.hints[-1]):
+def test_hints_come_one_by_one(here, capsys):
+    exercise = ladder.BY_NAME["gru"]
+    for hint in (*exercise.hints, exercise.hints[-1]):
         assert main(["exercise", "gru", "--hint"]) == 0
         printed = " ".join(capsys.readouterr().out.split())
         assert " ".join(hint.split()) in printed
@@ -81,11 +82,11 @@ def test_hints_come_one_after_the_other(here, capsys):
 
 
 @pytest.mark.parametrize("spoilt", ["", "no json", "[]", '{"gru": "x"}', '{"gru": -3}'])
-def test_spoilt_notes_about_hints_begin_anew(here, spoilt, capsys):
-    (here / exercise.TAKEN).write_text(spoilt, encoding="utf-8")
+def test_an_unreadable_record_of_hints_starts_again(here, spoilt, capsys):
+    (here / HINTS_SHOWN).write_text(spoilt, encoding="utf-8")
     assert main(["exercise", "gru", "--hint"]) == 0
     assert "hint 1 of" in capsys.readouterr().out
-    assert json.loads((here / exercise.TAKEN).read_text(encoding="utf-8")) == {"gru": 1}
+    assert json.loads((here / HINTS_SHOWN).read_text(encoding="utf-8")) == {"gru": 1}
 
 
 def test_the_solution_is_printed_whole(here, capsys):
@@ -93,13 +94,13 @@ def test_the_solution_is_printed_whole(here, capsys):
     assert capsys.readouterr().out == solution(ladder.BY_NAME["adam"])
 
 
-def test_progress_is_what_is_right_now(here, capsys):
+def test_progress_counts_the_files_that_are_right(here, capsys):
     (here / "softmax.py").write_text(solution(ladder.BY_NAME["softmax"]), encoding="utf-8")
     (here / "linear.py").write_text(starter(ladder.BY_NAME["linear"]), encoding="utf-8")
     assert main(["exercise", "--progress"]) == 0
     printed = capsys.readouterr().out
     assert "1 of 13 solved" in printed and "unsolved" in printed and "check linear.py" in printed
-    assert "not begun" in printed
+    assert "not started" in printed
 
 
 @pytest.mark.parametrize("options", [["nothing"], ["--hint"], ["--solution"], ["lstm", "--hint", "--solution"]])

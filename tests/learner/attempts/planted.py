@@ -1,18 +1,18 @@
 """Mistakes planted into the learners' files of this folder, to see whether the command that checks them finds each one.
 
-They were written without a look at that command. Where compare/mistakes.py has a mistake of the same kind, in any cell,
-the name is the one it has there.
+They were written without a look at that command. Where compare/mistakes/catalogue.py has a mistake of the same kind, in
+any cell, the name is the one it has there.
 """
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Slip:
+class Mistake:
     """One change to one learner's file.
 
     file: its path in this folder; why: how people come to make it; right: the text as it is, to be found there exactly
-    once; wrong: what stands there instead; line: text that is in one line of the wrong file, the one to point at.
+    once; wrong: the replacement; line: text that is in one line of the wrong file, the one to point at.
     """
 
     file: str
@@ -23,8 +23,8 @@ class Slip:
     line: str
 
 
-SLIPS = [
-    Slip(
+MISTAKES = [
+    Mistake(
         file="rnn/scalar_loops.py",
         name="state_after_for_state_before",
         why="The slope needs h[t + 1] three lines above, and the same index is typed again.",
@@ -32,7 +32,7 @@ SLIPS = [
         wrong="dW_hh[j, k] += ds * h[t + 1, b, k]",
         line="dW_hh[j, k] += ds * h[t + 1, b, k]",
     ),
-    Slip(
+    Mistake(
         file="rnn/scalar_loops.py",
         name="matrix_for_its_transpose",
         why="Transposed, says the formula, so the two indices are turned round; but k is already the column.",
@@ -40,7 +40,7 @@ SLIPS = [
         wrong="dh_prev[b, k] += ds * W_hh[k, j]",
         line="dh_prev[b, k] += ds * W_hh[k, j]",
     ),
-    Slip(
+    Mistake(
         file="rnn/scalar_loops.py",
         name="weights_of_the_last_step_only",
         why="= for +=, and the array looks filled.",
@@ -48,7 +48,7 @@ SLIPS = [
         wrong="dW_ih[j, i] = ds * x[t, b, i]",
         line="dW_ih[j, i] = ds * x[t, b, i]",
     ),
-    Slip(
+    Mistake(
         file="rnn/scalar_loops.py",
         name="slope_of_the_step_before",
         why="States are stored one place further on than their step, and the slope is read at t.",
@@ -56,7 +56,7 @@ SLIPS = [
         wrong="(1 - h[t, b, j] ** 2)",
         line="ds = total * (1 - h[t, b, j] ** 2)",
     ),
-    Slip(
+    Mistake(
         file="rnn/scalar_loops.py",
         name="first_step_skipped",
         why="range leaves out its end, and going down the end is -1.",
@@ -64,7 +64,7 @@ SLIPS = [
         wrong="range(T - 1, 0, -1)",
         line="for t in range(T - 1, 0, -1)",
     ),
-    Slip(
+    Mistake(
         file="rnn/scalar_loops.py",
         name="last_unit_only",
         why="Every unit sends something back to unit k, and here the last one wins.",
@@ -72,7 +72,7 @@ SLIPS = [
         wrong="dh_prev[b, k] = ds * W_hh[j, k]",
         line="dh_prev[b, k] = ds * W_hh[j, k]",
     ),
-    Slip(
+    Mistake(
         file="rnn/columns.py",
         name="matrix_for_its_transpose",
         why="With rows there is no .T here, and the line was copied from somebody who has rows.",
@@ -80,7 +80,7 @@ SLIPS = [
         wrong="d_next = W @ d_a",
         line="d_next = W @ d_a",
     ),
-    Slip(
+    Mistake(
         file="rnn/columns.py",
         name="slope_not_squared",
         why="1 minus the output: half of the rule was remembered.",
@@ -88,7 +88,7 @@ SLIPS = [
         wrong="(1.0 - h[t + 1]) * d_h",
         line="(1.0 - h[t + 1]) * d_h",
     ),
-    Slip(
+    Mistake(
         file="rnn/columns.py",
         name="bias_gradient_averaged",
         why="The product with ones is read as a mean over the examples.",
@@ -96,7 +96,7 @@ SLIPS = [
         wrong="ones = np.ones((B, 1)) / B",
         line="ones = np.ones((B, 1)) / B",
     ),
-    Slip(
+    Mistake(
         file="rnn/columns.py",
         name="first_state_left_out",
         why="At the first step there is nothing before, one thinks.",
@@ -107,7 +107,7 @@ SLIPS = [
 """,
         line="dW += d_a @ h[t].T",
     ),
-    Slip(
+    Mistake(
         file="rnn/columns.py",
         name="weight_gradient_transposed",
         why="Both factors fit either way round as the matrix is square.",
@@ -115,7 +115,7 @@ SLIPS = [
         wrong="dW += h[t] @ d_a.T",
         line="dW += h[t] @ d_a.T",
     ),
-    Slip(
+    Mistake(
         file="rnn/columns.py",
         name="dh_for_da",
         why="d_h and d_a have one shape, and the slope lies between them.",
@@ -123,7 +123,7 @@ SLIPS = [
         wrong="d_next = W.T @ d_h",
         line="d_next = W.T @ d_h",
     ),
-    Slip(
+    Mistake(
         file="rnn/class_with_self.py",
         name="dh_from_the_loss_alone",
         why="dy[t] is called the gradient of h_t, so it is what the step gets.",
@@ -131,7 +131,7 @@ SLIPS = [
         wrong="self._step_backward(t, dy[t])",
         line="dh_next = self._step_backward(t, dy[t])",
     ),
-    Slip(
+    Mistake(
         file="rnn/class_with_self.py",
         name="state_after_for_state_before",
         why="states[0] is taken for the first state, but that one is not in the list.",
@@ -139,7 +139,7 @@ SLIPS = [
         wrong="return self.states[t]",
         line="return self.states[t]",
     ),
-    Slip(
+    Mistake(
         file="rnn/class_with_self.py",
         name="first_state_left_out",
         why="It always was zero so far.",
@@ -147,7 +147,7 @@ SLIPS = [
         wrong="            return np.zeros((self.batch_size, self.hidden_size))\n",
         line="return np.zeros((self.batch_size, self.hidden_size))",
     ),
-    Slip(
+    Mistake(
         file="rnn/class_with_self.py",
         name="dh_for_da",
         why="The argument of the function is called dh, and so is what the next one is to get.",
@@ -155,7 +155,7 @@ SLIPS = [
         wrong="return dh.dot(self.W_hh)",
         line="return dh.dot(self.W_hh)",
     ),
-    Slip(
+    Mistake(
         file="rnn/class_with_self.py",
         name="loop_runs_forward",
         why="The loop is copied from forward.",
@@ -163,7 +163,7 @@ SLIPS = [
         wrong="for t in range(0, self.seq_len):",
         line="for t in range(0, self.seq_len):",
     ),
-    Slip(
+    Mistake(
         file="rnn/class_with_self.py",
         name="input_weights_averaged",
         why="The loss is a mean, so a mean it is, in one of the four lines.",
@@ -171,7 +171,7 @@ SLIPS = [
         wrong="self.dW_ih += draw.T.dot(self.x[t]) / self.batch_size",
         line="self.dW_ih += draw.T.dot(self.x[t]) / self.batch_size",
     ),
-    Slip(
+    Mistake(
         file="rnn/torch_tensors.py",
         name="carry_adds_up",
         why="grad_h is added to one line above, so adding seems the thing to do.",
@@ -179,7 +179,7 @@ SLIPS = [
         wrong="grad_h = grad_h + torch.mm(dpre[t], W_hh)",
         line="grad_h = grad_h + torch.mm(dpre[t], W_hh)",
     ),
-    Slip(
+    Mistake(
         file="rnn/torch_tensors.py",
         name="state_after_for_state_before",
         why="One too few is wanted, and the first is dropped in place of the last.",
@@ -187,7 +187,7 @@ SLIPS = [
         wrong="torch.cat([h_0.unsqueeze(0), y[1:]], dim=0)",
         line="h_prev = torch.cat([h_0.unsqueeze(0), y[1:]], dim=0)",
     ),
-    Slip(
+    Mistake(
         file="rnn/torch_tensors.py",
         name="matrix_for_its_transpose",
         why="linear was good on the way forward; it transposes by itself.",
@@ -195,7 +195,7 @@ SLIPS = [
         wrong="torch.nn.functional.linear(dpre[t], W_hh)",
         line="torch.nn.functional.linear(dpre[t], W_hh)",
     ),
-    Slip(
+    Mistake(
         file="rnn/torch_tensors.py",
         name="tanh_taken_twice",
         why="1 - tanh^2, and y is what tanh is taken of, it seems.",
@@ -203,7 +203,7 @@ SLIPS = [
         wrong="(1 - torch.tanh(y[t]).square())",
         line="(1 - torch.tanh(y[t]).square())",
     ),
-    Slip(
+    Mistake(
         file="rnn/torch_tensors.py",
         name="bias_gradient_averaged",
         why="The loss is a mean over the examples, so the bias gets one as well.",
@@ -211,7 +211,7 @@ SLIPS = [
         wrong="db = dpre.mean(dim=(0, 1))",
         line="db = dpre.mean(dim=(0, 1))",
     ),
-    Slip(
+    Mistake(
         file="rnn/torch_tensors.py",
         name="clipped_inside_backward",
         why="Exploding gradients are to be clipped, and here is where they explode.",
@@ -219,7 +219,7 @@ SLIPS = [
         wrong="grad_h = torch.mm(dpre[t], W_hh).clamp(-0.5, 0.5)",
         line="grad_h = torch.mm(dpre[t], W_hh).clamp(-0.5, 0.5)",
     ),
-    Slip(
+    Mistake(
         file="rnn/one_function.py",
         name="state_after_for_state_before",
         why="H has one entry too many, and either end can be cut off.",
@@ -227,7 +227,7 @@ SLIPS = [
         wrong="H[1:].reshape(-1, n_hid)",
         line="H[1:].reshape(-1, n_hid)",
     ),
-    Slip(
+    Mistake(
         file="rnn/one_function.py",
         name="slope_of_the_step_before",
         why="The other two indices of the line are t - 1.",
@@ -235,7 +235,7 @@ SLIPS = [
         wrong="(1 - H[t - 1] ** 2)",
         line="D[t - 1] = (dy[t - 1] + from_later) * (1 - H[t - 1] ** 2)",
     ),
-    Slip(
+    Mistake(
         file="rnn/one_function.py",
         name="dh_n_ignored",
         why="Nothing comes after the last step, one thinks.",
@@ -243,7 +243,7 @@ SLIPS = [
         wrong="from_later = np.zeros_like(dh_n)",
         line="from_later = np.zeros_like(dh_n)",
     ),
-    Slip(
+    Mistake(
         file="rnn/one_function.py",
         name="slope_on_one_part_only",
         why="A pair of brackets is lost.",
@@ -251,7 +251,7 @@ SLIPS = [
         wrong="dy[t - 1] + from_later * (1",
         line="D[t - 1] = dy[t - 1] + from_later * (1",
     ),
-    Slip(
+    Mistake(
         file="rnn/one_function.py",
         name="steps_and_rows_mixed",
         why="Before the rewrite the batch came first, and one of the two lines kept its transpose.",
@@ -259,7 +259,7 @@ SLIPS = [
         wrong="x.transpose(1, 0, 2).reshape(-1, n_in)",
         line="x.transpose(1, 0, 2).reshape(-1, n_in)",
     ),
-    Slip(
+    Mistake(
         file="rnn/one_function.py",
         name="bias_of_the_last_step_only",
         why="For one step the gradient of the bias is the row itself.",
@@ -267,7 +267,7 @@ SLIPS = [
         wrong="gb_hh = D[-1].sum(axis=0)",
         line="gb_hh = D[-1].sum(axis=0)",
     ),
-    Slip(
+    Mistake(
         file="rnn/accumulate_per_step.py",
         name="weights_of_the_last_step_only",
         why="One of six lines has lost its plus.",
@@ -275,7 +275,7 @@ SLIPS = [
         wrong="dWhh = np.dot(dhraw.T, hs[t - 1])",
         line="dWhh = np.dot(dhraw.T, hs[t - 1])",
     ),
-    Slip(
+    Mistake(
         file="rnn/accumulate_per_step.py",
         name="matrix_for_its_transpose",
         why="The original has Whh.T here, with columns.",
@@ -283,7 +283,7 @@ SLIPS = [
         wrong="dhnext = np.dot(dhraw, Whh.T)",
         line="dhnext = np.dot(dhraw, Whh.T)",
     ),
-    Slip(
+    Mistake(
         file="rnn/accumulate_per_step.py",
         name="clipped_inside_backward",
         why="The original clips as well, but at the end.",
@@ -294,7 +294,7 @@ SLIPS = [
 """,
         line="np.clip(dhraw, -1, 1, out=dhraw)",
     ),
-    Slip(
+    Mistake(
         file="rnn/accumulate_per_step.py",
         name="bias_of_the_last_step_only",
         why="= for +=.",
@@ -302,7 +302,7 @@ SLIPS = [
         wrong="dbx = np.sum(dhraw, axis=0)",
         line="dbx = np.sum(dhraw, axis=0)",
     ),
-    Slip(
+    Mistake(
         file="rnn/accumulate_per_step.py",
         name="sigmoid_slope_for_g",
         why="The slope of the other well-known function, by way of a bracket.",
@@ -310,7 +310,7 @@ SLIPS = [
         wrong="dhraw = (1 - hs[t]) * hs[t] * dh",
         line="dhraw = (1 - hs[t]) * hs[t] * dh",
     ),
-    Slip(
+    Mistake(
         file="rnn/accumulate_per_step.py",
         name="dh_not_carried",
         why="dhn and dhnext differ by four letters.",
@@ -318,7 +318,7 @@ SLIPS = [
         wrong="dh = dys[t] + dhn",
         line="dh = dys[t] + dhn",
     ),
-    Slip(
+    Mistake(
         file="rnn/own_names.py",
         name="slope_on_one_part_only",
         why="The end of the sequence is treated by itself, and its bracket is forgotten.",
@@ -326,7 +326,7 @@ SLIPS = [
         wrong="gain[N - 1] * error[N - 1] + error_end",
         line="gain[N - 1] * error[N - 1] + error_end",
     ),
-    Slip(
+    Mistake(
         file="rnn/own_names.py",
         name="carry_from_the_wrong_step",
         why="n everywhere, and delta[n] is still zero.",
@@ -334,7 +334,7 @@ SLIPS = [
         wrong="np.matmul(delta[n], memory.V)",
         line="np.matmul(delta[n], memory.V)",
     ),
-    Slip(
+    Mistake(
         file="rnn/own_names.py",
         name="matrix_left_out_of_the_carry",
         why="The first state seems to receive what the first step has.",
@@ -342,7 +342,7 @@ SLIPS = [
         wrong="grad_start = delta[0].copy()",
         line="grad_start = delta[0].copy()",
     ),
-    Slip(
+    Mistake(
         file="rnn/own_names.py",
         name="first_state_left_out",
         why="The start is taken to be silence.",
@@ -350,7 +350,7 @@ SLIPS = [
         wrong="if n > 0 else np.zeros_like(memory.start)",
         line="if n > 0 else np.zeros_like(memory.start)",
     ),
-    Slip(
+    Mistake(
         file="rnn/own_names.py",
         name="slope_upside_down",
         why="The derivative of the inverse function.",
@@ -358,7 +358,7 @@ SLIPS = [
         wrong="gain = 1.0 / (1.0 - np.square(memory.activity))",
         line="gain = 1.0 / (1.0 - np.square(memory.activity))",
     ),
-    Slip(
+    Mistake(
         file="rnn/own_names.py",
         name="bias_as_a_row",
         why="The biases were rows once, (1, H), and broadcasting takes either.",
@@ -366,7 +366,7 @@ SLIPS = [
         wrong="np.sum(np.sum(delta, axis=0), axis=0, keepdims=True)",
         line="np.sum(np.sum(delta, axis=0), axis=0, keepdims=True)",
     ),
-    Slip(
+    Mistake(
         file="rnn/jacobians.py",
         name="factors_in_another_order",
         why="W comes first in the forward, and so it does here.",
@@ -374,7 +374,7 @@ SLIPS = [
         wrong="J_h = W_hh @ dh_da",
         line="J_h = W_hh @ dh_da",
     ),
-    Slip(
+    Mistake(
         file="rnn/jacobians.py",
         name="dy_of_the_wrong_step",
         why="The step is t, so dy[t] it is; but the new dL_dh belongs to t - 1.",
@@ -382,7 +382,7 @@ SLIPS = [
         wrong="before + dy[t] if t > 0",
         line="before + dy[t] if t > 0",
     ),
-    Slip(
+    Mistake(
         file="rnn/jacobians.py",
         name="dy_of_the_last_step_left_out",
         why="The end has dh_n, and its own output is overlooked.",
@@ -390,7 +390,7 @@ SLIPS = [
         wrong="dL_dh = dh_n + 0  #",
         line="dL_dh = dh_n + 0",
     ),
-    Slip(
+    Mistake(
         file="rnn/jacobians.py",
         name="square_around_the_wrong_thing",
         why="A bracket closed too early.",
@@ -398,7 +398,7 @@ SLIPS = [
         wrong="np.diag(1 - h[b]) ** 2",
         line="np.diag(1 - h[b]) ** 2",
     ),
-    Slip(
+    Mistake(
         file="rnn/jacobians.py",
         name="weight_gradient_transposed",
         why="outer(input, gradient), which other libraries store.",
@@ -406,7 +406,7 @@ SLIPS = [
         wrong="np.outer(hs[t][b], dL_da)",
         line="np.outer(hs[t][b], dL_da)",
     ),
-    Slip(
+    Mistake(
         file="rnn/jacobians.py",
         name="matrix_for_its_transpose",
         why="A Jacobian times a vector, where a row vector wants it the other way.",
@@ -414,7 +414,7 @@ SLIPS = [
         wrong="J_h[b] @ dL_dh[b]",
         line="J_h[b] @ dL_dh[b]",
     ),
-    Slip(
+    Mistake(
         file="rnn/terse.py",
         name="slope_on_one_part_only",
         why="Short programs save brackets.",
@@ -422,7 +422,7 @@ SLIPS = [
         wrong="q + e * (1 - h * h)",
         line="q + e * (1 - h * h)",
     ),
-    Slip(
+    Mistake(
         file="rnn/terse.py",
         name="carry_from_the_wrong_step",
         why="The newest is put in front, and d[-1] reads like the newest.",
@@ -430,7 +430,7 @@ SLIPS = [
         wrong="e = d[-1] @ R",
         line="e = d[-1] @ R",
     ),
-    Slip(
+    Mistake(
         file="rnn/terse.py",
         name="state_after_for_state_before",
         why="The states after are what the slopes were made of.",
@@ -438,7 +438,7 @@ SLIPS = [
         wrong="np.tensordot(d, s[1:], **k)",
         line="np.tensordot(d, s[1:], **k)",
     ),
-    Slip(
+    Mistake(
         file="rnn/terse.py",
         name="slope_of_the_step_before",
         why="The slice that runs down to 0 is one further than it should.",
@@ -446,7 +446,7 @@ SLIPS = [
         wrong="s[-2::-1]",
         line="s[-2::-1]",
     ),
-    Slip(
+    Mistake(
         file="rnn/terse.py",
         name="carry_adds_up",
         why="+= has become a habit.",
@@ -454,7 +454,7 @@ SLIPS = [
         wrong="e = e + d[0] @ R",
         line="e = e + d[0] @ R",
     ),
-    Slip(
+    Mistake(
         file="rnn/terse.py",
         name="weight_gradient_transposed",
         why="Input first, gradient second; with as many inputs as units even the shape is right.",
@@ -462,7 +462,7 @@ SLIPS = [
         wrong="np.tensordot(x, d, **k)",
         line="np.tensordot(x, d, **k)",
     ),
-    Slip(
+    Mistake(
         file="rnn/concatenated_weights.py",
         name="columns_of_x_for_h",
         why="The state stood first in an older version.",
@@ -470,7 +470,7 @@ SLIPS = [
         wrong="dh = dv[:, :H]",
         line="dh = dv[:, :H]",
     ),
-    Slip(
+    Mistake(
         file="rnn/concatenated_weights.py",
         name="weights_of_the_last_step_only",
         why="dW is set up with zeros, and then not added to.",
@@ -478,7 +478,7 @@ SLIPS = [
         wrong="dW = da.T @ joined[t]",
         line="dW = da.T @ joined[t]",
     ),
-    Slip(
+    Mistake(
         file="rnn/concatenated_weights.py",
         name="slope_of_tanh_missing",
         why="The tanh is no layer with weights, and is passed over.",
@@ -486,7 +486,7 @@ SLIPS = [
         wrong="da = dh.copy()",
         line="da = dh.copy()",
     ),
-    Slip(
+    Mistake(
         file="rnn/concatenated_weights.py",
         name="dh_not_carried",
         why="One dh too few: the carried one is written and never read.",
@@ -494,7 +494,7 @@ SLIPS = [
         wrong="dh = dh_n + dy[t]",
         line="dh = dh_n + dy[t]",
     ),
-    Slip(
+    Mistake(
         file="rnn/concatenated_weights.py",
         name="one_half_to_each_bias",
         why="There is one column for two biases, so each gets its half.",
@@ -502,7 +502,7 @@ SLIPS = [
         wrong='"db_hh": dW[:, -1] / 2',
         line='"db_hh": dW[:, -1] / 2',
     ),
-    Slip(
+    Mistake(
         file="rnn/concatenated_weights.py",
         name="dx_not_turned_back",
         why="append is what one does with lists.",
@@ -510,7 +510,7 @@ SLIPS = [
         wrong="dx.append(dv[:, :I])",
         line="dx.append(dv[:, :I])",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="direct_path_missing",
         why="dh_prev starts as zeros, as sums do, and the term in z is forgotten.",
@@ -518,7 +518,7 @@ SLIPS = [
         wrong="dh_prev = np.zeros_like(dh)",
         line="dh_prev = np.zeros_like(dh)",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="reset_gate_forgotten",
         why="In the other two gates both sums have one gradient.",
@@ -526,7 +526,7 @@ SLIPS = [
         wrong="dm = dn_sum",
         line="dm = dn_sum",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="sign_of_dz",
         why="In the order of the equation: first n, then h.",
@@ -534,7 +534,7 @@ SLIPS = [
         wrong="dz = dh * (n[t] - h_prev)",
         line="dz = dh * (n[t] - h_prev)",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="n_for_v_n",
         why="m and n are neighbours.",
@@ -542,7 +542,7 @@ SLIPS = [
         wrong="dr = dn_sum * n[t]",
         line="dr = dn_sum * n[t]",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="gate_dropped_from_dh_before",
         why="The last block of lines is one shorter than the one before it.",
@@ -550,7 +550,7 @@ SLIPS = [
         wrong="",
         line="dh_next = dh_prev",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="gates_in_another_order",
         why="z before r, as in Keras.",
@@ -558,7 +558,7 @@ SLIPS = [
         wrong="np.concatenate([dW_hz, dW_hr, dW_hn])",
         line="np.concatenate([dW_hz, dW_hr, dW_hn])",
     ),
-    Slip(
+    Mistake(
         file="gru/one_gate_at_a_time.py",
         name="weights_of_the_last_step_only",
         why="= for += in one of twelve lines.",
@@ -566,7 +566,7 @@ SLIPS = [
         wrong="dW_hz = dz_sum.T @ h_prev",
         line="dW_hz = dz_sum.T @ h_prev",
     ),
-    Slip(
+    Mistake(
         file="gru/einsum.py",
         name="another_gate_for_r",
         why="z was the gate of the line before.",
@@ -574,7 +574,7 @@ SLIPS = [
         wrong="dv[t, 2] *= z",
         line="dv[t, 2] *= z",
     ),
-    Slip(
+    Mistake(
         file="gru/einsum.py",
         name="n_weighed_by_z",
         why="h = n + z (h - n): the z is what one sees.",
@@ -582,7 +582,7 @@ SLIPS = [
         wrong="dh, z, 1 - n * n)",
         line="dh, z, 1 - n * n)",
     ),
-    Slip(
+    Mistake(
         file="gru/einsum.py",
         name="each_block_transposed",
         why="Two letters of the einsum, and H = H.",
@@ -590,7 +590,7 @@ SLIPS = [
         wrong='"gbk,ghk->bh", dv[t], V',
         line='"gbk,ghk->bh", dv[t], V',
     ),
-    Slip(
+    Mistake(
         file="gru/einsum.py",
         name="du_is_not_dv",
         why="u and v differ by one letter.",
@@ -598,7 +598,7 @@ SLIPS = [
         wrong='"tgbh,ghi->tbi", dv, U',
         line='"tgbh,ghi->tbi", dv, U',
     ),
-    Slip(
+    Mistake(
         file="gru/einsum.py",
         name="past_weighed_by_1_minus_z",
         why="Half of the papers have it so.",
@@ -606,7 +606,7 @@ SLIPS = [
         wrong="dh = dh * (1 - z) + np.einsum",
         line="dh = dh * (1 - z) + np.einsum",
     ),
-    Slip(
+    Mistake(
         file="gru/einsum.py",
         name="slope_of_r_missing",
         why="The line becomes shorter and prettier.",
@@ -614,7 +614,7 @@ SLIPS = [
         wrong='du[t, 0] = np.einsum("bh,bh->bh", du[t, 2], v_n[t])',
         line='du[t, 0] = np.einsum("bh,bh->bh", du[t, 2], v_n[t])',
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="gates_in_another_order",
         why="z, r, n in one of two lines.",
@@ -622,7 +622,7 @@ SLIPS = [
         wrong="dgh = np.concatenate([dz, dr, dn * r], axis=1)",
         line="dgh = np.concatenate([dz, dr, dn * r], axis=1)",
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="dh_not_carried",
         why="The sum is written with the argument's name.",
@@ -630,7 +630,7 @@ SLIPS = [
         wrong="dh = dh_n + dy[t]",
         line="dh = dh_n + dy[t]",
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="h_after_for_h_before",
         why="self.h has no entry for the first state, so the index is one less than one thinks.",
@@ -638,7 +638,7 @@ SLIPS = [
         wrong="self.h_0 if t == 0 else self.h[t]",
         line="h_prev = self.h_0 if t == 0 else self.h[t]",
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="one_gradient_for_both_biases",
         why="Copied from the line above.",
@@ -646,7 +646,7 @@ SLIPS = [
         wrong='grad["db_hh"] += np.sum(dgi, axis=0)',
         line='grad["db_hh"] += np.sum(dgi, axis=0)',
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="sigmoid_slope_for_g",
         why="All three get the slope of the gates.",
@@ -654,7 +654,7 @@ SLIPS = [
         wrong="dn = dh * (1.0 - z) * n * (1.0 - n)",
         line="dn = dh * (1.0 - z) * n * (1.0 - n)",
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="chain_link_skipped",
         why="The reset gate seems to act on h at once, but there is the tanh of n between.",
@@ -662,7 +662,7 @@ SLIPS = [
         wrong="dr = dh * hn * r * (1.0 - r)",
         line="dr = dh * hn * r * (1.0 - r)",
     ),
-    Slip(
+    Mistake(
         file="gru/class_with_self.py",
         name="du_is_not_dv",
         why="One name for the other, and the shapes agree.",
@@ -670,7 +670,7 @@ SLIPS = [
         wrong="dh = np.dot(dgi, self.W_hh) + dh * z",
         line="dh = np.dot(dgi, self.W_hh) + dh * z",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="n_missing_from_dz",
         why="z stands twice in the equation, and once it hides in 1 - z.",
@@ -678,7 +678,7 @@ SLIPS = [
         wrong="d_update = grad_h * h_before",
         line="d_update = grad_h * h_before",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="direct_path_missing",
         why="mm in place of addmm, whose first argument was hard to explain.",
@@ -686,7 +686,7 @@ SLIPS = [
         wrong="torch.mm(d_gate_h[t], W_hh)",
         line="torch.mm(d_gate_h[t], W_hh)",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="slope_of_n_missing",
         why="d_new is the gradient of the new gate, and the tanh about it is passed over.",
@@ -694,7 +694,7 @@ SLIPS = [
         wrong="d_i_n = d_new",
         line="d_i_n = d_new",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="wrong_entry_of_the_cache",
         why="A tuple of five, counted wrongly.",
@@ -702,7 +702,7 @@ SLIPS = [
         wrong="torch.stack([step[3] for step in saved])",
         line="torch.stack([step[3] for step in saved])",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="half_of_a_slope",
         why="One of two factors.",
@@ -710,7 +710,7 @@ SLIPS = [
         wrong="d_i_z = d_update * (1 - updategate)",
         line="d_i_z = d_update * (1 - updategate)",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="bias_gradient_averaged",
         why="Changed to a mean in one of two places.",
@@ -718,7 +718,7 @@ SLIPS = [
         wrong="flat_x.sum(0), flat_h.mean(0)",
         line="flat_x.sum(0), flat_h.mean(0)",
     ),
-    Slip(
+    Mistake(
         file="gru/torch_tensors.py",
         name="dy_of_the_wrong_step",
         why="T - 1 was right when only the last output met a loss.",
@@ -726,7 +726,7 @@ SLIPS = [
         wrong="grad_h = grad_h + dy[T - 1]",
         line="grad_h = grad_h + dy[T - 1]",
     ),
-    Slip(
+    Mistake(
         file="gru/one_function.py",
         name="reset_gate_on_the_wrong_block",
         why="The reset gate belongs to the block called R, one thinks.",
@@ -734,7 +734,7 @@ SLIPS = [
         wrong="d_rec[:, R] = d_inp[:, R] * r",
         line="d_rec[:, R] = d_inp[:, R] * r",
     ),
-    Slip(
+    Mistake(
         file="gru/one_function.py",
         name="v_of_another_gate",
         why="The line is about r, so R is typed on its right side too.",
@@ -742,7 +742,7 @@ SLIPS = [
         wrong="d_inp[:, N] * rec[t][:, R] * r * (1 - r)",
         line="d_inp[:, N] * rec[t][:, R] * r * (1 - r)",
     ),
-    Slip(
+    Mistake(
         file="gru/one_function.py",
         name="dh_n_for_dh",
         why="dh is about to be written, so the name that has a value already is taken.",
@@ -750,7 +750,7 @@ SLIPS = [
         wrong="dh = z * dh_n + d_rec @ W_hh",
         line="dh = z * dh_n + d_rec @ W_hh",
     ),
-    Slip(
+    Mistake(
         file="gru/one_function.py",
         name="h_after_for_h_before",
         why="hs has one more than there are steps.",
@@ -758,7 +758,7 @@ SLIPS = [
         wrong="dW_hh += d_rec.T @ hs[t + 1]",
         line="dW_hh += d_rec.T @ hs[t + 1]",
     ),
-    Slip(
+    Mistake(
         file="gru/one_function.py",
         name="bias_of_the_last_step_only",
         why="= for +=.",
@@ -766,7 +766,7 @@ SLIPS = [
         wrong="db_hh = d_rec.sum(0)",
         line="db_hh = d_rec.sum(0)",
     ),
-    Slip(
+    Mistake(
         file="gru/one_function.py",
         name="dh_from_the_loss_alone",
         why="What came from later is overwritten.",
@@ -774,7 +774,7 @@ SLIPS = [
         wrong="dh = dy[t]",
         line="dh = dy[t]",
     ),
-    Slip(
+    Mistake(
         file="gru/lists_of_steps.py",
         name="carry_from_the_wrong_step",
         why="The list is in backward order, and its first entry belongs to the last step.",
@@ -782,7 +782,7 @@ SLIPS = [
         wrong="dhs.append(dh * z + dvs[0] @ W_hh)",
         line="dhs.append(dh * z + dvs[0] @ W_hh)",
     ),
-    Slip(
+    Mistake(
         file="gru/lists_of_steps.py",
         name="dh_n_returned_as_dh_0",
         why="dh_0 is entry 0, one thinks.",
@@ -790,7 +790,7 @@ SLIPS = [
         wrong="return dx, dhs[0],",
         line="return dx, dhs[0], dW_ih",
     ),
-    Slip(
+    Mistake(
         file="gru/lists_of_steps.py",
         name="dx_not_turned_back",
         why="Two lists to turn round, and one is forgotten.",
@@ -798,7 +798,7 @@ SLIPS = [
         wrong="",
         line="dx = np.stack([du @ W_ih for du in dus])",
     ),
-    Slip(
+    Mistake(
         file="gru/lists_of_steps.py",
         name="h_after_for_h_before",
         why="Outputs and steps pair well.",
@@ -806,7 +806,7 @@ SLIPS = [
         wrong="zip(dvs, hs[1:], strict=True)",
         line="zip(dvs, hs[1:], strict=True)",
     ),
-    Slip(
+    Mistake(
         file="gru/lists_of_steps.py",
         name="slope_of_n_missing",
         why="(1 - z) looks like a slope.",
@@ -814,7 +814,7 @@ SLIPS = [
         wrong="dun = dh * (1 - z)",
         line="dun = dh * (1 - z)",
     ),
-    Slip(
+    Mistake(
         file="gru/lists_of_steps.py",
         name="one_slope_too_many",
         why="Wherever an r is, r (1 - r) is written.",
@@ -822,7 +822,7 @@ SLIPS = [
         wrong="dvn = dun * r * (1 - r)\n",
         line="dvn = dun * r * (1 - r)",
     ),
-    Slip(
+    Mistake(
         file="gru/step_functions.py",
         name="direct_path_missing",
         why="The second line overwrites what the first one began.",
@@ -830,7 +830,7 @@ SLIPS = [
         wrong="dprev_h = dah.dot(Wh)",
         line="dprev_h = dah.dot(Wh)",
     ),
-    Slip(
+    Mistake(
         file="gru/step_functions.py",
         name="reset_gate_forgotten",
         why="dax and dah are alike but for one block.",
@@ -838,7 +838,7 @@ SLIPS = [
         wrong="dWh = dax.T.dot(prev_h)",
         line="dWh = dax.T.dot(prev_h)",
     ),
-    Slip(
+    Mistake(
         file="gru/step_functions.py",
         name="weights_of_the_last_step_only",
         why="= for +=, so that the first step's stays.",
@@ -846,7 +846,7 @@ SLIPS = [
         wrong="dWh = dWh_t",
         line="dWh = dWh_t",
     ),
-    Slip(
+    Mistake(
         file="gru/step_functions.py",
         name="dh_from_the_loss_alone",
         why="The step is tested by itself, and the loop passes on what it was tested with.",
@@ -854,7 +854,7 @@ SLIPS = [
         wrong="gru_step_backward(dh[t], caches[t])",
         line="gru_step_backward(dh[t], caches[t])",
     ),
-    Slip(
+    Mistake(
         file="gru/step_functions.py",
         name="dh_n_ignored",
         why="The last step has nobody after it.",
@@ -862,7 +862,7 @@ SLIPS = [
         wrong="gru_step_backward(dh[T - 1], caches[T - 1])",
         line="gru_step_backward(dh[T - 1], caches[T - 1])",
     ),
-    Slip(
+    Mistake(
         file="gru/step_functions.py",
         name="slope_of_n_missing",
         why="dn, before the tanh is undone, and dan, after.",
@@ -870,7 +870,7 @@ SLIPS = [
         wrong="dr = ahn * dn",
         line="dr = ahn * dn",
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="h_after_for_h_before",
         why="The gates of step t are computed again from the state that they made.",
@@ -878,7 +878,7 @@ SLIPS = [
         wrong='cache["inputs"][t], cache["states"][t + 1]',
         line='cache["inputs"][t], cache["states"][t + 1]',
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="reset_gate_on_every_block",
         why="The reset gate scales the recurrent part, and that has three blocks.",
@@ -886,7 +886,7 @@ SLIPS = [
         wrong="dv *= np.tile(r, 3)",
         line="dv *= np.tile(r, 3)",
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="dc_carried_whole",
         why="h_{t-1} comes through beside the gates, so its gradient is passed on as it is.",
@@ -894,7 +894,7 @@ SLIPS = [
         wrong="dh = dh + dv @ W_hh",
         line="dh = dh + dv @ W_hh",
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="bias_of_the_last_step_only",
         why="Four lines, and in one of them the old value is missing.",
@@ -902,7 +902,7 @@ SLIPS = [
         wrong="db_hh = dv.sum(axis=0)",
         line="db_hh = dv.sum(axis=0)",
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="half_of_a_slope",
         why="r is there, somewhere in the line, one thinks.",
@@ -910,7 +910,7 @@ SLIPS = [
         wrong="dt * v_n * (1 - r)",
         line="dt * v_n * (1 - r)",
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="dh_n_ignored",
         why="Sums begin at zero.",
@@ -918,7 +918,7 @@ SLIPS = [
         wrong="dh = np.zeros_like(dh_n)",
         line="dh = np.zeros_like(dh_n)",
     ),
-    Slip(
+    Mistake(
         file="gru/recompute.py",
         name="slope_of_one_gate_missing",
         why="The bracket looks finished.",
@@ -926,7 +926,7 @@ SLIPS = [
         wrong="dh * (h - n)",
         line="du[:, H : 2 * H] = dh * (h - n)",
     ),
-    Slip(
+    Mistake(
         file="gru/batch_first.py",
         name="steps_and_rows_mixed",
         why="reshape gives the shape that is asked for.",
@@ -934,7 +934,7 @@ SLIPS = [
         wrong="dx = (dA @ W_ih).reshape(T, B, I)",
         line="dx = (dA @ W_ih).reshape(T, B, I)",
     ),
-    Slip(
+    Mistake(
         file="gru/batch_first.py",
         name="du_is_not_dv",
         why="dA and dC are alike but for one block.",
@@ -942,7 +942,7 @@ SLIPS = [
         wrong="dS = update * dS + dA[:, t] @ W_hh",
         line="dS = update * dS + dA[:, t] @ W_hh",
     ),
-    Slip(
+    Mistake(
         file="gru/batch_first.py",
         name="h_after_for_h_before",
         why="One state too many, and the wrong end cut off.",
@@ -950,7 +950,7 @@ SLIPS = [
         wrong="S[:, 1:].reshape(B * T, H)",
         line="S[:, 1:].reshape(B * T, H)",
     ),
-    Slip(
+    Mistake(
         file="gru/batch_first.py",
         name="n_weighed_by_z",
         why="Written with another paper beside it.",
@@ -958,7 +958,7 @@ SLIPS = [
         wrong="d_candidate = dS * update *",
         line="d_candidate = dS * update *",
     ),
-    Slip(
+    Mistake(
         file="gru/batch_first.py",
         name="one_gradient_for_both_biases",
         why="It is so in the two other cells.",
@@ -966,7 +966,7 @@ SLIPS = [
         wrong="dA_rows.sum(0), dA_rows.sum(0)",
         line="dA_rows.sum(0), dA_rows.sum(0)",
     ),
-    Slip(
+    Mistake(
         file="gru/batch_first.py",
         name="slope_of_another_gate",
         why="The end of the line above, copied.",
@@ -974,7 +974,7 @@ SLIPS = [
         wrong="c_n * update * (1 - update)",
         line="c_n * update * (1 - update)",
     ),
-    Slip(
+    Mistake(
         file="gru/closures.py",
         name="square_around_the_wrong_thing",
         why="The square slips out of the bracket.",
@@ -982,7 +982,7 @@ SLIPS = [
         wrong="dn = (1 - n) ** 2 * (1 - z) * dh",
         line="dn = (1 - n) ** 2 * (1 - z) * dh",
     ),
-    Slip(
+    Mistake(
         file="gru/closures.py",
         name="u_n_for_v_n",
         why="The reset gate met v_n, and u_n stands beside it in the sum.",
@@ -990,7 +990,7 @@ SLIPS = [
         wrong="dr = r * (1 - r) * u_n * dn",
         line="dr = r * (1 - r) * u_n * dn",
     ),
-    Slip(
+    Mistake(
         file="gru/closures.py",
         name="mean_over_the_batch",
         why="A gradient per example, so a mean.",
@@ -998,7 +998,7 @@ SLIPS = [
         wrong='grads["dW_hh"] += dv.T @ h / len(h)',
         line='grads["dW_hh"] += dv.T @ h / len(h)',
     ),
-    Slip(
+    Mistake(
         file="gru/closures.py",
         name="dh_replaced",
         why="Written for a loss on the last state.",
@@ -1006,7 +1006,7 @@ SLIPS = [
         wrong="undo(dh, grads)",
         line="dx_t, dh = undo(dh, grads)",
     ),
-    Slip(
+    Mistake(
         file="gru/closures.py",
         name="dy_of_the_last_step_twice",
         why="The end of the sequence is prepared before the loop, which does it again.",
@@ -1014,7 +1014,7 @@ SLIPS = [
         wrong="    dh = dh_n + dy[-1]\n",
         line="dh = dh_n + dy[-1]",
     ),
-    Slip(
+    Mistake(
         file="gru/closures.py",
         name="past_weighed_by_1_minus_z",
         why="From a paper that has them the other way.",
@@ -1022,7 +1022,7 @@ SLIPS = [
         wrong="dv @ W_hh + (1 - z) * dh",
         line="dv @ W_hh + (1 - z) * dh",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="dc_replaced",
         why="c was made into h, so its gradient comes from h.",
@@ -1030,7 +1030,7 @@ SLIPS = [
         wrong="total_c = total_h * o_ * (1 - out * out)",
         line="total_c = total_h * o_ * (1 - out * out)",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="cell_after_for_cell_before",
         why="c[t + 1] is what this step made, and what out was computed from.",
@@ -1038,7 +1038,7 @@ SLIPS = [
         wrong="total_c * c[t + 1, b, j] * f_ * (1 - f_)",
         line="total_c * c[t + 1, b, j] * f_ * (1 - f_)",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="this_step_left_out_of_the_carry",
         why="dc times f, but the dc that came in, not the total.",
@@ -1046,7 +1046,7 @@ SLIPS = [
         wrong="dc[t, b, j] = dc[t + 1, b, j] * f_",
         line="dc[t, b, j] = dc[t + 1, b, j] * f_",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="sigmoid_slope_for_g",
         why="Typed four times in a row.",
@@ -1054,7 +1054,7 @@ SLIPS = [
         wrong="ds[CELL] = total_c * i_ * g_ * (1 - g_)",
         line="ds[CELL] = total_c * i_ * g_ * (1 - g_)",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="last_unit_only",
         why="4H rows send something to dh[t, b, k], and the last one is kept.",
@@ -1062,7 +1062,7 @@ SLIPS = [
         wrong="dh[t, b, k] = ds[g] * W_hh[row, k]",
         line="dh[t, b, k] = ds[g] * W_hh[row, k]",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="gates_in_another_order",
         why="f, i, g, o is the order of many a drawing.",
@@ -1070,7 +1070,7 @@ SLIPS = [
         wrong="FORGET, INPUT, CELL, OUTPUT = 0, 1, 2, 3",
         line="FORGET, INPUT, CELL, OUTPUT = 0, 1, 2, 3",
     ),
-    Slip(
+    Mistake(
         file="lstm/scalar_loops.py",
         name="each_block_transposed",
         why="The transpose of each gate's matrix, by hand.",
@@ -1078,7 +1078,7 @@ SLIPS = [
         wrong="ds[g] * W_hh[g * H + k, j]",
         line="ds[g] * W_hh[g * H + k, j]",
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="gates_in_another_order",
         why="The order of the equations on the page, at the very end.",
@@ -1086,7 +1086,7 @@ SLIPS = [
         wrong='[parts[k] for k in "ifog"]',
         line='[parts[k] for k in "ifog"]',
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="dc_replaced",
         why="One dc + is missing.",
@@ -1094,7 +1094,7 @@ SLIPS = [
         wrong='dc = dh * s["o"] * (1 - tanh_c**2)',
         line='dc = dh * s["o"] * (1 - tanh_c**2)',
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="dc_scaled_by_f_too_early",
         why="dc is made ready for the step before while this step still needs it.",
@@ -1112,7 +1112,7 @@ SLIPS = [
 """,
         line='dc = dc * s["f"]',
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="each_block_transposed",
         why="Square, so .T fits.",
@@ -1120,7 +1120,7 @@ SLIPS = [
         wrong="dh += da[k] @ R[k].T",
         line="dh += da[k] @ R[k].T",
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="c_for_tanh_c",
         why="h = o * c, in a hurry.",
@@ -1128,7 +1128,7 @@ SLIPS = [
         wrong='d_o = dh * s["c"]',
         line='d_o = dh * s["c"]',
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="carry_adds_up",
         why="dx_t is emptied before the sum, and dh is not.",
@@ -1136,7 +1136,7 @@ SLIPS = [
         wrong="",
         line="dh += da[k] @ R[k]",
     ),
-    Slip(
+    Mistake(
         file="lstm/one_gate_at_a_time.py",
         name="slope_of_another_gate",
         why="Copied from the line above, one letter of three changed.",
@@ -1144,7 +1144,7 @@ SLIPS = [
         wrong='d_f * s["i"] * (1 - s["i"])',
         line='d_f * s["i"] * (1 - s["i"])',
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="o_missing_from_dc",
         why="The slope of tanh is there, and what tanh(c) was multiplied with is not.",
@@ -1152,7 +1152,7 @@ SLIPS = [
         wrong="dc = dc_next + dh * (1 - tanh_c**2)",
         line="dc = dc_next + dh * (1 - tanh_c**2)",
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="gates_in_another_order",
         why="Slices with numbers in them.",
@@ -1166,7 +1166,7 @@ SLIPS = [
 """,
         line="da[:, 0 * H : 1 * H] = dc * self.c[t] * f * (1 - f)",
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="cell_after_for_cell_before",
         why="With one entry more than steps, t and t + 1 are easily mixed.",
@@ -1174,7 +1174,7 @@ SLIPS = [
         wrong="dc * self.c[t + 1] * f * (1 - f)",
         line="dc * self.c[t + 1] * f * (1 - f)",
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="dc_carried_whole",
         why="The constant error carousel, as of 1997.",
@@ -1182,7 +1182,7 @@ SLIPS = [
         wrong="dc_next = dc",
         line="dc_next = dc",
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="h_after_for_h_before",
         why="t + 1 as in the line with tanh.",
@@ -1190,7 +1190,7 @@ SLIPS = [
         wrong='grads["dW_hh"] += da.T @ self.h[t + 1]',
         line='grads["dW_hh"] += da.T @ self.h[t + 1]',
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="cell_before_for_cell_after",
         why="Everything is at t, and this should be at t + 1.",
@@ -1198,7 +1198,7 @@ SLIPS = [
         wrong="tanh_c = np.tanh(self.c[t])",
         line="tanh_c = np.tanh(self.c[t])",
     ),
-    Slip(
+    Mistake(
         file="lstm/class_with_self.py",
         name="clipped_inside_backward",
         why="Against explosion, right where it happens.",
@@ -1206,7 +1206,7 @@ SLIPS = [
         wrong='dh_next = np.clip(da @ p["W_hh"], -0.1, 0.1)',
         line='dh_next = np.clip(da @ p["W_hh"], -0.1, 0.1)',
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="slope_from_c",
         why="The slope of tanh is 1 minus the square, of what is not said.",
@@ -1214,7 +1214,7 @@ SLIPS = [
         wrong="dc += dh * o * (1 - self.c[t + 1] ** 2)",
         line="dc += dh * o * (1 - self.c[t + 1] ** 2)",
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="f_of_the_wrong_step",
         why="It is for the step before, so its forget gate is taken.",
@@ -1222,7 +1222,7 @@ SLIPS = [
         wrong="dc.mul_(self.gates[t - 1][1])",
         line="dc.mul_(self.gates[t - 1][1])",
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="gates_in_another_order",
         why="The three sigmoids together.",
@@ -1230,7 +1230,7 @@ SLIPS = [
         wrong="torch.cat((d_i, d_f, d_o, d_g), dim=1)",
         line="torch.cat((d_i, d_f, d_o, d_g), dim=1)",
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="carry_adds_up",
         why="dh += above, dh += below.",
@@ -1238,7 +1238,7 @@ SLIPS = [
         wrong="dh += da.mm(self.W_hh)",
         line="dh += da.mm(self.W_hh)",
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="dc_n_ignored",
         why="The loss sees h_n and never c_n.",
@@ -1246,7 +1246,7 @@ SLIPS = [
         wrong="dh_n.clone(), torch.zeros_like(dh_n)",
         line="dh_n.clone(), torch.zeros_like(dh_n)",
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="bias_gradient_averaged",
         why="Over the batch one takes the mean.",
@@ -1254,7 +1254,7 @@ SLIPS = [
         wrong="db += da.mean(dim=0)",
         line="db += da.mean(dim=0)",
     ),
-    Slip(
+    Mistake(
         file="lstm/torch_tensors.py",
         name="c_missing_from_df",
         why="The forget gate scales, and what it scales is left out.",
@@ -1262,7 +1262,7 @@ SLIPS = [
         wrong="d_f = dc * f * (1 - f)",
         line="d_f = dc * f * (1 - f)",
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="dh_not_carried",
         why="dh_n is right at the last step.",
@@ -1270,7 +1270,7 @@ SLIPS = [
         wrong="dh = dh_n + dy[t]",
         line="dh = dh_n + dy[t]",
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="carry_adds_up",
         why="Everything in this dict is added to.",
@@ -1278,7 +1278,7 @@ SLIPS = [
         wrong='grads["dc_0"] += dc * s.f',
         line='grads["dc_0"] += dc * s.f',
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="bias_of_the_last_step_only",
         why="= for +=.",
@@ -1286,7 +1286,7 @@ SLIPS = [
         wrong='grads["db_ih"] = da[row]',
         line='grads["db_ih"] = da[row]',
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="tanh_taken_twice",
         why="squashed is tanh(c) already.",
@@ -1294,7 +1294,7 @@ SLIPS = [
         wrong="dh * s.o * (1 - np.tanh(s.squashed) ** 2)",
         line="dh * s.o * (1 - np.tanh(s.squashed) ** 2)",
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="slope_of_one_gate_missing",
         why="The line stops too soon.",
@@ -1302,7 +1302,7 @@ SLIPS = [
         wrong="da_i = dc * s.g",
         line="da_i = dc * s.g",
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="h_after_for_h_before",
         why="h of this step is o times the squashed cell, all at hand.",
@@ -1310,7 +1310,7 @@ SLIPS = [
         wrong="np.outer(da[row], s.o[row] * s.squashed[row])",
         line="np.outer(da[row], s.o[row] * s.squashed[row])",
     ),
-    Slip(
+    Mistake(
         file="lstm/accumulate_per_step.py",
         name="last_step_skipped",
         why="Counting from 0, the last index is len - 1; but the loop takes one off by itself.",
@@ -1318,7 +1318,7 @@ SLIPS = [
         wrong="    t = len(steps) - 1\n",
         line="t = len(steps) - 1",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="slope_from_c",
         why="dtanh takes the tanh, and gets what is inside it.",
@@ -1326,7 +1326,7 @@ SLIPS = [
         wrong="dh * o * dtanh(C[t])",
         line="dh * o * dtanh(C[t])",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="dc_replaced",
         why="The copy of the carried one is overwritten.",
@@ -1334,7 +1334,7 @@ SLIPS = [
         wrong="dC = dh * o * dtanh(np.tanh(C[t]))",
         line="dC = dh * o * dtanh(np.tanh(C[t]))",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="cell_after_for_cell_before",
         why="C[t], as in every other line.",
@@ -1342,7 +1342,7 @@ SLIPS = [
         wrong="df = dC * C[t] * dsigmoid(f)",
         line="df = dC * C[t] * dsigmoid(f)",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="this_step_left_out_of_the_carry",
         why="dC_next is scaled by f at every step, and this step's share never joins it.",
@@ -1350,7 +1350,7 @@ SLIPS = [
         wrong="dC_next = f * dC_next\n",
         line="dC_next = f * dC_next",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="tanh_taken_twice",
         why="o is the sigmoid's output already.",
@@ -1358,7 +1358,7 @@ SLIPS = [
         wrong="np.tanh(C[t]) * dsigmoid(sigmoid(o))",
         line="np.tanh(C[t]) * dsigmoid(sigmoid(o))",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="columns_of_x_for_h",
         why="[x, h] in one's head, [h, x] in the array.",
@@ -1366,7 +1366,7 @@ SLIPS = [
         wrong="dh_next = dconcat[:, -n_h:]",
         line="dh_next = dconcat[:, -n_h:]",
     ),
-    Slip(
+    Mistake(
         file="lstm/concatenated_weights.py",
         name="dh_replaced",
         why="do and dC start from what comes from later.",
@@ -1374,7 +1374,7 @@ SLIPS = [
         wrong="dh = dh_next",
         line="dh = dh_next",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="dy_of_the_wrong_step",
         why="The recursion returns what belongs to one step earlier, so one step earlier is taken.",
@@ -1382,7 +1382,7 @@ SLIPS = [
         wrong="dh = dh + dy[t - 1]",
         line="dh = dh + dy[t - 1]",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="dh_n_ignored",
         why="After the end there is nothing.",
@@ -1390,7 +1390,7 @@ SLIPS = [
         wrong="return np.zeros_like(dh_n), dc_n",
         line="return np.zeros_like(dh_n), dc_n",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="cell_after_for_cell_before",
         why="c_new is the cell of the step.",
@@ -1398,7 +1398,7 @@ SLIPS = [
         wrong="dc * c_new * f * (1 - f),",
         line="dc * c_new * f * (1 - f),",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="dc_carried_whole",
         why="The gradient of the cell is handed back as it is.",
@@ -1406,7 +1406,7 @@ SLIPS = [
         wrong="return da @ W_hh, dc",
         line="return da @ W_hh, dc",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="dy_added_too_late",
         why="dc is computed first, from what came out of the recursion.",
@@ -1422,7 +1422,7 @@ SLIPS = [
 """,
         line="dc = dc + dh * o * (1 - tanh_c**2)",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="c_for_tanh_c",
         why="tanh_c is two names away.",
@@ -1430,7 +1430,7 @@ SLIPS = [
         wrong="dh * c_new * o * (1 - o),",
         line="dh * c_new * o * (1 - o),",
     ),
-    Slip(
+    Mistake(
         file="lstm/recursive.py",
         name="mean_over_the_batch",
         why="One row of the batch is one example, so the mean is taken.",
@@ -1438,7 +1438,7 @@ SLIPS = [
         wrong="dweights[1] += da.T @ h / len(h)",
         line="dweights[1] += da.T @ h / len(h)",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="cell_after_for_cell_before",
         why="The line above, once more.",
@@ -1450,7 +1450,7 @@ cells[1:][::-1],  # the cells before
         gates""",
         line="cells[1:][::-1],  # the cells before",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="dy_not_turned_round",
         why="All but one are turned round.",
@@ -1458,7 +1458,7 @@ cells[1:][::-1],  # the cells before
         wrong="dy,",
         line="        dy,",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="sigmoid_slope_for_g",
         why="All four blocks at once is short.",
@@ -1466,7 +1466,7 @@ cells[1:][::-1],  # the cells before
         wrong="",
         line="slopes = gate * (1 - gate)",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="gates_in_another_order",
         why="The tanh comes last in another order of gates.",
@@ -1474,7 +1474,7 @@ cells[1:][::-1],  # the cells before
         wrong="slopes[:, 3] = 1 - gate[:, 3] ** 2",
         line="slopes[:, 3] = 1 - gate[:, 3] ** 2",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="dc_for_dh",
         why="Three lines have dc, so the fourth has it too; but o acts on h.",
@@ -1482,7 +1482,7 @@ cells[1:][::-1],  # the cells before
         wrong="dgate[:, 3] = dc * squashed",
         line="dgate[:, 3] = dc * squashed",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="mean_over_the_steps",
         why="A mean over time keeps the sizes of long sequences in bounds.",
@@ -1490,7 +1490,7 @@ cells[1:][::-1],  # the cells before
         wrong="states[:-1]).mean(axis=0)",
         line="states[:-1]).mean(axis=0)",
     ),
-    Slip(
+    Mistake(
         file="lstm/reverse_views.py",
         name="immediate_for_total",
         why="dy_t is the gradient of h_t, it says.",
@@ -1498,7 +1498,7 @@ cells[1:][::-1],  # the cells before
         wrong="dc = dc + dy_t * o * (1 - squashed**2)",
         line="dc = dc + dy_t * o * (1 - squashed**2)",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="old_dc_for_new",
         why="Cells of the notebook in an order that grew: the input gate still gets the dc from before.",
@@ -1512,7 +1512,7 @@ cells[1:][::-1],  # the cells before
 """,
         line="dpre[t, :, 0] = dc * gg[t] * ii[t] * (1 - ii[t])",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="f_of_the_wrong_step",
         why="For the step before, its own forget gate, one thinks.",
@@ -1520,7 +1520,7 @@ cells[1:][::-1],  # the cells before
         wrong="dc = dc * ff[t - 1]",
         line="dc = dc * ff[t - 1]",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="cell_after_for_cell_before",
         why="cc begins with c_0, so step t made cc[t + 1], and that one is taken.",
@@ -1528,7 +1528,7 @@ cells[1:][::-1],  # the cells before
         wrong="dpre[t, :, 1] = dc * cc[t + 1] *",
         line="dpre[t, :, 1] = dc * cc[t + 1] *",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="bias_gradient_averaged",
         why="Mean over the batch, sum over time.",
@@ -1536,7 +1536,7 @@ cells[1:][::-1],  # the cells before
         wrong="db_ih = dpre.mean(axis=1).sum(axis=0)",
         line="db_ih = dpre.mean(axis=1).sum(axis=0)",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="gates_and_rows_mixed",
         why="Gates first, as they lie in the matrix, and reshape sees to the rest.",
@@ -1544,7 +1544,7 @@ cells[1:][::-1],  # the cells before
         wrong="dh = dpre[t].swapaxes(0, 1).reshape(nbatch, -1) @ W_hh",
         line="dh = dpre[t].swapaxes(0, 1).reshape(nbatch, -1) @ W_hh",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="weights_of_the_last_step_only",
         why="After the loop t still has a value.",
@@ -1552,7 +1552,7 @@ cells[1:][::-1],  # the cells before
         wrong="dW_hh = dpre[t].T @ hh[t]",
         line="dW_hh = dpre[t].T @ hh[t]",
     ),
-    Slip(
+    Mistake(
         file="lstm/notebook_style.py",
         name="sign_of_do",
         why="A minus sign that belonged to the exponent.",
@@ -1560,7 +1560,7 @@ cells[1:][::-1],  # the cells before
         wrong="dpre[t, :, 3] = -dh * tt[t] * oo[t] * (1 - oo[t])",
         line="dpre[t, :, 3] = -dh * tt[t] * oo[t] * (1 - oo[t])",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="factors_swapped",
         why="The gradient of a factor is the other one.",
@@ -1568,7 +1568,7 @@ cells[1:][::-1],  # the cells before
         wrong="return dout * self.left, dout * self.right",
         line="return dout * self.left, dout * self.right",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="slope_of_tanh_missing",
         why="A layer without parameters has little to do.",
@@ -1576,7 +1576,7 @@ cells[1:][::-1],  # the cells before
         wrong="return dout * 1",
         line="return dout * 1",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="weights_of_the_last_step_only",
         why="The layer was written for networks that use it once.",
@@ -1584,7 +1584,7 @@ cells[1:][::-1],  # the cells before
         wrong="self.dW = dout.T @ v",
         line="self.dW = dout.T @ v",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="stack_read_from_the_wrong_end",
         why="A queue where a stack belongs.",
@@ -1592,7 +1592,7 @@ cells[1:][::-1],  # the cells before
         wrong="v = self.stack.pop(0)",
         line="v = self.stack.pop(0)",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="dc_replaced",
         why="The cell's two readers: one of them is lost.",
@@ -1600,7 +1600,7 @@ cells[1:][::-1],  # the cells before
         wrong="dc = self.out.backward(dsquashed)",
         line="dc = self.out.backward(dsquashed)",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="half_of_a_slope",
         why="s (1 - s) lost its s.",
@@ -1608,7 +1608,7 @@ cells[1:][::-1],  # the cells before
         wrong="return dout * (1 - self.out)",
         line="return dout * (1 - self.out)",
     ),
-    Slip(
+    Mistake(
         file="lstm/small_layers.py",
         name="gates_in_another_order",
         why="In the order in which they were computed.",
