@@ -1,9 +1,9 @@
-"""Run the tests of tests/parity and tests/scratch on every mistake of the catalogue: do they see it, and what do they say?
+"""Run tests/parity and tests/scratch on every mistake of the catalogue: do they see it, and what do they say?
 
     python tests/suite_on_mistakes.py [NAME ...]
 
-prints a line of JSON per mistake: name, file, the exit status of `pytest -x --plant NAME`, how many lines it printed, and
-what it printed. torch and hypothesis are loaded once; each mistake gets a fork of this process.
+prints a line of JSON per mistake: name, file, the exit status of `pytest -x --plant NAME`, how many lines it printed,
+and what it printed. torch and hypothesis are loaded once; each mistake gets a fork of this process.
 """
 
 import contextlib

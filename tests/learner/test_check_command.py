@@ -79,7 +79,7 @@ def test_a_folder_becomes_a_table(tmp_path, capsys):
     )
     (tmp_path / "notes.py").write_text("", encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 1
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())  # a long path breaks the title
     assert "1 of 2 right" in printed and "matrix_for_its_transpose" in printed and "no exercise" in printed
     assert main(["check", str(tmp_path), "--json"]) == 1
     reports = json.loads(capsys.readouterr().out)
