@@ -18,6 +18,9 @@ ORANGE, BLUE, GREEN, GREY = "#E69F00", "#0072B2", "#009E73", "#666666"
 OURS = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
 THEIRS = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
 
+# One colour per cell, the same in every picture.
+CELL_COLOURS = {"rnn": "#D55E00", "rnn_relu": "#CC79A7", "gru": BLUE, "lstm": GREEN}
+
 FIVE = ("#D55E00", ORANGE, BLUE, GREEN, "#CC79A7")
 
 LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
