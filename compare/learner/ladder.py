@@ -214,8 +214,7 @@ RUNGS = (
         task="Write the training loop, as a generator that yields a Record after each step. "
         "dataset.train_batches(epoch) gives an epoch's batches, and dataset.carry_state says whether they continue "
         "each other; model.loss(batch, state) runs forward and keeps the last state as model.state_n; model.backward() "
-        "returns the gradients as a dict; optimizer.step(grads) takes them. (`start`, and what the docstring says of "
-        "losses that are not finite, may be ignored.)",
+        "returns the gradients as a dict; optimizer.step(grads) takes them.",
         hints=(
             "What makes it truncated is what you do not do: a batch's backward never goes into the batch before. What "
             "is handed over is the state's numbers.",

@@ -197,7 +197,7 @@ def test_a_gradient_can_be_too_large_where_the_loss_is_not():
     settings = Settings("mine", "rnn", hidden=2, steps=3, clip=None)
     with pytest.raises(model_pair.Diverged) as diverged:
         list(model_pair.train(settings, dataset, both, model_pair.optimizers(settings, both)))
-    norms = "the scratch gradient's norm became inf and the torch gradient's norm became inf"
+    norms = "the scratch gradient norm became inf and the torch gradient norm became inf"
     assert str(diverged.value) == f"mine: {norms} at step 1"
     assert first_nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
 
