@@ -23,6 +23,8 @@ ORANGE, BLUE, GREEN, VERMILION, PINK, GREY = "#E69F00", "#0072B2", "#009E73", "#
 SCRATCH = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
 TORCH = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
 
+BASELINES = (dict(color=GREY, linestyle=":", linewidth=1.4), dict(color=GREY, linestyle="-.", linewidth=1.4))
+
 # One colour per cell, the same in every picture.
 CELL_COLOURS = {"rnn": VERMILION, "rnn_relu": PINK, "gru": BLUE, "lstm": GREEN}
 
@@ -41,6 +43,10 @@ matplotlib.rcParams.update(
         "text.parse_math": False,
     }
 )
+
+
+def short(label: str, most: int = 20) -> str:
+    return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def save(figure: Figure, path) -> None:

@@ -60,7 +60,7 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     for run, folder in zip(runs, folders, strict=True):
         left = None if restart else _open(folder / FILE)
         if left and resume:
-            go_on(run, folder, *left)
+            continue_from(run, folder, *left)
         elif left:
             _must_be_finished(folder, left[1])
     for folder in (out, *folders):
@@ -101,7 +101,7 @@ def say_what_is_replaced(runs: list, out: Path) -> None:
             print(f"replacing {out / task}, a run with {changed}; --out DIR keeps both")
 
 
-def go_on(run, folder: Path, arrays: dict, about: dict) -> None:
+def continue_from(run, folder: Path, arrays: dict, about: dict) -> None:
     """Bring a fresh Run to where the one in `folder` was stopped; `arrays` and `about` are what a Saver wrote."""
     changed = differences(about["settings"], asdict(run.settings))
     if changed:

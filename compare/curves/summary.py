@@ -74,11 +74,12 @@ def environment() -> dict:
 
 
 def read(out: Path) -> dict[str, dict]:
-    """The entries of the summary.json in a folder, by task; {} when there is none that can be read."""
+    """The entries of a folder's summary.json by task, if the task's results are still there; {} if it is unreadable."""
     try:
-        return {entry["settings"]["task"]: entry for entry in json.loads((out / FILE).read_text("utf-8"))["tasks"]}
+        entries = {entry["settings"]["task"]: entry for entry in json.loads((out / FILE).read_text("utf-8"))["tasks"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+    return {task: entry for task, entry in entries.items() if (out / task / "history.csv").exists()}
 
 
 def merged(before: dict[str, dict], begun: list[str], entries: list[Entry]) -> dict:
@@ -90,20 +91,21 @@ def merged(before: dict[str, dict], begun: list[str], entries: list[Entry]) -> d
 
 def table(titles: list[str], entries: list[Entry]) -> Table:
     """One row per task, at most 80 columns wide."""
-    result = Table(box=box.HORIZONTALS, show_lines=True, pad_edge=False, width=80)
-    result.add_column("held out", ratio=4)
+    result = Table(box=box.HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0), width=80)
+    result.add_column("held out", ratio=1)
     result.add_column("scratch", justify="right", no_wrap=True)
     result.add_column("torch", justify="right", no_wrap=True)
-    result.add_column("baseline", ratio=3)
+    result.add_column("baseline", ratio=1)
     result.add_column("training", no_wrap=True)
     for title, entry in zip(titles, entries, strict=True):
+        steps = entry.settings["steps"]
         curves = "curves agree" if entry.diverges_at is None else f"differ from step {entry.diverges_at}"
         cells = (
             f"{title}\n{entry.metric}\n({entry.better} is better)",
             f"{entry.scratch:.5g}",
             f"{entry.torch:.5g}",
             "\n".join(f"{value:.5g} {label}" for label, value in entry.baselines.items()),
-            f"{curves}\nlargest gap {entry.largest_gap:.1e}\n{entry.settings['steps']} steps, {entry.seconds:.0f} s",
+            f"{curves}\nlargest gap {entry.largest_gap:.1e}\n{steps} step{'s' * (steps > 1)}, {entry.seconds:.0f} s",
         )
         result.add_row(*map(escape, cells))  # a column called "[b]" is no markup
     return result

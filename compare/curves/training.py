@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
-from compare.curves import first_nonfinite, plot, stopped_run, summary
+from compare.curves import first_nonfinite, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
 from data import UserError
 
@@ -149,7 +149,7 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
             if problem:
                 return runs[: k + 1], problem
             files.write_checkpoint(folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings))
-            plot.predictions(folder / "predictions.png", run)
+            plot_predictions.draw(folder / "predictions.png", run)
     return runs, None
 
 

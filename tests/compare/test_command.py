@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_a_second_run_says_what_it_replaces_and_keeps_the_rest(monkeypatch, tmp_
     series, memory = entries(Path("results"))
     assert series == before[0]
     assert memory["settings"]["steps"] == 3
+    shutil.rmtree("results/memory")
+    assert main(["names", "--steps", "1", *SIZES]) == 0
+    assert [entry["settings"]["task"] for entry in entries(Path("results"))] == ["names", "series"]
     Path("results/summary.json").write_text("no JSON", encoding="utf-8")
     assert main(["series", "--steps", "2", *SIZES]) == 0
     assert [entry["settings"]["task"] for entry in entries(Path("results"))] == ["series"]

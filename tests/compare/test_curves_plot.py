@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from compare.curves import plot, sample_text, summary, training
+from compare import plots
+from compare.curves import plot, plot_predictions, sample_text, summary, time_axis, training
 from compare.options import configure
 from compare.plots import WIDTH
 
@@ -21,7 +22,7 @@ def drawn(monkeypatch):
 
     def draw(function, *arguments):
         figures = []
-        monkeypatch.setattr(plot, "save", lambda figure, path: figures.append(figure))
+        monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
         function("unused", *arguments)
         for _ in range(3):
             figures[0].draw_without_rendering()
@@ -55,11 +56,15 @@ def words(figure):
 
 
 def test_no_text_is_small_or_cut_and_no_legend_covers_data(runs, drawn):
-    figures = [drawn(plot.curves, list(runs.values())), *(drawn(plot.predictions, run) for run in runs.values())]
+    different = [replace(run, torch_predictions=[-p for p in run.predictions]) for run in runs.values()]
+    figures = [drawn(plot.curves, list(runs.values()))]
+    figures += [drawn(plot_predictions.draw, run) for run in [*runs.values(), *different]]
     for figure in figures:
         assert figure.get_figwidth() == WIDTH
         for text in words(figure):
             assert text.get_fontsize() >= 9, text
+        if figure._suptitle:
+            assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
         legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
         for legend in legends:
             box = legend.get_window_extent()
@@ -91,8 +96,9 @@ def test_the_limit_and_the_step_that_crosses_it_are_drawn(runs, drawn):
     assert gap.lines[3].get_xdata() == [12]
 
 
-def test_the_untrained_value_is_a_note_where_it_is_far_off(runs, drawn):
+def test_the_untrained_value_is_a_note_where_it_is_off_the_axis(runs, drawn):
     run = replace(runs["series"], rows=list(runs["series"].rows))
+    run.rows[0] = run.rows[0]._replace(scratch=run.rows[-1].scratch)
     axes = drawn(plot.curves, [run]).axes[1]
     assert not axes.texts and list(axes.lines[-1].get_xdata()) == [0, 30]
     for untrained, arrow in ((1e4, "\N{UPWARDS ARROW}"), (-1e4, "\N{DOWNWARDS ARROW}")):
@@ -116,26 +122,26 @@ def test_evaluations_are_evenly_spaced(steps):
 
 def test_equal_predictions_are_called_identical_or_equal_within_rounding():
     ours = [np.ones((2, 3), np.float32), np.full(4, 2, np.float32)]
-    assert plot.agree(ours, ours) == ("identical", True)
-    words, same = plot.agree(ours, [p * np.float32(1 + 1e-6) for p in ours])
+    assert plot_predictions.agree(ours, ours) == ("identical", True)
+    words, same = plot_predictions.agree(ours, [p * np.float32(1 + 1e-6) for p in ours])
     assert same and words.startswith("equal within rounding")
-    words, same = plot.agree(ours, [ours[0], ours[1] * np.float32(1.01)])
-    assert not same and words == "different (largest relative difference 9.9e-03)"
+    words, same = plot_predictions.agree(ours, [ours[0], ours[1] * np.float32(1.01)])
+    assert not same and words == "different (relative difference 9.9e-03)"
 
 
 def test_two_confusion_matrices_only_if_the_models_differ(runs, drawn):
     run = runs["names"]
-    assert len(drawn(plot.predictions, run).axes) == 1
+    assert len(drawn(plot_predictions.draw, run).axes) == 1
     different = replace(run, torch_predictions=[-p for p in run.predictions])
-    figure = drawn(plot.predictions, different)
+    figure = drawn(plot_predictions.draw, different)
     assert [axes.get_title().split(":")[0] for axes in figure.axes] == ["scratch", "torch"]
     assert "names get different classes" in figure._suptitle.get_text()
 
 
 def test_texts_that_differ_are_marked_at_the_first_difference(runs, drawn, monkeypatch):
-    assert len(drawn(plot.predictions, runs["text"]).axes) == 1
+    assert len(drawn(plot_predictions.draw, runs["text"]).axes) == 1
     monkeypatch.setattr(sample_text, "both", lambda run: ("the cat\nsat", "the cat\nsit"))
-    figure = drawn(plot.predictions, runs["text"])
+    figure = drawn(plot_predictions.draw, runs["text"])
     assert "the same up to character 9" in figure._suptitle.get_text()
     for axes in figure.axes:
         assert [text.get_text() for text in axes.texts] in (
@@ -146,7 +152,7 @@ def test_texts_that_differ_are_marked_at_the_first_difference(runs, drawn, monke
 
 def test_a_text_is_wrapped_at_words():
     text = "a line that is too long\n\nshort\nunbreakablewordhere x"
-    rows = plot.wrap(text, 10)
+    rows = plot_predictions.wrap(text, 10)
     assert rows == [
         (0, "a line"),
         (7, "that is"),
@@ -175,17 +181,17 @@ def test_a_text_is_wrapped_at_words():
     ],
 )
 def test_dates_are_read(labels, last):
-    assert plot.dates(labels)[-1] == datetime.datetime(*last)
+    assert time_axis.dates(labels)[-1] == datetime.datetime(*last)
 
 
 @pytest.mark.parametrize("labels", [["1", "2"], ["2024-03-08", "2024-03-07"], ["2024-03-07", "soon"], ["a", "b"]])
 def test_other_labels_are_no_dates(labels):
-    assert plot.dates(labels) is None
+    assert time_axis.dates(labels) is None
 
 
 def test_numbers_are_labels_of_their_own():
-    assert list(plot.numbers(["1", "2.5", "1e3"])) == [1, 2.5, 1000]
-    assert plot.numbers(["1", "1"]) is plot.numbers(["1", "nan"]) is plot.numbers(["1", "x"]) is None
+    assert list(time_axis.numbers(["1", "2.5", "1e3"])) == [1, 2.5, 1000]
+    assert time_axis.numbers(["1", "1"]) is time_axis.numbers(["1", "nan"]) is time_axis.numbers(["1", "x"]) is None
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,7 @@ def test_numbers_are_labels_of_their_own():
 def test_ticks_do_not_overprint(label, tmp_path, drawn):
     (tmp_path / "own.csv").write_text("when,v\n" + "".join(f"{label(k)},{k % 7}\n" for k in range(200)), "utf-8")
     run = trained("series", data=str(tmp_path / "own.csv"), column="v", window=9, steps=1)
-    shown = [text for text in drawn(plot.predictions, run).axes[1].get_xticklabels() if text.get_text()]
+    shown = [text for text in drawn(plot_predictions.draw, run).axes[1].get_xticklabels() if text.get_text()]
     boxes = [text.get_window_extent() for text in shown]
     assert len(boxes) >= 2
     for left, right in pairwise(boxes):

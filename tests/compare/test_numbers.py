@@ -11,10 +11,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from compare import files, model_pair
+from compare import files, model_pair, plots
 from compare.__main__ import main
 from compare.agreement import AGREEMENT, assert_all_same
-from compare.curves import first_nonfinite, plot, sample_text
+from compare.curves import first_nonfinite, sample_text
 from compare.options import Settings
 from data import Batch
 from scratch import rnn
@@ -223,7 +223,7 @@ def test_a_text_ends_where_the_logits_do():
 def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path, capsys):
     """Not as its update would have left them, nan: the step before made them huge, and a relu's states overflow."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "save", lambda figure, path: files.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     rate = ["--optimizer", "sgd", "--lr", "1e20", "--clip", "0"]
     assert main(["series", "--cell", "rnn_relu", *rate, "--steps", "9"]) == 2
     began = (
@@ -244,7 +244,7 @@ def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path,
 def test_a_rate_that_is_much_too_high(task, cell, dtype, monkeypatch, tmp_path, capsys):
     """Whatever happens, it is one line that says which array it began with and how far all was well."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "save", lambda figure, path: files.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     rate = ["--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--weight-decay", "1e6"]
     assert (
         main([task, "--cell", cell, "--dtype", dtype, *rate, "--hidden", "8", "--batch-size", "8", "--steps", "40"])
@@ -293,7 +293,7 @@ def test_the_number_of_threads_changes_nothing_but_rounding(cell, dtype):
 
 def test_the_summary_states_threads_versions_dtype_and_seed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "save", lambda figure, path: files.write_whole(path, b"a picture"))
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     assert main(["memory", "--hidden", "4", "--steps", "2", "--seed", "5", "--dtype", "float64"]) == 0
     (entry,) = json.loads(Path("results/summary.json").read_text())["tasks"]
     assert entry["environment"]["numpy_threads"] == (blas_threads() or [None])[0]

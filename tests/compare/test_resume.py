@@ -25,9 +25,9 @@ import safetensors.numpy
 import torch
 
 import scratch
-from compare import files, model_pair
+from compare import files, model_pair, plots
 from compare.__main__ import main
-from compare.curves import plot, sample_text, stopped_run, training
+from compare.curves import sample_text, stopped_run, training
 from compare.options import configure
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ def save_undrawn(figure, path):
 @pytest.fixture
 def quick(monkeypatch):
     """Write pictures without drawing them."""
-    monkeypatch.setattr(plot, "save", save_undrawn)
+    monkeypatch.setattr(plots, "save", save_undrawn)
     monkeypatch.setattr(sample_text, "LENGTH", 10)
 
 
@@ -124,12 +124,12 @@ def refused(capsys, said, command):
     before = contents(".")
     capsys.readouterr()
     assert main(command) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    assert said in told
+    output = capsys.readouterr().err
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
+    assert said in output
     assert contents(".") == before
-    return told
+    return output
 
 
 # ---- killed ---------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ IN_A_ROW = 6  # kills of one run, at most
 def kill_and_resume(kills, seed):
     """Kill runs until so many kills have hit, and resume after each; print what the kills hit, as JSON."""
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads much of torch, so that no child has to
-    plot.save, sample_text.LENGTH = save_undrawn, 10
+    plots.save, sample_text.LENGTH = save_undrawn, 10
     rng = random.Random(seed)
     found = {"in a write": 0, "after steps": []}
     whole, seconds = [], []
@@ -241,9 +241,9 @@ def test_ctrl_c_stops_after_the_step_and_says_how_to_resume(here, reference, mon
     with monkeypatch.context() as during:
         interrupt(during, 33)
         assert main([*RUN, "--out", "my results"]) == 2
-    told = capsys.readouterr()
-    assert told.err.count("\n") == 1
-    assert "text was stopped at step 33 of 60" in told.err
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    assert "text was stopped at step 33 of 60" in output.err
     history = Path("my results/text/history.csv").read_text().splitlines()
     whole = (reference / "alone/text/history.csv").read_text().splitlines()
     assert history == whole[: len(history)]
@@ -251,7 +251,7 @@ def test_ctrl_c_stops_after_the_step_and_says_how_to_resume(here, reference, mon
     assert Path("my results/curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(Path("my results/summary.json").read_text())["tasks"] == []
 
-    program, *words = shlex.split(told.err.split("to resume: ")[1])
+    program, *words = shlex.split(output.err.split("to resume: ")[1])
     assert (program, words[-1]) == ("byhand", "--resume")
     assert main(words) == 0
     assert exact(contents("my results")) == exact(contents(reference / "alone"))
@@ -336,9 +336,9 @@ def test_one_task_after_another(here, quick, monkeypatch, capsys):
         interrupt(during, 26 - 8 + 5)
         capsys.readouterr()
         assert main([*command, "--resume"]) == 2
-    told = capsys.readouterr()
-    assert "resuming: memory from step 8, series from step 0" in told.out
-    assert "series was stopped at step 5 of 26" in told.err
+    output = capsys.readouterr()
+    assert "resuming: memory from step 8, series from step 0" in output.out
+    assert "series was stopped at step 5 of 26" in output.err
     assert main([*command, "--resume"]) == 0
     assert "resuming: memory from step 26, series from step 5" in capsys.readouterr().out
     assert exact(contents("results")) == exact(contents("alone"))
@@ -356,8 +356,8 @@ def test_the_time_before_the_interruption_counts(stopped, quick):
 
 
 def test_a_stopped_run_is_not_lost_by_a_plain_one(stopped, quick, capsys):
-    told = refused(capsys, "stopped at step 33 of 60", RUN)
-    assert "--resume" in told and "--restart" in told and "--out" in told
+    output = refused(capsys, "stopped at step 33 of 60", RUN)
+    assert "--resume" in output and "--restart" in output and "--out" in output
     assert main([*RUN, "--restart"]) == 0
     assert main(RUN) == 0, "a finished one is replaced"
 
@@ -424,8 +424,8 @@ def test_a_full_disk(stopped, reference, quick, capsys):
         assert main([*RUN, "--resume", "--checkpoint-every", "1"]) == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    told = capsys.readouterr().err
-    assert told == f"error: cannot write {FILE}: File too large; free some space and start it again\n"
+    output = capsys.readouterr().err
+    assert output == f"error: cannot write {FILE}: File too large; free some space and start it again\n"
     after = contents("results")
     assert after.keys() == before.keys(), "half a file is left"
     assert [name for name in after if after[name] != before[name]] == [f"text/{stopped_run.FILE}"]
