@@ -18,6 +18,10 @@ ALLOWED_EPS = 4500
 # whose largest entry is below a thousandth of theirs is measured by that thousandth.
 CANCELLED = 1e-3
 
+# The largest gap between the training losses of both models, by dtype; relative where the loss is above 1. Both compute
+# the same numbers in another order, and each step passes its rounding on to the next; measured over 1,000 steps.
+AGREEMENT = {"float32": 1e-5, "float64": 1e-12}
+
 # What the axes of an array mean, by its name without d, layer and direction. A "gate" axis has gates x units entries.
 AXES = {
     "x": ("step", "row", "input"),

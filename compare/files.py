@@ -1,14 +1,13 @@
-"""The files a run leaves: history.csv, summary.json, checkpoint.safetensors, and resume.safetensors, from which a run
-that was stopped goes on. Each appears whole or not at all."""
+"""The files a run leaves. Each is written to a temporary file and renamed, so it is never half-written."""
 
 import csv
 import errno
-import hashlib
 import io
 import json
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import safetensors
@@ -20,12 +19,20 @@ from compare import model_pair
 from data import UserError
 
 PARTIAL = ".partial"  # how the names of files end that are being written
-AGAIN = "begin again with --restart, or choose another folder with --out"
-COLUMNS = ("step", "split", "metric", "scratch", "torch")
 
 
-def folder(path):
-    """The folder for the results as a Path, made if it is not there and tried for writing."""
+class Row(NamedTuple):
+    """One row of history.csv: a training loss, or a metric on the held-out data (split "test")."""
+
+    step: int
+    split: str
+    metric: str
+    scratch: float
+    torch: float
+
+
+def folder(path) -> Path:
+    """The folder for the results, created if need be. Raises UserError when it cannot be written to."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -36,51 +43,48 @@ def folder(path):
     return path
 
 
-def write_whole(path, content):
-    """Write bytes to a new file beside `path`, then rename it: a reader never meets half a file."""
+def write_whole(path, content: bytes) -> None:
+    """Write a file under another name, then rename it: it appears whole or not at all. Raises UserError."""
     path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
         try:
-            with open(handle, "wb") as file:
+            with open(partial, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)  # mkstemp's file is the owner's alone
-            os.replace(name, path)
+            os.replace(partial, path)
         except BaseException:
-            os.unlink(name)
+            partial.unlink(missing_ok=True)
             raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        mend = "make room and start it again" if full else "choose another folder with --out"
-        raise UserError(f"cannot write {path}: {error.strerror}; {mend}") from error
+        fix = "free some space and start it again" if full else "choose another folder with --out"
+        raise UserError(f"cannot write {path}: {error.strerror}; {fix}") from error
 
 
-def sweep(path):
-    """Take away what runs that were killed left half written in a folder."""
+def sweep(path) -> None:
+    """Remove what runs that were killed left half-written in a folder."""
     for partial in Path(path).glob(f".*{PARTIAL}"):
         partial.unlink(missing_ok=True)
 
 
-def write_history(path, rows):
-    """rows: tuples in the order of COLUMNS. Floats in full, so that reading them back gives the same numbers."""
+def write_history(path, rows: list[Row]) -> None:
+    """Floats are written in full, so that reading them back gives the same numbers."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((step, split, metric, repr(ours), repr(theirs)) for step, split, metric, ours, theirs in rows)
+    writer.writerow(Row._fields)
+    writer.writerows((*row[:3], repr(row.scratch), repr(row.torch)) for row in rows)
     write_whole(path, text.getvalue().encode())
 
 
-def write_summary(path, summary):
-    write_whole(path, (json.dumps(summary, indent=2) + "\n").encode())
+def write_json(path, content: dict) -> None:
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def write_checkpoint(path, trained, **about):
-    """The hand-written model's weights under torch's names; `about` and how to build the model go beside them."""
+def write_checkpoint(path, trained: model_pair.Pair, **about) -> None:
+    """The scratch model's weights under torch's names; `about` and the arguments of the model are its metadata."""
     metadata = {
         "model": json.dumps(trained.model),
         **{name: json.dumps(value) for name, value in about.items()},
@@ -88,8 +92,8 @@ def write_checkpoint(path, trained, **about):
     write_whole(path, safetensors.numpy.save(trained.scratch.params, metadata))
 
 
-def open_checkpoint(path):
-    """Both models with a checkpoint's weights, as a Pair. Raises UserError when the file is not one of ours."""
+def open_checkpoint(path) -> model_pair.Pair:
+    """Both models with a checkpoint's weights. Raises UserError when the file is not a checkpoint of this project."""
     try:
         metadata, weights = read_safetensors(path)
         model = json.loads(metadata["model"])
@@ -101,56 +105,41 @@ def open_checkpoint(path):
     return model_pair.build(model, dtype, weights=weights)
 
 
-def must_fit(model, weights):
+def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:
     """Raise unless the weights are those of the model. Returns their dtype, "float32" or "float64".
 
     On torch's meta device a model takes no memory, whatever sizes a file names.
     """
     (dtype,) = {str(array.dtype) for array in weights.values()}
     if dtype not in ("float32", "float64") or model.get("num_layers", 1) > len(weights):
-        raise ValueError("no model of ours has such weights")
-    twin = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device="meta")
-    shapes = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}
+        raise ValueError("no model of this project has such weights")
+    expected = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device="meta")
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.state_dict().items()}
     if shapes != {name: array.shape for name, array in weights.items()}:
         raise ValueError("its weights are not those of the model it names")
     return dtype
 
 
-def write_resume(path, arrays, about):
-    """Arrays by name and `about`, a dict for JSON, in one file with a checksum of it all."""
-    about = json.dumps(about)
-    write_whole(path, safetensors.numpy.save(arrays, {"about": about, "checksum": checksum(arrays, about)}))
+def write_resume(path, arrays: dict[str, np.ndarray], about: dict) -> None:
+    """Arrays by name, and `about`, a dict for JSON, in one file."""
+    write_whole(path, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
 
 
-def open_resume(path):
+def open_resume(path) -> tuple[dict, dict] | None:
     """The arrays and the dict that `write_resume` was given, or None when there is no such file.
 
     Raises UserError when the file is damaged or something else.
     """
     try:
         metadata, arrays = read_safetensors(path)
-        about, expected = metadata["about"], metadata["checksum"]
+        return arrays, json.loads(metadata["about"])
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever it is, it came from what is in the file
-        raise UserError(f"{path} is damaged, or not the file of a run ({error}); {AGAIN}") from error
-    if checksum(arrays, about) != expected:
-        raise UserError(f"{path} is damaged: its checksum is another than that of its content; {AGAIN}")
-    return arrays, json.loads(about)
+        raise UserError(f"{path} is damaged, or not the file of a run ({error})") from error
 
 
-def read_safetensors(path):
-    """The metadata and the arrays of a file, as two dicts. Raises whatever a wrong file makes safetensors raise."""
-    if Path(path).exists() and not Path(path).is_file():  # opening a pipe would wait for a writer, perhaps for ever
-        raise OSError("it is no file")
+def read_safetensors(path) -> tuple[dict, dict]:
+    """The metadata and the arrays of a file. Raises whatever safetensors raises for a file that is not one of its."""
     with safetensors.safe_open(path, framework="numpy") as file:
         return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-
-
-def checksum(arrays, about):
-    """SHA-256 of every number, name, shape and dtype, and of the text `about`."""
-    digest = hashlib.sha256(about.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()

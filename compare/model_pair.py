@@ -1,7 +1,9 @@
-"""Both models, built from one configuration, and trained in turn on the same batches."""
+"""The pair: the scratch model and the torch model, built from one configuration and trained on the same batches."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from math import isfinite
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 import data
 import scratch
 import torch_impl
+from compare.options import Settings
 from data import UserError
 
 OPTIMIZER_CLASSES = {
@@ -20,29 +23,31 @@ OPTIMIZER_CLASSES = {
     "adagrad": "Adagrad",
 }
 KEPT = {"m", "v", "b", "s", "t"}  # the names under which scratch's optimizers keep something from step to step
+MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
 
 
 class Diverged(UserError):
-    """A number became inf or nan: in scratch, in torch or in both (`sides`), at a step or at the evaluation after it.
+    """A loss, gradient norm or metric became inf or nan.
 
-    `entered` has the state with which each side began the step; it is None for the evaluation.
+    sides: "scratch", "torch" or both; step: the training step, or the one after which the evaluation came; entered: the
+    state with which each side began the step, by side; None for an evaluation.
     """
 
-    def __init__(self, message, sides, step, entered):
+    def __init__(self, message: str, sides: list[str], step: int, entered: dict | None = None):
         super().__init__(message)
         self.sides, self.step, self.entered = sides, step, entered
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The same model twice: `model` is a dict of the arguments both were built with."""
+    """The same model twice; `model` holds the arguments of SequenceModel that both were built with."""
 
     model: dict
     scratch: scratch.SequenceModel
     torch: torch_impl.SequenceModel
 
 
-def load(settings):
+def load(settings: Settings):
     """The dataset that a Settings names. Raises UserError for data that cannot be used."""
     return data.load(
         settings.task,
@@ -55,10 +60,11 @@ def load(settings):
     )
 
 
-def build(model, dtype, seed=0, device="cpu", weights=None):
-    """Both models with the same weights: the NumPy model draws them or gets `weights`, torch takes them over.
+def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: dict | None = None) -> Pair:
+    """Both models with the same weights: the scratch model draws them or gets `weights`, the torch model copies them.
 
     model: the arguments of SequenceModel, without dtype; weights: arrays by the names of its `params`, or None.
+    Raises UserError for a device that torch cannot use.
     """
     by_hand = scratch.SequenceModel(**model, dtype=np.dtype(dtype), rng=np.random.default_rng(seed))
     for name, array in (weights or {}).items():
@@ -72,11 +78,8 @@ def build(model, dtype, seed=0, device="cpu", weights=None):
     return Pair(model, by_hand, by_torch)
 
 
-MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
-
-
-def model_of(settings, dataset):
-    """The arguments of SequenceModel that suit a dataset. Raises UserError for a model that cannot be trained here."""
+def model_of(settings: Settings, dataset) -> dict:
+    """The arguments of SequenceModel that suit a dataset. Raises UserError for a model that is too large."""
     inputs = dataset.input_size or settings.hidden
     directions = 2 if settings.bidirectional else 1
     upper = (settings.layers - 1) * directions * (directions + 1) * settings.hidden
@@ -97,7 +100,7 @@ def model_of(settings, dataset):
     )
 
 
-def optimizer_numbers(settings):
+def optimizer_numbers(settings: Settings) -> dict:
     """The keywords of the optimizer's class, the same in scratch and in torch.optim."""
     numbers = dict(lr=settings.lr, weight_decay=settings.weight_decay)
     if settings.optimizer in ("sgd", "rmsprop"):
@@ -107,7 +110,7 @@ def optimizer_numbers(settings):
     return numbers
 
 
-def optimizers(settings, pair):
+def optimizers(settings: Settings, pair: Pair) -> tuple:
     """scratch's and torch's optimizer with the same numbers."""
     name, numbers = OPTIMIZER_CLASSES[settings.optimizer], optimizer_numbers(settings)
     return getattr(scratch, name)(pair.scratch.params, **numbers), getattr(torch.optim, name)(
@@ -115,30 +118,68 @@ def optimizers(settings, pair):
     )
 
 
-def train(settings, dataset, pair, optimizers, start=0):
-    """Train both from step `start` to the last; yield (scratch's record, torch's record) for every step.
+class Remaining:
+    """What is left of a dataset's training batches after the first `done` of them."""
 
-    Each side has a thread of its own and computes one step while the other does: two cores, one thread each, and
-    neither waits for more than the slower one. Raises Diverged at the first loss or gradient that is not finite, before
-    it gets into the weights.
+    def __init__(self, dataset, done):
+        self.dataset, self.carry_state = dataset, dataset.carry_state
+        self.epoch, self.batches = divmod(done, dataset.steps_per_epoch)  # epochs, and batches of one, that are done
+
+    def train_batches(self, epoch):
+        """The batches of an epoch, where epoch 0 is the one that was begun."""
+        return islice(self.dataset.train_batches(self.epoch + epoch), 0 if epoch else self.batches, None)
+
+
+def train(settings: Settings, dataset, pair: Pair, optimizers: tuple, start: int = 0) -> Iterator[tuple]:
+    """Train both models from step `start` to the last; yield (scratch's Record, torch's Record) for every step.
+
+    start: how many steps the models, with their `state_n`, and the optimizers have made.
+    Each model has a thread of its own: with two cores a step takes as long as the slower of the two.
+    Raises Diverged at the first loss or gradient norm that is not finite, and leaves the weights with which that step
+    began.
     """
+    rest, steps = Remaining(dataset, start), settings.steps - start
     by_hand, by_torch = optimizers
-    records = scratch.fit(pair.scratch, dataset, by_hand, settings.steps, settings.clip, start)
-    torch_records = torch_impl.fit(pair.torch, dataset, by_torch, settings.steps, settings.clip, start)
+    states = _carried(pair, dataset, start)
+    records = scratch.fit(pair.scratch, rest, by_hand, steps, settings.clip, states["scratch"])
+    torch_records = torch_impl.fit(pair.torch, rest, by_torch, steps, settings.clip, states["torch"])
     with ThreadPoolExecutor(1) as other:
         for step in range(start, settings.steps):
-            carried = dataset.carry_state and step % dataset.steps_per_epoch
-            entered = {side: getattr(pair, side).state_n if carried else None for side in ("scratch", "torch")}
+            weights, entered = _weights(pair), _carried(pair, dataset, step)
             theirs = other.submit(next, torch_records)
-            ours = next(records)
-            theirs = theirs.result()
-            must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss, entered)
-            must_be_finite(settings, ours.step, "gradient's norm", ours.grad_norm, theirs.grad_norm, entered)
+            both = next(records), theirs.result()
+            ours, theirs = (replace(r, step=r.step + start, epoch=r.epoch + rest.epoch) for r in both)
+            try:
+                must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss, entered)
+                must_be_finite(settings, ours.step, "gradient norm", ours.grad_norm, theirs.grad_norm, entered)
+            except Diverged:
+                _put_back(pair, weights)
+                raise
             yield ours, theirs
 
 
-def evaluate(settings, dataset, pair, step):
-    """Both sides' held-out metric and predictions: ((value, predictions), (value, predictions)).
+def _carried(pair, dataset, step):
+    """The state with which each side begins a step, the first being 0; None where it begins at zero."""
+    carried = dataset.carry_state and step % dataset.steps_per_epoch
+    return {side: getattr(pair, side).state_n if carried else None for side in ("scratch", "torch")}
+
+
+def _weights(pair):
+    """Copies of both models' weights. Copying takes far less time than a step."""
+    return [p.copy() for p in pair.scratch.params.values()], [p.detach().clone() for p in pair.torch.parameters()]
+
+
+def _put_back(pair, weights):
+    ours, theirs = weights
+    for p, before in zip(pair.scratch.params.values(), ours, strict=True):
+        p[...] = before
+    with torch.no_grad():
+        for p, before in zip(pair.torch.parameters(), theirs, strict=True):
+            p.copy_(before)
+
+
+def evaluate(settings: Settings, dataset, pair: Pair, step: int) -> tuple:
+    """Both models' held-out metric and predictions: ((value, predictions), (value, predictions)).
 
     Raises Diverged when a value is not finite.
     """
@@ -155,83 +196,92 @@ def must_be_finite(settings, step, what, ours, theirs, entered=None):
     sides = [side for side, value in values.items() if not isfinite(value)]
     if sides:
         became = " and ".join(f"the {side} {what} became {values[side]}" for side in sides)
-        beside = "".join(f" ({side}: {value:.4g})" for side, value in values.items() if side not in sides)
-        raise Diverged(f"{settings.task}: {became} at step {step}{beside}", sides, step, entered)
+        other = "".join(f" ({side}: {value:.4g})" for side, value in values.items() if side not in sides)
+        raise Diverged(f"{settings.task}: {became} at step {step}{other}", sides, step, entered)
 
 
-def snapshot(pair, optimizers):
-    """All that training goes on from, a dict of arrays: weights, what the optimizers keep, the last states."""
+def snapshot(pair: Pair, optimizers: tuple) -> dict[str, np.ndarray]:
+    """All that training continues from: weights, what the optimizers keep, the last states."""
     by_hand, by_torch = optimizers
     ours = {f"weights/{name}": p for name, p in pair.scratch.params.items()}
     for name in KEPT & vars(by_hand).keys():
         value = getattr(by_hand, name)
         ours |= {name: value} if name == "t" else {f"{name}/{p}": array for p, array in value.items()}
-    ours |= {f"state/{k}": s for k, s in enumerate(_parts(pair.scratch.state_n))}
+    ours |= {f"state/{k}": s for k, s in enumerate(_as_list(pair.scratch.state_n))}
 
     theirs = {f"weights/{name}": p for name, p in pair.torch.state_dict().items()}
     for k, kept in by_torch.state_dict()["state"].items():
         theirs |= {f"optimizer/{k}/{name}": tensor for name, tensor in kept.items()}
-    theirs |= {f"state/{k}": s.detach() for k, s in enumerate(_parts(pair.torch.state_n))}
+    theirs |= {f"state/{k}": s.detach() for k, s in enumerate(_as_list(pair.torch.state_n))}
 
     ours = {f"scratch/{name}": np.asarray(array) for name, array in ours.items()}
     return ours | {f"torch/{name}": tensor.cpu().numpy() for name, tensor in theirs.items()}
 
 
-def restore(pair, optimizers, arrays):
-    """Bring models and optimizers, built from the same settings, to where `snapshot` found them.
+def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray]) -> None:
+    """Set models and optimizers, built from the same settings, to what `snapshot` found.
 
-    Raises UserError when the arrays are another model's.
+    Raises UserError when the arrays belong to another model.
     """
     by_hand, by_torch = optimizers
-
-    def under(prefix):
-        return {name.removeprefix(prefix): a.copy() for name, a in sorted(arrays.items()) if name.startswith(prefix)}
-
     expected = {name: (p.shape, p.dtype) for name, p in pair.scratch.params.items()}
     for side in ("scratch", "torch"):
-        if {name: (a.shape, a.dtype) for name, a in under(f"{side}/weights/").items()} != expected:
+        if {name: (a.shape, a.dtype) for name, a in _under(f"{side}/weights/", arrays).items()} != expected:
             raise UserError("it holds another model's weights")
+    _restore_scratch(pair.scratch, by_hand, _under("scratch/", arrays))
+    _restore_torch(pair.torch, by_torch, _under("torch/", arrays))
 
-    for name, p in pair.scratch.params.items():
-        p[...] = arrays[f"scratch/weights/{name}"]
-    for name in KEPT & vars(by_hand).keys():
-        setattr(by_hand, name, int(arrays["scratch/t"]) if name == "t" else under(f"scratch/{name}/"))
-    pair.scratch.state_n = _together(list(under("scratch/state/").values()))
 
-    pair.torch.load_state_dict({name: torch.tensor(a) for name, a in under("torch/weights/").items()})
+def _restore_scratch(model, optimizer, arrays):
+    for name, p in model.params.items():
+        p[...] = arrays[f"weights/{name}"]
+    for name in KEPT & vars(optimizer).keys():
+        setattr(optimizer, name, int(arrays["t"]) if name == "t" else _under(f"{name}/", arrays))
+    model.state_n = _from_list(list(_under("state/", arrays).values()))
+
+
+def _restore_torch(model, optimizer, arrays):
+    model.load_state_dict({name: torch.tensor(a) for name, a in _under("weights/", arrays).items()})
     state = {}
-    for name, array in under("torch/optimizer/").items():
+    for name, array in _under("optimizer/", arrays).items():
         k, name = name.split("/")
         state.setdefault(int(k), {})[name] = torch.tensor(array)
-    by_torch.load_state_dict(by_torch.state_dict() | {"state": state})
-    device = pair.torch.linear.weight.device
-    pair.torch.state_n = _together([torch.tensor(a, device=device) for a in under("torch/state/").values()])
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    device = model.linear.weight.device
+    model.state_n = _from_list([torch.tensor(a, device=device) for a in _under("state/", arrays).values()])
 
 
-def _parts(state):
-    """h, for an LSTM h and c, before any training nothing: as a list."""
+def _under(prefix, arrays):
+    """Copies of the arrays whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): a.copy() for name, a in sorted(arrays.items()) if name.startswith(prefix)}
+
+
+def _as_list(state):
+    """A state as a list: [h], for an LSTM [h, c], before any training []."""
     if state is None:
         return []
     return list(state) if isinstance(state, tuple) else [state]
 
 
-def _together(parts):
-    """The inverse of `_parts`."""
-    return tuple(parts) if len(parts) > 1 else parts[0] if parts else None
+def _from_list(states):
+    """The inverse of `_as_list`."""
+    if not states:
+        return None
+    return states[0] if len(states) == 1 else tuple(states)
 
 
-def gradient_gap(pair, batch):
-    """Where training has brought the hand-written model, do both sides still compute the same gradient?
+def gradient_gap(pair: Pair, batch) -> float:
+    """Do both models still compute the same gradient where training has brought the scratch model?
 
-    Gives torch the same weights and returns the largest difference of one batch's gradients, relative to the largest
-    entry of all. It tells a wrong gradient (large) from rounding that the training itself made grow (as small as ever).
+    Builds a fresh pair with its weights and returns the largest difference of one batch's gradients, relative to the
+    largest entry of all. It tells a wrong gradient (large) from rounding that training amplified (as small as ever).
     """
-    pair.torch.load_state_dict({name: torch.tensor(array) for name, array in pair.scratch.params.items()})
-    pair.scratch.loss(batch)
-    pair.torch.zero_grad()
-    pair.torch.loss(batch).backward()
-    ours = pair.scratch.backward()
-    theirs = {name: p.grad.cpu().numpy() for name, p in pair.torch.named_parameters()}
+    weights, device = pair.scratch.params, pair.torch.linear.weight.device
+    same = build(pair.model, str(weights["linear.weight"].dtype), device=device, weights=weights)
+    same.scratch.loss(batch)
+    same.torch.loss(batch).backward()
+    ours = same.scratch.backward()
+    theirs = {name: p.grad.cpu().numpy() for name, p in same.torch.named_parameters()}
     largest = max(np.abs(g).max() for g in theirs.values())
     gap = max(np.abs(ours[name] - theirs[name]).max() for name in theirs)
     return float(gap / largest) if gap else 0.0

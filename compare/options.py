@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 from data import TASKS, UserError
 
-CELLS = ("rnn", "rnn_relu", "gru", "lstm")
+CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
@@ -14,9 +14,10 @@ STATUS = "exit status: 0 agree, 1 differ, 2 could not run (reason on stderr), 3 
 
 @dataclass(frozen=True)
 class Settings:
-    """One task's run.
+    """One task's run. Raises UserError for values that do not go together.
 
-    None means, for steps: so many epochs; clip: no clipping; window: none (names); data: ours; column: the only one.
+    steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names); data None: the data that
+    come with the project; column None: the only column.
     """
 
     task: str
@@ -40,9 +41,21 @@ class Settings:
     data: str | None = None
     column: str | None = None
 
+    def __post_init__(self):
+        if self.bidirectional and self.task in ("text", "series"):
+            raise UserError(
+                f"--bidirectional reads the next step before {self.task} must predict it; use it with names or memory"
+            )
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise UserError(f"--momentum is for sgd and rmsprop, not {self.optimizer}; add --optimizer sgd")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
+        if self.batch_size * (self.window or 1) > LARGEST_BATCH:
+            raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
+
 
 # A cell for each task, so that the main job shows all three. The numbers learn in seconds and stay clear of the rates
-# at which training makes rounding grow: there two right implementations part, and the gap tells nothing any more.
+# at which training amplifies rounding: there two correct implementations diverge, and the gap says nothing any more.
 DEFAULTS = {
     "text": Settings("text", "gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
     "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015, batch_size=64),
@@ -53,8 +66,8 @@ DEFAULTS = {
 TEXT_LSTM = {"optimizer": "sgd", "lr": 1.0}
 
 
-def configure(tasks, **options):
-    """The Settings of each task named (none: the three real ones), with the options that were given (None: not).
+def configure(tasks: list[str], **options) -> list[Settings]:
+    """The Settings of each task named (none: the three real ones), with the options that were given (None: not given).
 
     Raises UserError for options that do not go together.
     """
@@ -64,39 +77,27 @@ def configure(tasks, **options):
     tasks = list(dict.fromkeys(tasks)) or list(REAL_TASKS)
     given = {field.name: options.get(field.name) for field in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}
-
     if given.get("data") and len(tasks) != 1:
         raise UserError(f"--data needs the one task it is for: byhand curves TASK --data {given['data']}")
-    futures = [task for task in tasks if task in ("text", "series")]
-    if given.get("bidirectional") and futures:
-        raise UserError(
-            f"--bidirectional reads the next step before {' and '.join(futures)} must predict it; "
-            "use it with names or memory"
-        )
+    return [_settings(task, given, alone=len(tasks) == 1) for task in tasks]
+
+
+def _settings(task, given, *, alone):
+    """One task's defaults with the given options in their place; alone: no other task was asked for."""
+    changes = dict(given)
+    if task == "text" and given.get("cell") == "lstm" and not {"optimizer", "lr"} & given.keys():
+        changes |= TEXT_LSTM
     if "epochs" in given:
-        given["steps"] = None
+        changes["steps"] = None
     if given.get("clip") == 0:
-        given["clip"] = None
-    configurations = []
-    for task in tasks:
-        defaults = DEFAULTS[task]
-        if task == "text" and given.get("cell") == "lstm" and not {"optimizer", "lr"} & given.keys():
-            defaults = replace(defaults, **TEXT_LSTM)
-        settings = replace(defaults, **given)
-        if task == "names" and len(tasks) > 1:
-            settings = replace(settings, window=None)  # a name is as long as it is: the window is for the others
-        if settings.momentum and settings.optimizer not in ("sgd", "rmsprop"):
-            raise UserError(f"--momentum is for sgd and rmsprop, not {settings.optimizer}; add --optimizer sgd")
-        if settings.nesterov and not (settings.optimizer == "sgd" and settings.momentum):
-            raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
-        if settings.batch_size * (settings.window or 1) > LARGEST_BATCH:
-            raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
-        configurations.append(settings)
-    return configurations
+        changes["clip"] = None
+    if task == "names" and not alone:
+        changes["window"] = None  # a name is one sequence: the window is for the other tasks
+    return replace(DEFAULTS[task], **changes)
 
 
 def defaults():
-    """Each task's defaults as option strings, for --help."""
+    """Each task's defaults as options, for --help."""
     lines = ["defaults per task:"]
     for task, s in DEFAULTS.items():
         window = f" --window {s.window}" if s.window else ""
@@ -129,7 +130,7 @@ def add_data(group):
     group.add_argument("--column", metavar="NAME", help="the CSV column to predict")
 
 
-# Types for add_argument: each turns a text into a value, or says why it cannot.
+# Types for add_argument: each turns a string into a value, or says why it cannot.
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
 MOST_LAYERS = 1000  # a million layers of one unit would have few weights and take minutes to build

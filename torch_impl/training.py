@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import islice
-from math import isfinite
 
 import torch
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one training step leaves; the fields of scratch.Record."""
+    """One training step; the fields of scratch.Record."""
 
     step: int
     epoch: int
@@ -17,26 +16,20 @@ class Record:
     grad_norm: float
 
 
-def fit(model, dataset, optimizer, steps, clip=None, start=0):
-    """Train up to step `steps`; yield a Record after each. Arguments as scratch.fit, a torch.optim optimizer."""
-    step = start
-    epoch, done = divmod(start, dataset.steps_per_epoch)
-    state = _detach(model.state_n) if done and dataset.carry_state else None
+def fit(model, dataset, optimizer, steps, clip=None, state=None):
+    """Train on `steps` batches; yield a Record after each. Arguments as scratch.fit, with a torch.optim optimizer."""
+    step = epoch = 0
     while step < steps:
-        for batch in islice(dataset.train_batches(epoch), done, None):
+        for batch in islice(dataset.train_batches(epoch), steps - step):
             optimizer.zero_grad()
-            loss = model.loss(batch, state)
+            loss = model.loss(batch, _detach(state))
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), float("inf") if clip is None else clip)
-            loss, norm = loss.item(), norm.item()
-            if isfinite(loss) and isfinite(norm):
-                optimizer.step()
-            state = _detach(model.state_n) if dataset.carry_state else None
+            optimizer.step()
+            state = model.state_n if dataset.carry_state else None
             step += 1
-            yield Record(step, epoch, loss, norm)
-            if step == steps:
-                return
-        epoch, done, state = epoch + 1, 0, None
+            yield Record(step, epoch, loss.item(), norm.item())
+        epoch, state = epoch + 1, None
 
 
 @torch.no_grad()
@@ -53,5 +46,7 @@ def evaluate(model, dataset):
 
 
 def _detach(state):
-    """Cut the graph: the state's numbers go on to the next batch, the way they came about does not."""
-    return tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
+    """Cut the graph: the numbers of the state are carried to the next batch, not how they were computed."""
+    if isinstance(state, tuple):
+        return tuple(s.detach() for s in state)
+    return state if state is None else state.detach()

@@ -1,5 +1,5 @@
-"""Where a nan or inf began. Looked for afterwards, so that training pays nothing for it: the step is computed once
-more, and its arrays are gone through in the order in which a step computes them."""
+"""Where a nan or inf began. It is looked for afterwards, so that training is not slowed down: the step is computed once
+more, and its arrays are searched in the order in which a step computes them."""
 
 from itertools import islice
 
@@ -8,10 +8,11 @@ import torch
 
 import scratch
 import torch_impl
+from compare.model_pair import Diverged, Pair
 from scratch import stretches
 from torch_impl import unrolled
 
-# What each hand-written cell keeps of its forward, in the order in which it computes it: name -> place in its cache.
+# What each hand-written cell keeps of its forward pass, in the order of computation: name -> index in its cache.
 KEPT = {
     "rnn": {"h": 2},
     "rnn_relu": {"h": 2},
@@ -20,14 +21,14 @@ KEPT = {
 }
 
 
-def origin(diverged, both, dataset):
-    """In words, the first array that is not finite, on each side that the pair.Diverged names.
+def origin(diverged: Diverged, both: Pair, dataset) -> str:
+    """In words, the first array that is not finite, in each model that the model_pair.Diverged names.
 
-    both: the pair.Pair, its weights those with which the step, or the evaluation, began.
+    both: the model_pair.Pair with the weights with which the step, or the evaluation, began.
     """
     found = {side: _first(side, diverged, both, dataset) for side in diverged.sides}
     if len(set(found.values())) == 1:
-        return f"it began {'on both sides ' * (len(found) == 2)}with {found[diverged.sides[0]]}"
+        return f"it began {'in both models ' * (len(found) == 2)}with {found[diverged.sides[0]]}"
     return "it began " + " and ".join(f"in {side} with {words}" for side, words in found.items())
 
 
@@ -35,22 +36,23 @@ def _first(side, diverged, both, dataset):
     if side == "scratch":
         model, weights, step = both.scratch, both.scratch.params, _step_by_hand
     else:
-        model = torch_impl.SequenceModel(**both.model, dtype=both.torch.linear.weight.dtype)  # a twin on the CPU
+        model = torch_impl.SequenceModel(**both.model, dtype=both.torch.linear.weight.dtype)  # on the CPU
         model.load_state_dict(both.torch.state_dict())
         weights, step = model.state_dict(), _step_by_torch
     for name, p in weights.items():
         if not _finite(p):
             return f"{name} after the update of step {diverged.step - (diverged.entered is not None)}"
     if diverged.entered is None:
-        stages = _evaluation(model, dataset)
+        stages, otherwise = _evaluation(model, dataset), "the metric itself (all predictions are finite)"
     else:
         epoch, k = divmod(diverged.step - 1, dataset.steps_per_epoch)
         batch = next(islice(dataset.train_batches(epoch), k, None))
         stages = step(model, both.model["cell"], batch, diverged.entered[side])
-    return next((words for words, finite in stages if not finite), "that sum itself, over finite numbers")
+        otherwise = "the gradient norm itself (all gradients are finite)"
+    return next((words for words, finite in stages if not finite), otherwise)
 
 
-# Each of the following yields pairs (what an array is, in words; is all of it finite), in the order of computation.
+# Each of the following yields (what an array is, in words; is all of it finite?), in the order of computation.
 
 
 def _step_by_hand(model, cell, batch, state):

@@ -1,91 +1,130 @@
-"""A run can be stopped at any moment, by Ctrl-C or by a kill, and go on later as if it had not been.
+"""A run can be stopped at any moment, by Ctrl-C or by a kill, and resumed later as if it had not been.
 
-All that it goes on from is in one file for each task, results/<task>/resume.safetensors. It is replaced by renaming, so
-that it is always whole, and its numbers always belong together.
+results/<task>/resume.safetensors holds everything needed to resume. It is written to a temporary file and renamed, so
+it is never half-written.
 """
 
 import signal
 import threading
+import time
 import zlib
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
 from compare import files, model_pair
+from compare.curves import summary
 from data import UserError
 
 FILE = "resume.safetensors"
+SAVING = 0.005  # the fraction of the run time that saving may take
+AGAIN = "start over with --restart, or choose another folder with --out"
 
 
-def save(run, folder):
-    """Write down where a curves.Run stands."""
-    arrays = model_pair.snapshot(run.pair, run.optimizers)
-    arrays["rows"] = np.array([(step, split == "test", *both) for step, split, _, *both in run.rows])
-    files.write_resume(folder / FILE, arrays, run.about | {"step": run.step, "seconds": run.seconds})
+class Saver:
+    """Saves a curves.training.Run after every `every` steps; None: as often as takes SAVING of the run time."""
+
+    def __init__(self, run, folder: Path, every: int | None):
+        self.run, self.folder, self.every = run, folder, every
+        self.saved, self.took = time.perf_counter(), 0.0
+
+    def due(self) -> bool:
+        if self.every:
+            return self.run.step % self.every == 0
+        return SAVING * (time.perf_counter() - self.saved) >= self.took
+
+    def save(self) -> None:
+        began, run = time.perf_counter(), self.run
+        arrays = model_pair.snapshot(run.pair, run.optimizers)
+        arrays["rows"] = np.array([(row.step, row.split == "test", row.scratch, row.torch) for row in run.rows])
+        about = {"settings": asdict(run.settings), "data": run.fingerprint, "step": run.step, "seconds": run.seconds}
+        files.write_resume(self.folder / FILE, arrays, about)
+        self.saved = time.perf_counter()
+        self.took = self.saved - began
 
 
-def forget(folder):
+def forget(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
 
 
-def begin(runs, out, resume=False, restart=False):
-    """Go on with what is in the folders, where `resume` says so, and clear them of what would mislead another run.
+def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
+    """Resume what is in the folders, if asked to, and remove what would mislead another run.
 
-    Raises UserError, before anything is changed on disk, for a run that cannot be gone on with, and for one that would
-    be lost, unless `restart` says that it may be.
+    Raises UserError, before anything is changed on disk, for a run that cannot be resumed, and for an unfinished one
+    that would be lost, unless `restart` says that it may be.
     """
     folders = [out / run.settings.task for run in runs]
     for run, folder in zip(runs, folders, strict=True):
-        left = None if restart else files.open_resume(folder / FILE)
-        if left is None:
-            continue
-        arrays, about = left
-        if resume:
-            go_on(run, folder, arrays, about)
-        elif about["step"] < about["settings"]["steps"]:
-            raise UserError(
-                f"{folder} holds a run that was stopped at step {about['step']} of {about['settings']['steps']}; add "
-                "--resume to go on with it, --restart to begin again, or --out DIR for another folder"
-            )
+        left = None if restart else _open(folder / FILE)
+        if left and resume:
+            continue_from(run, folder, *left)
+        elif left:
+            _must_be_finished(folder, left[1])
     for folder in (out, *folders):
         files.sweep(folder)
-    if not resume:  # of a finished run, too: after a stop it would be taken for part of this one
+    if not resume:
+        say_what_is_replaced(runs, out)
         for folder in reversed(folders):
-            forget(folder)
+            forget(folder)  # of a finished run, too: it would be taken for a task of this one
     elif any(run.step for run in runs):
-        print("going on:", ", ".join(f"{run.settings.task} from step {run.step}" for run in runs))
+        print("resuming:", ", ".join(f"{run.settings.task} from step {run.step}" for run in runs))
     else:
-        print(f"{out} holds no run to go on with: beginning at step 0")
+        print(f"{out} holds no run to resume: starting at step 0")
 
 
-def go_on(run, folder, arrays, about):
-    """Bring a fresh curves.Run to where the one in `folder` was stopped; `arrays` and `about` are what `save` wrote."""
-    changed = differences(about["settings"], run.about["settings"])
+def _open(path):
+    try:
+        return files.open_resume(path)
+    except UserError as error:
+        raise UserError(f"{error}; {AGAIN}") from error
+
+
+def _must_be_finished(folder, about):
+    steps = about["settings"]["steps"]
+    if about["step"] < steps:
+        raise UserError(
+            f"{folder} holds a run that was stopped at step {about['step']} of {steps}; resume it with --resume, "
+            "start over with --restart, or choose another folder with --out"
+        )
+
+
+def say_what_is_replaced(runs: list, out: Path) -> None:
+    """A line for every finished run with other options whose results the new runs will replace."""
+    before = summary.read(out)
+    for run in runs:
+        task = run.settings.task
+        changed = task in before and differences(before[task]["settings"], asdict(run.settings))
+        if changed:
+            print(f"replacing {out / task}, a run with {changed}; --out DIR keeps both")
+
+
+def continue_from(run, folder: Path, arrays: dict, about: dict) -> None:
+    """Bring a fresh Run to where the one in `folder` was stopped; `arrays` and `about` are what a Saver wrote."""
+    changed = differences(about["settings"], asdict(run.settings))
     if changed:
-        raise UserError(f"{folder} holds a run with other options, --{', --'.join(changed)}; {files.AGAIN}")
-    if about["data"] != run.about["data"]:
-        raise UserError(f"{folder} holds a run on other data than there are now; {files.AGAIN}")
+        raise UserError(f"{folder} holds a run with other options: {changed}; {AGAIN}")
+    if about["data"] != run.fingerprint:
+        raise UserError(f"{folder} holds a run on other data; {AGAIN}")
     try:
         model_pair.restore(run.pair, run.optimizers, arrays)
     except UserError as error:
-        raise UserError(f"{folder / FILE}: {error}; {files.AGAIN}") from error
-    kinds = {0: ("train", "loss"), 1: ("test", run.dataset.metric)}
-    run.rows = [(int(step), *kinds[kind], ours, theirs) for step, kind, ours, theirs in arrays["rows"].tolist()]
+        raise UserError(f"{folder / FILE}: {error}; {AGAIN}") from error
+    for step, of_test, ours, theirs in arrays["rows"].tolist():
+        run.record(int(step), "test" if of_test else "train", ours, theirs)
     run.seconds = about["seconds"]
-    changed = differences(about["environment"], run.about["environment"])
-    if changed:
-        print(f"{folder}: {', '.join(changed)}: the last digits may not be those of a run in one go")
 
 
-def differences(before, now):
-    """What differs between two dicts, a list of strings."""
-    changed = [name for name in now if before.get(name) != now[name]]
-    return [f"{name.replace('_', '-')} {before.get(name)} then and {now[name]} now" for name in changed]
+def differences(before: dict, now: dict) -> str:
+    """Which of the settings `now` were others before, as options; "" when none was."""
+    changed = (name for name in now if before.get(name) != now[name])
+    return ", ".join(f"--{name.replace('_', '-')} {before.get(name)} (now {now[name]})" for name in changed)
 
 
-def checksum(dataset):
-    """Of the first epoch and of the test batches: when the data change under the same name, so does this."""
+def fingerprint(dataset) -> int:
+    """A checksum of the first epoch and the test batches: it changes with the data."""
     total = 0
     for batch in chain(dataset.train_batches(0), dataset.test_batches()):
         for array in (batch.inputs, batch.targets):
@@ -95,7 +134,7 @@ def checksum(dataset):
 
 @contextmanager
 def first_ctrl_c():
-    """An Event that the first Ctrl-C sets, where it would have cut a step in two. A second one interrupts as ever."""
+    """An Event that the first Ctrl-C sets, so that it does not cut a step in two. A second one interrupts as usual."""
     asked = threading.Event()
     usual = signal.default_int_handler
 

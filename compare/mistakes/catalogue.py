@@ -745,8 +745,8 @@ TRAINING = (
         name="state_carried_across_epochs",
         file="training",
         why="The initial state is set once, outside the loop, so the end of the text precedes its beginning.",
-        right="epoch, done, state = epoch + 1, 0, None",
-        wrong="epoch, done = epoch + 1, 0",
+        right="epoch, state = epoch + 1, None",
+        wrong="epoch += 1",
     ),
     Mistake(
         name="clipped_after_the_step",
@@ -754,12 +754,10 @@ TRAINING = (
         why="The two lines run in either order without an error, and the reported norm is right.",
         right="""\
             norm = float(clip_grad_norm(grads, float("inf") if clip is None else clip))  # scales grads in place
-            if isfinite(loss) and isfinite(norm):
-                optimizer.step(grads)
+            optimizer.step(grads)
 """,
         wrong="""\
-            if isfinite(loss):
-                optimizer.step(grads)
+            optimizer.step(grads)
             norm = float(clip_grad_norm(grads, float("inf") if clip is None else clip))  # scales grads in place
 """,
     ),

@@ -1,7 +1,8 @@
-"""The command line, run as a user runs it: short runs end to end, and every mistake in one line."""
+"""The command `curves` as a user runs it: short runs end to end, and one line for every mistake."""
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 import torch_impl
 from compare import files
 from compare.__main__ import main
-from compare.curves.training import AGREEMENT
+from compare.agreement import AGREEMENT
 
 ROOT = Path(__file__).parents[2]
 SIZES = ["--hidden", "8", "--batch-size", "16"]
@@ -33,7 +34,7 @@ def two_runs(tmp_path_factory):
         command = ["curves", "text", "names", "series", "memory", "--steps", "25", *SIZES, "--out", str(folder)]
         done = subprocess.run([sys.executable, "-m", "compare", *command], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert str(folder / "curves.png") in done.stdout.replace("\n", "")
+        (folder / "said.txt").write_text(done.stdout, encoding="utf-8")
     return folders
 
 
@@ -41,7 +42,7 @@ TASKS = ("text", "names", "series", "memory")
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_history_holds_every_step_and_both_sides_agree(two_runs, task):
+def test_history_holds_every_step_and_both_models_agree(two_runs, task):
     rows = rows_of(two_runs[0] / task / "history.csv")
     train = [row for row in rows if row["split"] == "train"]
     assert [int(row["step"]) for row in train] == list(range(1, 26))
@@ -61,7 +62,7 @@ def test_one_seed_writes_the_same_bytes(two_runs, task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_checkpoint_opens_on_both_sides_and_in_plain_torch(two_runs, task):
+def test_checkpoint_opens_as_a_pair_and_in_plain_torch(two_runs, task):
     path = two_runs[0] / task / "checkpoint.safetensors"
     both = files.open_checkpoint(path)
     plain = safetensors.torch.load_file(path)
@@ -74,16 +75,62 @@ def test_checkpoint_opens_on_both_sides_and_in_plain_torch(two_runs, task):
         np.testing.assert_array_equal(both.scratch.params[name], plain[name].numpy())
 
 
+def test_the_end_of_a_run_lists_its_files_and_fits_80_columns(two_runs):
+    said = (two_runs[0] / "said.txt").read_text(encoding="utf-8")
+    assert max(map(len, said.splitlines())) <= 80
+    table, listed = said.split(f"files in {two_runs[0]}:\n")
+    assert all(f"{task}, " in table for task in TASKS)
+    listed = {line.split()[0] for line in listed.splitlines()}
+    listed = {name.replace("TASK", task) for name in listed for task in TASKS}
+    found = {str(path.relative_to(two_runs[0])) for path in two_runs[0].rglob("*") if path.is_file()}
+    assert listed == found - {"said.txt"}
+
+
+def entries(folder):
+    return json.loads((folder / "summary.json").read_text())["tasks"]
+
+
 def test_summary_says_what_was_run(two_runs):
-    summary = json.loads((two_runs[0] / "summary.json").read_text())
-    assert [entry["settings"]["task"] for entry in summary["tasks"]] == list(TASKS)
-    for entry in summary["tasks"]:
+    assert [entry["settings"]["task"] for entry in entries(two_runs[0])] == list(TASKS)
+    for entry in entries(two_runs[0]):
         last = rows_of(two_runs[0] / entry["settings"]["task"] / "history.csv")[-1]
         assert float(last["scratch"]) == entry["scratch"]
         assert entry["largest_gap"] <= AGREEMENT["float32"] * 10
-        assert entry["parts_at"] is None
+        assert entry["diverges_at"] is None
         assert entry["gradient_gap"] <= AGREEMENT["float32"]
-    assert summary["environment"]["torch"] == torch.__version__
+        assert entry["environment"]["torch"] == torch.__version__
+
+
+def test_a_second_run_says_what_it_replaces_and_keeps_the_rest(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["memory", "series", "--steps", "2", *SIZES]) == 0
+    assert main(["memory", "--steps", "2", *SIZES]) == 0
+    assert "replacing" not in capsys.readouterr().out
+    before = entries(Path("results"))
+    assert main(["memory", "--steps", "3", *SIZES, "--lr", "0.5"]) == 0
+    said = "replacing results/memory, a run with --steps 2 (now 3), --lr 0.001 (now 0.5); --out DIR keeps both\n"
+    assert said in capsys.readouterr().out
+    series, memory = entries(Path("results"))
+    assert series == before[0]
+    assert memory["settings"]["steps"] == 3
+    shutil.rmtree("results/memory")
+    assert main(["names", "--steps", "1", *SIZES]) == 0
+    assert [entry["settings"]["task"] for entry in entries(Path("results"))] == ["names", "series"]
+    Path("results/summary.json").write_text("no JSON", encoding="utf-8")
+    assert main(["series", "--steps", "2", *SIZES]) == 0
+    assert [entry["settings"]["task"] for entry in entries(Path("results"))] == ["series"]
+
+
+def test_a_model_that_its_baseline_beats_is_mentioned(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    growing = "".join(f"{k},{1.01**k}\n" for k in range(300))
+    Path("growing.csv").write_text(f"day,price\n{growing}", encoding="utf-8")
+    assert main(["series", "--data", "growing.csv", "--column", "price", "--window", "20", "--steps", "2", *SIZES]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is worse than the baseline" in said
+    assert "(repeat the last value): the held-out values leave the range of the training values; predict" in said
+    assert main(["memory", "--steps", "1", *SIZES]) == 0
+    assert "(always 1): try more --steps (now 1) or another --lr" in " ".join(capsys.readouterr().out.split())
 
 
 def test_pictures_are_pictures(two_runs):
@@ -117,9 +164,9 @@ def own_data(tmp_path):
 def test_own_data_and_options(own_data, arguments, monkeypatch):
     monkeypatch.chdir(own_data)
     assert main(["curves", *arguments, *SIZES, "--out", "out", "--dtype", "float64"]) == 0
-    (entry,) = json.loads(Path("out/summary.json").read_text())["tasks"]
+    (entry,) = entries(Path("out"))
     assert entry["settings"]["steps"] > 0
-    assert entry["parts_at"] is None
+    assert entry["diverges_at"] is None
     assert entry["gradient_gap"] <= 1e-12
 
 
@@ -194,7 +241,7 @@ def test_a_task_alone_or_an_option_alone_means_curves(monkeypatch, tmp_path, cap
 
 
 def test_odd_names_are_drawn_as_they_are(own_data, monkeypatch):
-    """Dollars are no formula, brackets no markup, and what the font lacks is a box; none of it stops a run."""
+    """Dollars are no formula, brackets no markup, and a character that the font lacks is a box; no run stops."""
     monkeypatch.chdir(own_data)
     for name in ("$\\frac$", "[/red]", "漢字" * 30):
         (own_data / "classes" / f"{name.replace('/', '')}.txt").write_text("abc\nxyz\nuvw\n", encoding="utf-8")
@@ -230,10 +277,10 @@ def test_a_run_that_diverges_says_where_and_keeps_what_it_has(own_data, run, sai
     assert kept[1]["step"] == "1"
     assert kept[1]["split"] == "train"
     assert Path("out/curves.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads(Path("out/summary.json").read_text())["tasks"] == [], "the earlier run's is no longer true"
+    assert entries(Path("out")) == [], "the entry of the earlier run no longer applies"
 
 
-def test_a_fault_of_ours_is_not_told_as_a_difference(monkeypatch, capsys):
+def test_a_bug_is_not_reported_as_a_difference(monkeypatch, capsys):
     monkeypatch.setattr("compare.curves.training.main", lambda *_, **__: 1 / 0)
     assert main(["memory"]) == 3
     assert "ZeroDivisionError" in capsys.readouterr().err

@@ -570,37 +570,3 @@ def test_a_model_and_weights_that_do_not_belong_together(checkpoint, place):
     for metadata in (None, {}, {"model": ""}, {"model": "[" * 99_999}):
         safetensors.numpy.save_file(weights, place / "made", metadata)
         assert not opened(place / "made"), metadata
-
-
-@pytest.mark.torch
-@MANY
-@given(drawn=st.data())
-def test_a_stopped_run_with_any_bit_wrong(place, drawn):
-    """Its checksum sees a changed number, too: it is refused, or it is what was written."""
-    from compare import files
-
-    about, arrays = {"step": 3}, {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(1)}
-    files.write_resume(place / "run", arrays, about)
-    raw = bytearray((place / "run").read_bytes())
-    for _ in range(drawn.draw(st.integers(1, 2))):
-        raw[drawn.draw(st.integers(0, len(raw) - 1))] ^= 1 << drawn.draw(st.integers(0, 7))
-    cut = drawn.draw(st.sampled_from([len(raw), len(raw), drawn.draw(st.integers(0, len(raw)))]))
-    (place / "run").write_bytes(raw[:cut])
-    try:
-        found, told = files.open_resume(place / "run")
-    except data.UserError as error:
-        assert len(str(error).splitlines()) == 1
-    else:
-        assert told == about and found.keys() == arrays.keys()
-        for name, array in arrays.items():
-            assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize("reader", ["open_checkpoint", "open_resume"])
-def test_a_pipe_is_no_checkpoint(reader, tmp_path):
-    code = f"import sys; from compare import files; files.{reader}(sys.argv[1])"
-    os.mkfifo(tmp_path / "pipe")
-    run = [sys.executable, "-c", code, str(tmp_path / "pipe")]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert "UserError" in done.stderr

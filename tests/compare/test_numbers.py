@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from compare import files, model_pair, plots
 from compare.__main__ import main
-from compare.agreement import assert_all_same
-from compare.curves import first_nonfinite, sample_text, training
+from compare.agreement import AGREEMENT, assert_all_same
+from compare.curves import first_nonfinite, sample_text
 from compare.options import Settings
 from data import Batch
 from scratch import rnn
@@ -25,7 +25,7 @@ T, B, H, V = 7, 5, 6, 9
 
 
 def problem(cell, dtype, bidirectional=False, layers=1, predict="each", numbers=False):
-    """Both models and a batch of ids, or of numbers, of different lengths where the last step is asked for."""
+    """Both models and a batch of ids, or of numbers; with different lengths when predict is "last"."""
     rng = np.random.default_rng(3)
     arguments = dict(cell=cell, output_size=V, hidden_size=H, num_layers=layers, bidirectional=bidirectional)
     arguments |= dict(predict=predict) | (dict(input_size=2) if numbers else dict(vocab_size=V))
@@ -50,7 +50,7 @@ class OneBatch:
 
 
 def give(both, name, change):
-    """Change a parameter of both sides alike."""
+    """Change a parameter of both models in the same way."""
     p = both.scratch.params[name]
     p[...] = change(p)
     both.torch.load_state_dict({name: torch.tensor(p) for name, p in both.scratch.params.items()})
@@ -81,7 +81,7 @@ def test_logits_of_ten_thousand(cell, dtype):
     assert ours == pytest.approx(theirs, rel=1e-5 if dtype == "float32" else 1e-12)
     for name, g in grads.items():
         assert np.isfinite(g).all() and np.isfinite(expected[name]).all(), name
-    assert np.abs(grads["linear.bias"]).max() > 0.01, "a wrong class must still be told so"
+    assert np.abs(grads["linear.bias"]).max() > 0.01, "a wrong class must still get a gradient"
 
 
 @pytest.mark.parametrize("dtype", BOTH)
@@ -104,7 +104,7 @@ FIRST = {  # what each side computes first from the input of a step
     "scratch": {"rnn": "h", "rnn_relu": "h", "gru": "r, z", "lstm": "i, f, g, o"},
     "torch": {"rnn": "a", "rnn_relu": "a", "gru": "u", "lstm": "a"},
 }
-SUM = "that sum itself, over finite numbers"
+NORM = "the gradient norm itself (all gradients are finite)"
 
 
 def origin(both, batch, sides, step=8, entered=True):
@@ -135,16 +135,16 @@ def test_the_reverse_direction_and_what_is_only_padding():
     give(both, "recurrent.weight_ih_l0_reverse", lambda p: np.full_like(p, 3e38))
     batch.inputs[...] = 0
     batch.inputs[batch.lengths[row] :, row] = 10
-    assert origin(both, batch, ["scratch", "torch"]) == f"it began on both sides with {SUM}"
+    assert origin(both, batch, ["scratch", "torch"]) == f"it began in both models with {NORM}"
     batch.inputs[0, row] = 10
     for side, name in (("scratch", "h"), ("torch", "a")):
         assert origin(both, batch, [side]) == f"it began with {name} of layer 0, reverse, at time step 0"
 
 
-def test_weights_are_told_by_the_update_that_spoilt_them():
+def test_weights_name_the_update_that_made_them_nonfinite():
     both, batch = problem("gru", "float64")
     give(both, "recurrent.weight_hh_l0", lambda p: np.where(p == p.max(), np.inf, p))
-    said = "it began on both sides with recurrent.weight_hh_l0 after the update of step "
+    said = "it began in both models with recurrent.weight_hh_l0 after the update of step "
     assert origin(both, batch, ["scratch", "torch"], step=8) == f"{said}7"
     assert origin(both, batch, ["scratch", "torch"], step=8, entered=False) == f"{said}8"
 
@@ -154,11 +154,11 @@ def test_a_prediction_and_a_loss():
     both, batch = problem("rnn", "float32")
     give(both, "linear.weight", lambda p: np.full_like(p, 3e38))
     give(both, "recurrent.bias_ih_l0", lambda p: p + 9)  # every h_t near 1, so that six of them are too many
-    assert origin(both, batch, ["scratch", "torch"]) == "it began on both sides with the prediction"
+    assert origin(both, batch, ["scratch", "torch"]) == "it began in both models with the prediction"
     assert origin(both, batch, ["torch"], entered=False) == "it began with the prediction for test batch 0"
     both, batch = problem("rnn", "float32", numbers=True)
     batch = Batch(batch.inputs, np.full((T, B, V), 1e30, np.float32))
-    assert origin(both, batch, ["scratch", "torch"]) == "it began on both sides with the loss"
+    assert origin(both, batch, ["scratch", "torch"]) == "it began in both models with the loss"
 
 
 def test_a_gradient_is_traced_to_its_step_too(monkeypatch):
@@ -197,12 +197,12 @@ def test_a_gradient_can_be_too_large_where_the_loss_is_not():
     settings = Settings("mine", "rnn", hidden=2, steps=3, clip=None)
     with pytest.raises(model_pair.Diverged) as diverged:
         list(model_pair.train(settings, dataset, both, model_pair.optimizers(settings, both)))
-    norms = "the scratch gradient's norm became inf and the torch gradient's norm became inf"
+    norms = "the scratch gradient norm became inf and the torch gradient norm became inf"
     assert str(diverged.value) == f"mine: {norms} at step 1"
-    assert first_nonfinite.origin(diverged.value, both, dataset) == f"it began on both sides with {SUM}"
+    assert first_nonfinite.origin(diverged.value, both, dataset) == f"it began in both models with {NORM}"
 
 
-def test_one_side_alone_is_told_beside_the_other():
+def test_a_message_about_one_model_quotes_the_other():
     with pytest.raises(
         model_pair.Diverged, match=r"^mine: the torch loss became nan at step 4 \(scratch: 0.3333\)$"
     ) as found:
@@ -217,7 +217,7 @@ def test_a_text_ends_where_the_logits_do():
     give(both, "embedding.weight", lambda p: np.array([[0.0, 0.0], [np.nan, 0.0]]))
     for uniform, expected in ((0.0, "aaaa"), (1 - 1e-12, "b")):
         assert sample_text.write(both.scratch, text, np.full(4, uniform), np.asarray) == expected
-    assert sample_text.parting("aaaa", "aa") == 2
+    assert sample_text.first_difference("aaaa", "aa") == 2
 
 
 def test_the_weights_are_looked_at_as_the_step_found_them(monkeypatch, tmp_path, capsys):
@@ -287,7 +287,7 @@ def test_the_number_of_threads_changes_nothing_but_rounding(cell, dtype):
         torch.set_num_threads(before)
     for side, (one, two) in enumerate(zip(found[1], found[2], strict=True)):
         name = ("scratch", "torch")[side]
-        assert one[0] == pytest.approx(two[0], rel=training.AGREEMENT[dtype])
+        assert one[0] == pytest.approx(two[0], rel=AGREEMENT[dtype])
         assert_all_same(two[1], one[1], f"{name}, two threads against one:", cell)
 
 
@@ -295,10 +295,9 @@ def test_the_summary_states_threads_versions_dtype_and_seed(monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plots, "save", lambda figure, path: files.write_whole(path, b"a picture"))
     assert main(["memory", "--hidden", "4", "--steps", "2", "--seed", "5", "--dtype", "float64"]) == 0
-    summary = json.loads(Path("results/summary.json").read_text())
-    assert summary["environment"]["numpy_threads"] == (blas_threads() or [None])[0]
-    assert summary["environment"]["torch_threads"] == 1
-    assert summary["environment"]["numpy"] == np.__version__
-    assert summary["environment"]["torch"] == torch.__version__
-    (entry,) = summary["tasks"]
+    (entry,) = json.loads(Path("results/summary.json").read_text())["tasks"]
+    assert entry["environment"]["numpy_threads"] == (blas_threads() or [None])[0]
+    assert entry["environment"]["torch_threads"] == 1
+    assert entry["environment"]["numpy"] == np.__version__
+    assert entry["environment"]["torch"] == torch.__version__
     assert (entry["settings"]["seed"], entry["settings"]["dtype"]) == (5, "float64")

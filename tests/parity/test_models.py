@@ -14,6 +14,7 @@ import scratch
 import torch_impl
 from compare import model_pair
 from compare.agreement import assert_all_same, assert_same
+from compare.options import Settings
 
 
 @st.composite
@@ -157,41 +158,60 @@ def test_torchs_fit_cuts_the_gradient_too():
 
 
 @pytest.mark.parametrize("side", ["scratch", "torch"])
-def test_fit_goes_on_within_an_epoch_and_at_its_end(side):
-    """Three batches an epoch. The model's state_n is carried on, but not into a new epoch, nor between strangers."""
-    text = data.load("text", dtype=np.float64, **SMALL["text"])
-    three = list(text.train_batches(0))[:3]
-    package, kind = (scratch, np.float64) if side == "scratch" else (torch_impl, torch.float64)
-    for carry in (True, False):
-        dataset = SimpleNamespace(carry_state=carry, steps_per_epoch=3, train_batches=lambda epoch: iter(three))
-        model = package.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=kind)
-        params = model.params if side == "scratch" else model.parameters()
-        optimizer = (scratch if side == "scratch" else torch.optim).SGD(params, lr=0.0)
-        whole = list(package.fit(model, dataset, optimizer, 8))
-        for start in range(9):
-            list(package.fit(model, dataset, optimizer, start))
-            assert list(package.fit(model, dataset, optimizer, 8, start=start)) == whole[start:]
+def test_fit_begins_with_the_state_it_is_given(side):
+    """The first batch from that state, the first batch of the next epoch from zero."""
+    ours = side == "scratch"
+    package, optimizers, kind = (scratch, scratch, np.float64) if ours else (torch_impl, torch.optim, torch.float64)
+    dataset = data.load("text", dtype=np.float64, **SMALL["text"])
+    first, second = list(dataset.train_batches(0))[:2]
+    one = SimpleNamespace(carry_state=True, steps_per_epoch=1, train_batches=lambda epoch: iter([second]))
+    model = package.SequenceModel("lstm", 94, hidden_size=5, vocab_size=94, dtype=kind)
+    frozen = optimizers.SGD(model.params if ours else model.parameters(), lr=0.0)
+    loss = model.loss(first)
+    if not ours:
+        loss.backward()  # torch would refuse a second time, if fit did not cut the state's graph
+    state = model.state_n
+    losses = [record.loss for record in package.fit(model, one, frozen, 2, state=state)]
+    expected = [model.loss(second, state), model.loss(second, None)]
+    assert losses == (expected if ours else [loss.item() for loss in expected])
+    assert losses[0] != losses[1]
 
 
-@pytest.mark.parametrize("side", ["scratch", "torch"])
+@pytest.mark.parametrize("carry", [True, False])
+def test_training_can_begin_at_any_step(carry):
+    """Three batches per epoch. The state is carried on, but not into a new epoch, nor between unrelated batches."""
+
+    three = list(data.load("text", dtype=np.float64, **SMALL["text"]).train_batches(0))[:3]
+    dataset = SimpleNamespace(carry_state=carry, steps_per_epoch=3, train_batches=lambda epoch: iter(three))
+    both = model_pair.build(dict(cell="lstm", output_size=94, hidden_size=5, vocab_size=94), "float64")
+    frozen = scratch.SGD(both.scratch.params, lr=0.0), torch.optim.SGD(both.torch.parameters(), lr=0.0)
+
+    def train(stop, start=0):
+        settings = SimpleNamespace(task="text", steps=stop, clip=None)
+        return list(model_pair.train(settings, dataset, both, frozen, start))
+
+    whole = train(8)
+    assert [(ours.step, ours.epoch) for ours, _ in whole] == [(k + 1, k // 3) for k in range(8)]
+    for start in range(9):
+        train(start)
+        assert train(8, start) == whole[start:]
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("clip", [None, 1.0])
 @pytest.mark.parametrize(
-    ("rows", "target", "finite"), [(1, 1e30, ()), (1, 1.8e19, ("loss",)), (8, 7e18, ("grad_norm",))]
+    ("rows", "target", "what"), [(1, 1e30, "loss"), (1, 1.8e19, "gradient norm"), (8, 7e18, "loss")]
 )
-def test_a_step_that_is_not_finite_leaves_the_weights_alone(side, rows, target, finite):
-    """In float32, which ends at 3.4e38: the sum of squared errors, that of the squared gradient, or both are more."""
+def test_a_step_that_is_not_finite_leaves_the_weights_alone(rows, target, what, clip):
+    """In float32, which ends at 3.4e38: the squared gradients overflow, or the squared errors, or both."""
     inputs = np.zeros((1, rows, 1), np.float32)
     batch = data.Batch(inputs, np.full_like(inputs, target))
     dataset = SimpleNamespace(carry_state=False, steps_per_epoch=1, train_batches=lambda epoch: iter([batch]))
-    package = scratch if side == "scratch" else torch_impl
-    model = package.SequenceModel("rnn", 1, hidden_size=4, input_size=1)
-    weights = list(model.params.values() if side == "scratch" else model.parameters())
-    with torch.no_grad():
-        for p in weights:
-            p[...] = 0.1
-    before = [p.tolist() for p in weights]
-    params = model.params if side == "scratch" else weights
-    with np.errstate(all="ignore"):
-        optimizer = (scratch if side == "scratch" else torch.optim).SGD(params, lr=0.1)
-        (record,) = package.fit(model, dataset, optimizer, 1)
-    assert [name for name in ("loss", "grad_norm") if np.isfinite(getattr(record, name))] == list(finite)
-    assert [p.tolist() for p in weights] == before
+    both = model_pair.build(dict(cell="rnn", output_size=1, hidden_size=4, input_size=1), "float32")
+    before = {name: p.copy() for name, p in both.scratch.params.items()}
+    settings = Settings("mine", "rnn", hidden=4, steps=1, optimizer="sgd", lr=0.1, clip=clip)
+    with pytest.raises(model_pair.Diverged, match=f"the scratch {what} became inf and the torch {what} became inf"):
+        list(model_pair.train(settings, dataset, both, model_pair.optimizers(settings, both)))
+    for name, p in both.torch.state_dict().items():
+        np.testing.assert_array_equal(both.scratch.params[name], before[name])
+        np.testing.assert_array_equal(p.numpy(), before[name])

@@ -1,0 +1,121 @@
+"""The training curves of both models, and the gap between them."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import offset_copy
+
+from compare import plots
+from compare.plots import BASELINES, GREEN, GREY, SCRATCH, TORCH, VERMILION, WIDTH, short
+
+EPS = dict(color=GREY, linestyle="--", linewidth=1.2)
+LIMIT = dict(color=VERMILION, linewidth=1.2)
+GAP = dict(color=GREEN, marker=".", markersize=3, linestyle="none")
+
+
+def curves(path: Path, runs: list) -> None:
+    """One row per run: training loss, held-out metric with the baselines, and the gap between the two losses.
+
+    runs: compare.curves.training.Run objects with at least one step, all of one dtype.
+    """
+    figure = Figure(figsize=(WIDTH, 2.5 * len(runs) + 0.8), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.06)
+    for run, (loss, metric, gap) in zip(runs, figure.subplots(len(runs), 3, squeeze=False), strict=True):
+        loss.set_title(f"{run.title}\n", loc="left", fontsize=10, fontweight="bold")
+        _draw_loss(loss, run)
+        _draw_metric(metric, run)
+        _draw_gap(gap, run)
+    dtype = runs[0].settings.dtype
+    handles = [
+        Line2D([], [], **SCRATCH),
+        Line2D([], [], **TORCH),
+        Line2D([], [], **GAP, label="gap at one step"),
+        Line2D([], [], **EPS, label=f"eps of {dtype}: {np.finfo(dtype).eps:.1e}"),
+        Line2D([], [], **LIMIT, label="limit: above it, the curves differ"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    plots.save(figure, path)
+
+
+def _in_blocks(values):
+    """The mean of each hundredth of a run: values of single batches are noisy."""
+    block = max(1, len(values) // 100)
+    return values[: len(values) // block * block].reshape(-1, block).mean(axis=1)
+
+
+def _draw_loss(axes, run):
+    every_step = run.series("train")
+    steps, ours, theirs = map(_in_blocks, every_step)
+    block = len(every_step[0]) // len(steps)
+    marker = "o" if len(steps) == 1 else None  # a line of one point is not seen
+    axes.plot(steps, ours, marker=marker, markersize=7, **SCRATCH)
+    axes.plot(steps, theirs, marker=marker, markersize=2.5, **TORCH)
+    if np.ptp([ours, theirs]) < 1e-4 * ours.max():
+        axes.set_ylim(0.9 * ours.max(), 1.1 * ours.max())  # not the rounding of a constant
+    xlabel = f"step (mean of {block} each)" if block > 1 else "step"
+    axes.set(title="training loss", xlabel=xlabel, ylabel=run.loss_unit)
+
+
+def _draw_metric(axes, run):
+    steps, ours, theirs = run.series("test")
+    baselines = run.dataset.baselines
+    lines = []
+    for (label, value), style in zip(baselines.items(), BASELINES, strict=False):
+        lines.append(axes.axhline(value, **style, label=f"{label}: {value:.4g}"))
+    first = _make_room_for_untrained(axes, ours, baselines.values())
+    axes.plot(steps[first:], ours[first:], marker="o", markersize=7, **SCRATCH)
+    axes.plot(steps[first:], theirs[first:], marker="o", markersize=2.5, **TORCH)
+    axes.set_xlim(-0.03 * steps[-1], 1.03 * steps[-1] or 1)
+    title = f"held out ({run.dataset.better} is better)"
+    axes.set(title=title, xlabel="step", ylabel=_in_two_lines(run.dataset.metric))
+    below = offset_copy(axes.transAxes, axes.figure, y=-30, units="points")  # of the label of the x axis
+    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, frameon=False)
+
+
+def _make_room_for_untrained(axes, values, baselines):
+    """Limit the axis to what training and the baselines reach. Returns the index of the first value to draw: 1 where
+    the untrained value is outside, which then becomes a note in a strip at that edge.
+    """
+    shown = [*(values[1:] if len(values) > 1 else values), *baselines]
+    low, high = min(shown), max(shown)
+    margin = 0.08 * (high - low or abs(high) or 1)
+    above, below = values[0] > high + margin, values[0] < low - margin
+    if above:
+        note = dict(s=f"untrained: {values[0]:.4g} \N{UPWARDS ARROW}", y=0.99, va="top")
+    elif below:
+        note = dict(s=f"untrained: {values[0]:.4g} \N{DOWNWARDS ARROW}", y=0.01, va="bottom")
+    if above or below:
+        axes.text(x=0.98, **note, transform=axes.transAxes, ha="right")
+    strip = 1.6 * margin
+    axes.set_ylim(low - margin - strip * below, high + margin + strip * above)
+    return int(above or below)
+
+
+def _draw_gap(axes, run):
+    """|scratch - torch| on a logarithmic axis; a gap of exactly 0 is drawn at the bottom."""
+    steps, _, _ = run.series("train")
+    gap, limit, eps = run.gap(), run.limit(), np.finfo(run.settings.dtype).eps
+    floor = eps / 30
+    axes.semilogy(steps, np.maximum(gap, floor), **GAP)
+    axes.axhline(eps, **EPS)
+    axes.semilogy(_in_blocks(steps), _in_blocks(limit), **LIMIT)
+    title = f"gap: at most {gap.max():.1e}"
+    if run.diverges_at():
+        first = np.searchsorted(steps, run.diverges_at())
+        axes.plot(steps[first], gap[first], "o", color=VERMILION, markersize=8, markerfacecolor="none")
+        title = f"curves differ from step {steps[first]}"
+    top = 5 * max(limit.max(), gap.max())
+    axes.set_ylim(floor / 2, top)
+    apart = max(10.0, (top / floor) ** (1 / 6))  # the least ratio of two ticks, that their labels have room
+    tens = 10.0 ** np.arange(np.floor(np.log10(top)), np.log10(floor * apart / 2), -np.ceil(np.log10(apart)))
+    axes.set_yticks([floor, *tens], ["0", *(f"{value:.0e}" for value in tens)])
+    axes.minorticks_off()
+    axes.set(title=title, xlabel="step", ylabel="|scratch - torch|")
+
+
+def _in_two_lines(label):
+    """A label that fits a panel's height."""
+    return "\n".join(short(line, 24) for line in textwrap.wrap(label, 24)[:2])

@@ -1,0 +1,155 @@
+"""The pictures of what both models predict: one panel for both, unless they differ."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from compare import agreement, plots
+from compare.curves import sample_text
+from compare.curves.time_axis import time_axis
+from compare.plots import BASELINES, SCRATCH, TORCH, VERMILION, WIDTH, short
+
+
+def draw(path: Path, run) -> None:
+    """What both models of a finished run predict for the held-out data; for text, what they write."""
+    {"series": _forecast, "names": _confusion, "memory": _sums, "text": _sample}[run.settings.task](path, run)
+
+
+def _forecast(path, run):
+    """The truth, both forecasts one step ahead, and below them their errors."""
+    dataset = run.dataset
+    batch = next(iter(dataset.test_batches()))
+    truth = dataset.unscale(batch.targets[dataset.run_in :, 0, 0])
+    both = [dataset.unscale(side[0][dataset.run_in :, 0, 0]) for side in (run.predictions, run.torch_predictions)]
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    values, errors = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    x = time_axis(errors, dataset.labels, dataset.split)
+    thinner = SCRATCH | dict(linewidth=3.5)
+    for axes, minus in ((values, 0), (errors, truth)):
+        axes.plot(x, both[0] - minus, **thinner)
+        axes.plot(x, both[1] - minus, **TORCH | dict(linewidth=1))
+        axes.margins(x=0)
+    values.plot(x, truth, color="black", linewidth=0.8, label="truth")
+    errors.axhline(0, color="black", linewidth=0.8)
+    values.set_ylabel(short(dataset.column, 30))
+    errors.set_ylabel("forecast - truth")
+    error = _numbers("mean absolute error", [np.abs(side - truth).mean() for side in both], "{:.4g}")
+    words, _ = agree(run.predictions, run.torch_predictions)
+    _headline(figure, run, "forecasts one step ahead", f"{error}; forecasts {words}")
+    figure.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    plots.save(figure, path)
+
+
+def _confusion(path, run):
+    """The confusion matrix in per cent of each true class; a second one if the models differ."""
+    dataset, C = run.dataset, len(run.dataset.classes)
+    truth = np.concatenate([batch.targets for batch in dataset.test_batches()])
+    guesses = [np.concatenate(side).argmax(axis=1) for side in (run.predictions, run.torch_predictions)]
+    words, same = agree(run.predictions, run.torch_predictions)
+    shown = {"both models": guesses[0]} if same else dict(zip(("scratch", "torch"), guesses, strict=True))
+    figure = Figure(figsize=(WIDTH, 6.6 * len(shown) + 0.6), layout="constrained")
+    for axes, (name, predicted) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown.items(), strict=True):
+        counts = np.bincount(truth * C + predicted, minlength=C * C).reshape(C, C)
+        _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dataset.classes)
+        axes.set_title(f"{name}: {100 * (truth == predicted).mean():.1f} % correct")
+    count = np.sum(guesses[0] != guesses[1])
+    differ = f"{count:,} of {len(truth):,} names get different classes" if count else "every name gets the same class"
+    what = "predicted classes, in per cent of each true class"
+    _headline(figure, run, what, f"outputs {words}; {differ}")
+    plots.save(figure, path)
+
+
+def _draw_matrix(axes, share, classes):
+    """share (C, C): per cent of each true class, a row each."""
+    C = len(classes)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    if C <= 20:  # in more cells the numbers would overlap
+        for row, column in np.argwhere(share.round() >= 1):
+            colour = "white" if share[row, column] > 55 else "black"
+            axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour)
+    ticks = range(0, C, -(-C // 36))
+    names = [short(classes[k]) for k in ticks]
+    axes.set_xticks(ticks, names, rotation=90)
+    axes.set_yticks(ticks, names)
+    axes.set(xlabel="predicted class (below 1 % left blank)", ylabel="true class")
+
+
+def _sums(path, run):
+    """The adding problem: predicted against true sum."""
+    truth = np.concatenate([batch.targets[:, 0] for batch in run.dataset.test_batches()])
+    both = [np.concatenate(side)[:, 0] for side in (run.predictions, run.torch_predictions)]
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(truth, both[0], ".", color=SCRATCH["color"], markersize=8, alpha=0.55, label=SCRATCH["label"])
+    axes.plot(truth, both[1], ".", color=TORCH["color"], markersize=2.5, label=TORCH["label"])
+    axes.plot([0, 2], [0, 2], color="black", linewidth=1, label="correct")
+    axes.axhline(1, **BASELINES[0], label="always 1 (baseline)")
+    axes.set(xlabel="true sum", ylabel="predicted sum")
+    error = _numbers("mean squared error", [np.mean((side - truth) ** 2) for side in both], "{:.2g}")
+    words, _ = agree(run.predictions, run.torch_predictions)
+    _headline(figure, run, "predicted sums", f"{error}; predictions {words}")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    plots.save(figure, path)
+
+
+def _sample(path, run):
+    """The text that both models write: once if it is the same, else twice with the first difference marked."""
+    ours, theirs = sample_text.both(run)
+    place = sample_text.first_difference(ours, theirs)
+    shown = {"": ours} if place is None else {"scratch (NumPy, by hand)": ours, "torch (autograd)": theirs}
+    width = 108 if place is None else 52
+    lines = [wrap(text, width) for text in shown.values()]
+    rows = min(40, max(map(len, lines)))
+    figure = Figure(figsize=(WIDTH, 0.165 * rows + 0.7), layout="constrained")
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for side, name, lines_of_side in zip(axes, shown, lines, strict=True):
+        side.set_axis_off()
+        side.set_ylim(rows, 0)
+        side.set_title(name, loc="left")
+        for row, (start, line) in enumerate(lines_of_side[:rows]):
+            write = partial(side.text, 0, row, family="monospace", va="top")
+            write(s=line)
+            if place is not None and start <= place < start + max(len(line), 1):
+                write(s=" " * (place - start) + "\N{FULL BLOCK}", color=VERMILION, alpha=0.5)
+    same = "identical" if place is None else f"the same up to character {place}"
+    _headline(figure, run, "text written by both models from the same random numbers", f"the two texts are {same}")
+    plots.save(figure, path)
+
+
+def _headline(figure, run, what, sentence):
+    figure.suptitle(f"{run.title}: {what}\n{sentence}", x=0.01, ha="left")
+
+
+def wrap(text: str, width: int) -> list[tuple[int, str]]:
+    """Cut a text at line ends, then at spaces, into (start, line) with at most `width` characters per line."""
+    rows, start = [], 0
+    for line in text.split("\n"):
+        while len(line) > width:
+            cut = line.rfind(" ", 1, width + 1)
+            cut = width if cut < 0 else cut
+            rows.append((start, line[:cut]))
+            rest = line[cut:].removeprefix(" ")
+            start, line = start + len(line) - len(rest), rest
+        rows.append((start, line))
+        start += len(line) + 1
+    return rows
+
+
+def agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[str, bool]:
+    """In words how close both models' predictions are, and whether they are the same but for rounding."""
+    ours, theirs = (np.concatenate([p.ravel() for p in side]) for side in (ours, theirs))
+    gap = np.abs(ours - theirs).max()
+    if gap == 0:
+        return "identical", True
+    relative = gap / np.abs(theirs).max()
+    if relative <= agreement.tolerance(theirs.dtype):
+        return f"equal within rounding (relative difference {relative:.0e})", True
+    return f"different (relative difference {relative:.1e})", False
+
+
+def _numbers(what, both, form):
+    """Two numbers in words: once if they read the same."""
+    ours, theirs = map(form.format, both)
+    return f"{what} {ours}" if ours == theirs else f"{what}: scratch {ours}, torch {theirs}"

@@ -1,0 +1,146 @@
+"""What a run comes to: its entry in summary.json, the table on the screen, and what there is to say about it."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from threadpoolctl import threadpool_info
+
+from compare import model_pair
+from compare.agreement import AGREEMENT
+from data import TASKS
+
+FILE = "summary.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished task in summary.json. scratch, torch and baselines are values of `metric` on the held-out data."""
+
+    settings: dict
+    environment: dict  # what it was computed with
+    parameters: int
+    metric: str
+    better: str  # "lower" or "higher"
+    scratch: float
+    torch: float
+    baselines: dict[str, float]
+    largest_gap: float  # of the training losses
+    diverges_at: int | None  # the first step at which the losses differ by more than rounding explains
+    gradient_gap: float  # between both gradients at the scratch model's last weights, relative
+    seconds: float  # of training
+
+    @property
+    def task(self) -> str:
+        return self.settings["task"]
+
+
+def of(run) -> Entry:
+    """The entry of a finished curves.training.Run."""
+    _, ours, theirs = run.series("test")
+    return Entry(
+        settings=asdict(run.settings),
+        environment=environment(),
+        parameters=sum(p.size for p in run.pair.scratch.params.values()),
+        metric=run.dataset.metric,
+        better=run.dataset.better,
+        scratch=ours[-1],
+        torch=theirs[-1],
+        baselines=run.dataset.baselines,
+        largest_gap=run.gap().max(),
+        diverges_at=run.diverges_at(),
+        gradient_gap=model_pair.gradient_gap(run.pair, next(iter(run.dataset.train_batches(0)))),
+        seconds=run.seconds,
+    )
+
+
+def environment() -> dict:
+    """What the numbers were computed with."""
+    blas = next((found for found in threadpool_info() if found["user_api"] == "blas"), {})  # not known for every BLAS
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "processor": platform.machine(),
+        "numpy_threads": blas.get("num_threads"),
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
+def read(out: Path) -> dict[str, dict]:
+    """The entries of a folder's summary.json by task, if the task's results are still there; {} if it is unreadable."""
+    try:
+        entries = {entry["settings"]["task"]: entry for entry in json.loads((out / FILE).read_text("utf-8"))["tasks"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {task: entry for task, entry in entries.items() if (out / task / "history.csv").exists()}
+
+
+def merged(before: dict[str, dict], begun: list[str], entries: list[Entry]) -> dict:
+    """The content of summary.json: the new entries, and the earlier ones of tasks that this command did not begin."""
+    kept = {task: entry for task, entry in before.items() if task not in begun}
+    kept |= {entry.task: asdict(entry) for entry in entries}
+    return {"tasks": [kept[task] for task in TASKS if task in kept]}
+
+
+def table(titles: list[str], entries: list[Entry]) -> Table:
+    """One row per task, at most 80 columns wide."""
+    result = Table(box=box.HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0), width=80)
+    result.add_column("held out", ratio=1)
+    result.add_column("scratch", justify="right", no_wrap=True)
+    result.add_column("torch", justify="right", no_wrap=True)
+    result.add_column("baseline", ratio=1)
+    result.add_column("training", no_wrap=True)
+    for title, entry in zip(titles, entries, strict=True):
+        steps = entry.settings["steps"]
+        curves = "curves agree" if entry.diverges_at is None else f"differ from step {entry.diverges_at}"
+        cells = (
+            f"{title}\n{entry.metric}\n({entry.better} is better)",
+            f"{entry.scratch:.5g}",
+            f"{entry.torch:.5g}",
+            "\n".join(f"{value:.5g} {label}" for label, value in entry.baselines.items()),
+            f"{curves}\nlargest gap {entry.largest_gap:.1e}\n{steps} step{'s' * (steps > 1)}, {entry.seconds:.0f} s",
+        )
+        result.add_row(*map(escape, cells))  # a column called "[b]" is no markup
+    return result
+
+
+def remarks(run, entry: Entry) -> list[str]:
+    """Sentences on what needs an explanation: curves that differ, a model that its baseline beats."""
+    said = []
+    if entry.diverges_at is not None:
+        cause = "Their gradients at equal weights differ too: one of the backward passes is wrong"
+        if entry.gradient_gap <= AGREEMENT[run.settings.dtype]:
+            cause = "Their gradients at equal weights agree: training amplified rounding, or the updates differ"
+        said.append(f"the training curves differ from step {entry.diverges_at} on. {cause}.")
+    label, best = best_baseline(entry)
+    if beats(entry, best, entry.scratch):
+        advice = f"try more --steps (now {run.settings.steps}) or another --lr (now {run.settings.lr:g})"
+        if run.settings.task == "series" and leaves_its_range(run.dataset):
+            advice = (
+                "the held-out values leave the range of the training values; "
+                "predict the differences of neighbouring values instead"
+            )
+        said.append(f"{entry.scratch:.5g} is worse than the baseline, {best:.5g} ({label}): {advice}.")
+    return [f"{entry.task}: {sentence}" for sentence in said]
+
+
+def best_baseline(entry: Entry) -> tuple[str, float]:
+    choose = min if entry.better == "lower" else max
+    return choose(entry.baselines.items(), key=lambda item: item[1])
+
+
+def beats(entry: Entry, value: float, other: float) -> bool:
+    return value < other if entry.better == "lower" else value > other
+
+
+def leaves_its_range(series) -> bool:
+    """Are a tenth or more of the held-out values outside the range of those to train on?"""
+    train, test = series.values[: series.split], series.values[series.split :]
+    return ((test < train.min()) | (test > train.max())).mean() >= 0.1

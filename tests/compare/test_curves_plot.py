@@ -1,0 +1,234 @@
+"""The pictures of a run: what they show, and that nothing in them is hidden, too small or printed over."""
+
+import datetime
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from compare import plots
+from compare.curves import plot, plot_predictions, sample_text, summary, time_axis, training
+from compare.options import configure
+from compare.plots import WIDTH
+
+SIZES = dict(hidden=6, batch_size=8, steps=30)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A function that draws; returns the figure, laid out."""
+
+    def draw(function, *arguments):
+        figures = []
+        monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+        function("unused", *arguments)
+        for _ in range(3):
+            figures[0].draw_without_rendering()
+        return figures[0]
+
+    return draw
+
+
+def trained(task, **options):
+    run = training.prepare(*configure([task], **SIZES | options))
+    run.record(0, "test", *training.evaluate(run, 0))
+    for ours, theirs in training.model_pair.train(run.settings, run.dataset, run.pair, run.optimizers):
+        run.record(ours.step, "train", ours.loss, theirs.loss)
+    run.record(ours.step, "test", *training.evaluate(run, ours.step))
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {task: trained(task) for task in ("text", "names", "series", "memory")}
+
+
+def words(figure):
+    """Every text of a figure that is shown, tick labels included."""
+    everything = [*figure.texts, figure._suptitle, *(t for legend in figure.legends for t in legend.get_texts())]
+    for axes in figure.axes:
+        everything += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        everything += [*axes.get_xticklabels(), *axes.get_yticklabels()]
+        everything += axes.get_legend().get_texts() if axes.get_legend() else []
+    return [text for text in everything if text is not None and text.get_text().strip() and text.get_visible()]
+
+
+def test_no_text_is_small_or_cut_and_no_legend_covers_data(runs, drawn):
+    different = [replace(run, torch_predictions=[-p for p in run.predictions]) for run in runs.values()]
+    figures = [drawn(plot.curves, list(runs.values()))]
+    figures += [drawn(plot_predictions.draw, run) for run in [*runs.values(), *different]]
+    for figure in figures:
+        assert figure.get_figwidth() == WIDTH
+        for text in words(figure):
+            assert text.get_fontsize() >= 9, text
+        if figure._suptitle:
+            assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
+        legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+        for legend in legends:
+            box = legend.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y0 >= figure.bbox.y0
+            assert not any(box.overlaps(axes.bbox) for axes in figure.axes)
+
+
+def test_the_titles_of_a_long_name_do_not_collide(drawn):
+    run = trained("names", cell="gru", layers=2, bidirectional=True, steps=1)
+    assert run.title == "names, bidirectional GRU 2 x 6"
+    figure = drawn(plot.curves, [run])
+    boxes = [t.get_window_extent() for axes in figure.axes for t in (axes.title, axes._left_title) if t.get_text()]
+    first_lines = [box for box in boxes if box.height == max(b.height for b in boxes)]
+    assert len(boxes) == 4 and len(first_lines) == 1, "the name once per row"
+    titles = [box for box in boxes if box is not first_lines[0]]
+    for k, box in enumerate(titles):
+        assert not any(box.overlaps(other) for other in titles[k + 1 :])
+
+
+def test_the_limit_and_the_step_that_crosses_it_are_drawn(runs, drawn):
+    run = replace(runs["names"], rows=list(runs["names"].rows))
+    gap = drawn(plot.curves, [run]).axes[2]
+    assert gap.get_title().startswith("gap: at most ")
+    np.testing.assert_array_equal(gap.lines[2].get_ydata(), run.limit())
+    row = run.rows[12]
+    run.rows[12] = row._replace(torch=row.scratch + 0.1)
+    gap = drawn(plot.curves, [run]).axes[2]
+    assert gap.get_title() == "curves differ from step 12"
+    assert gap.lines[3].get_xdata() == [12]
+
+
+def test_the_untrained_value_is_a_note_where_it_is_off_the_axis(runs, drawn):
+    run = replace(runs["series"], rows=list(runs["series"].rows))
+    run.rows[0] = run.rows[0]._replace(scratch=run.rows[-1].scratch)
+    axes = drawn(plot.curves, [run]).axes[1]
+    assert not axes.texts and list(axes.lines[-1].get_xdata()) == [0, 30]
+    for untrained, arrow in ((1e4, "\N{UPWARDS ARROW}"), (-1e4, "\N{DOWNWARDS ARROW}")):
+        run.rows[0] = run.rows[0]._replace(scratch=untrained)
+        axes = drawn(plot.curves, [run]).axes[1]
+        assert [text.get_text() for text in axes.texts] == [f"untrained: {untrained:.4g} {arrow}"]
+        assert list(axes.lines[-1].get_xdata()) == [30]
+
+
+@pytest.mark.parametrize("steps", [1, 24, 26, 60, 83, 500, 1000, 1001])
+def test_evaluations_are_evenly_spaced(steps):
+    found = sorted(training.evaluation_steps(steps))
+    assert found[-1] == steps
+    assert len(found) == min(12, max(1, steps // 25))
+    between = np.diff([0, *found])
+    assert between.max() - between.min() <= 1
+
+
+# ---- predictions ----------------------------------------------------------------------------------------------------
+
+
+def test_equal_predictions_are_called_identical_or_equal_within_rounding():
+    ours = [np.ones((2, 3), np.float32), np.full(4, 2, np.float32)]
+    assert plot_predictions.agree(ours, ours) == ("identical", True)
+    words, same = plot_predictions.agree(ours, [p * np.float32(1 + 1e-6) for p in ours])
+    assert same and words.startswith("equal within rounding")
+    words, same = plot_predictions.agree(ours, [ours[0], ours[1] * np.float32(1.01)])
+    assert not same and words == "different (relative difference 9.9e-03)"
+
+
+def test_two_confusion_matrices_only_if_the_models_differ(runs, drawn):
+    run = runs["names"]
+    assert len(drawn(plot_predictions.draw, run).axes) == 1
+    different = replace(run, torch_predictions=[-p for p in run.predictions])
+    figure = drawn(plot_predictions.draw, different)
+    assert [axes.get_title().split(":")[0] for axes in figure.axes] == ["scratch", "torch"]
+    assert "names get different classes" in figure._suptitle.get_text()
+
+
+def test_texts_that_differ_are_marked_at_the_first_difference(runs, drawn, monkeypatch):
+    assert len(drawn(plot_predictions.draw, runs["text"]).axes) == 1
+    monkeypatch.setattr(sample_text, "both", lambda run: ("the cat\nsat", "the cat\nsit"))
+    figure = drawn(plot_predictions.draw, runs["text"])
+    assert "the same up to character 9" in figure._suptitle.get_text()
+    for axes in figure.axes:
+        assert [text.get_text() for text in axes.texts] in (
+            ["the cat", "sat", " \N{FULL BLOCK}"],
+            ["the cat", "sit", " \N{FULL BLOCK}"],
+        )
+
+
+def test_a_text_is_wrapped_at_words():
+    text = "a line that is too long\n\nshort\nunbreakablewordhere x"
+    rows = plot_predictions.wrap(text, 10)
+    assert rows == [
+        (0, "a line"),
+        (7, "that is"),
+        (15, "too long"),
+        (24, ""),
+        (25, "short"),
+        (31, "unbreakabl"),
+        (41, "ewordhere"),
+        (51, "x"),
+    ]
+    assert all(text[start:].startswith(line) for start, line in rows)
+
+
+# ---- labels ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "last"),
+    [
+        (["1749-01", "1749-02"], (1749, 2, 1)),
+        (["2024-03-07", "2024-03-08"], (2024, 3, 8)),
+        (["2024-03-07T06:00:30", "2024-03-07T16:00:00"], (2024, 3, 7, 16)),
+        (["07.03.2024 16:00", "08.03.2024 09:30"], (2024, 3, 8, 9, 30)),
+        (["07/03/2024", "08/03/2024", "01/04/2024"], (2024, 4, 1)),  # the day first, or time would run backwards
+        (["03/07/2024", "03/08/2024", "04/01/2024"], (2024, 4, 1)),
+    ],
+)
+def test_dates_are_read(labels, last):
+    assert time_axis.dates(labels)[-1] == datetime.datetime(*last)
+
+
+@pytest.mark.parametrize("labels", [["1", "2"], ["2024-03-08", "2024-03-07"], ["2024-03-07", "soon"], ["a", "b"]])
+def test_other_labels_are_no_dates(labels):
+    assert time_axis.dates(labels) is None
+
+
+def test_numbers_are_labels_of_their_own():
+    assert list(time_axis.numbers(["1", "2.5", "1e3"])) == [1, 2.5, 1000]
+    assert time_axis.numbers(["1", "1"]) is time_axis.numbers(["1", "nan"]) is time_axis.numbers(["1", "x"]) is None
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        lambda k: (datetime.datetime(2024, 3, 7, 16) + datetime.timedelta(hours=7 * k)).strftime("%d.%m.%Y %H:%M"),
+        lambda k: f"reading number {k} of the sensor in the cellar",
+        lambda k: "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 30 + str(k),
+        lambda k: f"{k / 7:.5f}",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_ticks_do_not_overprint(label, tmp_path, drawn):
+    (tmp_path / "own.csv").write_text("when,v\n" + "".join(f"{label(k)},{k % 7}\n" for k in range(200)), "utf-8")
+    run = trained("series", data=str(tmp_path / "own.csv"), column="v", window=9, steps=1)
+    shown = [text for text in drawn(plot_predictions.draw, run).axes[1].get_xticklabels() if text.get_text()]
+    boxes = [text.get_window_extent() for text in shown]
+    assert len(boxes) >= 2
+    for left, right in pairwise(boxes):
+        assert left.x1 < right.x0
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+
+def test_curves_that_differ_are_explained(runs):
+    run = replace(runs["memory"], rows=list(runs["memory"].rows))
+    run.rows[5] = run.rows[5]._replace(torch=9.0)
+    entry = summary.of(run)
+    assert entry.diverges_at == 5
+    assert "differ from step 5 on. Their gradients at equal weights agree" in summary.remarks(run, entry)[0]
+    wrong = replace(entry, gradient_gap=0.1)
+    assert "Their gradients at equal weights differ too" in summary.remarks(run, wrong)[0]
+
+
+def test_a_summary_does_not_change_the_models(runs):
+    run = runs["memory"]
+    before = {name: p.clone() for name, p in run.pair.torch.state_dict().items()}
+    summary.of(run)
+    assert all(torch.equal(p, before[name]) for name, p in run.pair.torch.state_dict().items())
