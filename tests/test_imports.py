@@ -18,12 +18,9 @@ OUTSIDE = {"data": {"numpy"}, "scratch": {"numpy"}, "torch_impl": {"numpy", "tor
 # (importing room, imported room): why. "shared" is the files directly in compare/.
 ROOM_EXCEPTIONS = {
     ("bench", "mistakes"): "an ablation is planted into scratch as a mistake is",
-    ("curves", "gradients"): "where the first nan is searched: the names of what each cell traces",
     ("gradients", "mistakes"): "`gradients --mistakes` prints which check sees which mistake",
     ("learner", "mistakes"): "`check` names the mistake that gives the same wrong numbers",
     ("page", "gradients"): "the page shows the names and the tape that `gradients` prints",
-    ("shared", "curves"): "plots.py marks where two sampled texts diverge",
-    ("traps", "curves"): "--match allows as much rounding as `curves` does",
     ("traps", "mistakes"): "some traps are planted as mistakes are, and --match tries the whole catalogue",
 }
 
@@ -70,11 +67,14 @@ def test_scratch_and_data_leave_torch_alone():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
-def test_the_tests_that_need_no_torch_load_where_only_numpy_is():
+def test_where_only_numpy_is_installed_pytest_runs_what_needs_no_more():
     code = (
         "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[1:]));"
-        "sys.exit(pytest.main(['-m', 'not torch', '--collect-only', '-p', 'no:cacheprovider']))"
+        "sys.exit(pytest.main(['-v', '-n0', '--collect-only', '-p', 'no:cacheprovider']))"
     )
     absent = ["torch", "matplotlib", "rich", "safetensors", "threadpoolctl", "nbformat", "nbclient", "PIL"]
     done = subprocess.run([sys.executable, "-c", code, *absent], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    left_out = "left out: tests/parity (needs torch), tests/compare (needs torch), tests/learner (needs rich)"
+    assert left_out in done.stdout
+    assert "test_properties.py" in done.stdout

@@ -12,13 +12,9 @@ from compare.model_pair import Diverged, Pair
 from scratch import stretches
 from torch_impl import unrolled
 
-# What each hand-written cell keeps of its forward pass, in the order of computation: name -> index in its cache.
-KEPT = {
-    "rnn": {"h": 2},
-    "rnn_relu": {"h": 2},
-    "gru": {"r, z": 3, "v_n": 5, "n": 4, "h": 2},
-    "lstm": {"i, f, g, o": 5, "c": 4, "tanh_c": 6, "h": 3},
-}
+# A cell's cache holds its arguments and then what it computed, in the order of computation.
+ARGUMENTS = {"x", "h_0", "c_0", "W_ih", "W_hh", "nonlinearity"}
+SHOWN = {"y": "h", "r_z": "r, z", "gates": "i, f, g, o"}  # where the name in the cache is not the one in the equations
 
 
 def origin(diverged: Diverged, both: Pair, dataset) -> str:
@@ -57,15 +53,17 @@ def _first(side, diverged, both, dataset):
 
 def _step_by_hand(model, cell, batch, state):
     prediction, _ = model.logits(batch.inputs, batch.lengths, state)
-    caches, lengths, _, shape, _ = model.recurrent._cache
-    for k, chain in enumerate(caches):
-        finite = {name: np.ones(shape, bool) for name in KEPT[cell]}  # (T, B)
+    layer = model.recurrent.kept
+    computed = [name for name in scratch.module_of(cell).Cache._fields if name not in ARGUMENTS]
+    for k, chain in enumerate(layer.caches):
+        finite = {SHOWN.get(name, name): np.ones(layer.shape, bool) for name in computed}  # (T, B)
         for (start, stop, n), cache in chain:
-            for name, place in KEPT[cell].items():
-                kept = np.isfinite(cache[place])  # (t, n, H), for gates (t, G, n, H)
-                finite[name][start:stop, :n] = kept.all(axis=tuple({*range(1, kept.ndim)} - {kept.ndim - 2}))
+            for name in computed:
+                kept = np.isfinite(getattr(cache, name))  # (t, n, H), for gates (t, G, n, H)
+                kept = kept.all(axis=tuple({*range(1, kept.ndim)} - {kept.ndim - 2}))  # (t, n)
+                finite[SHOWN.get(name, name)][start:stop, :n] = kept
         if k % model.recurrent.directions:
-            finite = {name: stretches.reverse(f, lengths) for name, f in finite.items()}
+            finite = {name: stretches.reverse(f, layer.lengths) for name, f in finite.items()}
         yield from _through_time(finite, k, model.recurrent.directions, forward=True)
     yield "the prediction", _finite(prediction)
     yield "the loss", _finite(model.loss(batch, state))

@@ -4,8 +4,6 @@ import scratch
 from data import Batch
 from torch_impl import unrolled
 
-NAMES = {"rnn": "RNN", "rnn_relu": "RNN, relu", "gru": "GRU", "lstm": "LSTM"}
-
 
 def by_hand(model, batch: Batch, cell: str) -> dict:
     """Every gradient of the scratch model by name, in backward order: parameters, and "dh_l0" (T, B, H) and so on."""

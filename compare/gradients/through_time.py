@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import scratch
-from compare.gradients.collect import NAMES
+from compare.options import CELLS
 from data import Batch
 
 
@@ -24,7 +24,7 @@ class GradientFlow:
     @property
     def changed(self) -> bool:
         """Are the weights others than the initial ones?"""
-        return self.name != NAMES[self.cell]
+        return self.name != CELLS[self.cell]
 
 
 def variants(cell: str, model) -> Iterator[tuple[str, dict]]:
@@ -32,7 +32,7 @@ def variants(cell: str, model) -> Iterator[tuple[str, dict]]:
 
     With large weights the gradient of an RNN explodes. With forget gates near 1 an LSTM passes dc on unchanged.
     """
-    yield NAMES[cell], model.params
+    yield CELLS[cell], model.params
     H = model.recurrent.hidden_size
     changed = {name: p.copy() for name, p in model.params.items()}
     if cell == "rnn":

@@ -9,33 +9,33 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.mistakes.catalogue import MISTAKES, Mistake
-from compare.mistakes.detectors import WAYS, sees
+from compare.mistakes.detectors import WEAK, sees
 from compare.mistakes.plant import planted
 
 
 def main(cell: str | None = None) -> int:
-    """Plant each mistake (with `cell`: of that cell) and print who sees it. Returns 1 when the last way misses one."""
+    """Plant each mistake (with `cell`: of that cell) and print which weak ways see it. Returns 0."""
     console = Console()
     mistakes = [mistake for mistake in MISTAKES if cell is None or mistake.file == cell.removesuffix("_relu")]
     planting = track(mistakes, "planting mistakes", console=console, transient=True, disable=not console.is_terminal)
     seen = {mistake: seen_by(mistake) for mistake in planting}
     console.print(table(seen))
-    return 0 if all(marks[-1] for marks in seen.values()) else 1
+    return 0
 
 
 def seen_by(mistake: Mistake) -> list[bool]:
-    """Which of WAYS see the mistake."""
+    """Which of WEAK see the mistake."""
     package = planted(mistake)
-    return [sees(way, package) for way in WAYS.values()]
+    return [sees(way, package) for way in WEAK.values()]
 
 
 def table(seen: dict[Mistake, list[bool]]) -> Table:
     """A row per mistake, a mark for each way that sees it, and how many each way sees: at most 80 columns."""
-    legend = "\n".join(f"  {k}  {name}" for k, name in enumerate(WAYS, start=1))
+    legend = "\n".join(f"  {k}  {name}" for k, name in enumerate(WEAK, start=1))
     style = dict(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     result = Table(title=f"mistakes, and which way of checking sees them:\n{legend}", **style)
     result.add_column("mistake, why it is made, - right line, + wrong line")
-    for k in range(len(WAYS)):
+    for k in range(len(WEAK)):
         result.add_column(str(k + 1), justify="right", no_wrap=True)
     for mistake, marks in seen.items():
         result.add_row(described(mistake), *("●" if mark else "" for mark in marks), end_section=True)

@@ -18,8 +18,8 @@ import torch
 import scratch
 from compare import files
 from compare.agreement import tolerance
-from compare.gradients.collect import NAMES
 from compare.gradients.tape_view import Group, groups_of
+from compare.options import CELLS
 from compare.page import measurements
 from torch_impl import unrolled
 
@@ -151,7 +151,7 @@ def article(cell, operations):
     """One cell's part of the page. operations: equation -> names of autograd's operations."""
     module, in_steps = scratch.module_of(cell), getattr(unrolled, cell)
     by_hand, in_torch = file_of(module), file_of(unrolled)
-    return f"""<article id="{cell}" data-cell="{cell}" aria-label="{NAMES[cell]}">
+    return f"""<article id="{cell}" data-cell="{cell}" aria-label="{CELLS[cell]}">
 <section>
 <h2>Forward <small>from top to bottom</small></h2>
 <div class="heads"><span>by hand <code>{by_hand}</code></span><span>the equation</span>\

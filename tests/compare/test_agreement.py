@@ -120,7 +120,7 @@ def test_a_failed_property_ends_with_a_snippet_that_reproduces_it():
 
     with pytest.raises(AssertionError, match="two steps") as failed:
         test_of_mine("gru")
-    *_, lines = str(failed.value).partition("to see it again:\n")
+    *_, lines = str(failed.value).partition("to reproduce:\n")
     assert "from test_agreement import test_of_mine" in lines
     scope = {"test_of_mine": test_of_mine}
     code = "\n".join(line.strip() for line in lines.splitlines() if "test_agreement" not in line)

@@ -8,7 +8,6 @@ import pytest
 
 from compare.learner.ladder import BY_NAME, solution
 
-pytestmark = pytest.mark.torch
 BYHAND = Path(sys.executable).with_name("byhand")
 SAME_NAMES = ("data.py", "scratch.py", "compare.py", "data/__init__.py", "torch_impl/__init__.py")
 SMALL = ["--steps", "3", "--hidden", "3", "--batch-size", "2"]

@@ -15,7 +15,6 @@ import scratch
 from compare import model_pair
 from compare.__main__ import main
 from compare.gradients import table, tape_view
-from compare.gradients.collect import TRACED
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted
 from scratch import lstm, rnn
@@ -78,7 +77,7 @@ def test_every_gradient_of_a_batch_agrees(arguments, folder, capsys):
     for cell, rows in found["cells"].items():
         names = [row["name"] for row in rows]
         assert names[0] == "linear.weight", "backward order begins at the output"
-        assert {f"{name}_l0" for name in TRACED[cell]} <= set(names)
+        assert {f"{name}_l0" for name in scratch.module_of(cell).TRACED} <= set(names)
         assert all(row["error_in_eps"] < 100 for row in rows)
         assert {row["verdict"] for row in rows} <= {"identical", "within rounding"}
     assert (folder / "results/gradients.png").read_bytes().startswith(b"\x89PNG")

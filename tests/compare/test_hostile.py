@@ -315,7 +315,6 @@ def test_a_text_of_one_long_line(tmp_path):
     assert len(text.train_ids) + len(text.test_ids) == 45 * 45_000
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("task", GOOD)
 def test_what_is_odd_trains_on_both_sides(task, tmp_path, monkeypatch, capfd):
     (tmp_path / "names").mkdir()
@@ -453,7 +452,6 @@ def test_any_value_of_every_option(name, dest, own):
         given(st.sampled_from(tasks), asked(option))(run)()
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("device", ["", "cuda", "cuda:0", "meta", "mkldnn", "xla", "mps", "cpu:1", "CPU", "\udcff"])
 def test_any_device(device):
     with up_to_the_work(load_and_build):
@@ -472,7 +470,6 @@ def commands(draw, options, own):
     return arguments
 
 
-@pytest.mark.torch
 @MANY
 @given(drawn=st.data())
 def test_any_options_up_to_both_models(own, drawn):
@@ -505,7 +502,6 @@ def opened(path):
     return True
 
 
-@pytest.mark.torch
 def test_a_checkpoint_cut_at_any_place_is_refused(checkpoint, place):
     raw, _ = checkpoint
     for length in range(len(raw)):
@@ -515,7 +511,6 @@ def test_a_checkpoint_cut_at_any_place_is_refused(checkpoint, place):
     assert opened(place / "cut")
 
 
-@pytest.mark.torch
 def test_other_files_are_no_checkpoints(checkpoint, place, own):
     raw, _ = checkpoint
     contents = [b"", b"\0" * 99, b"PK\3\4" + bytes(99), b"\x89PNG\r\n\x1a\n" + bytes(99), raw[8:], raw + b"more"]
@@ -529,7 +524,6 @@ def test_other_files_are_no_checkpoints(checkpoint, place, own):
         assert not opened(path)
 
 
-@pytest.mark.torch
 @MANY
 @given(drawn=st.data())
 def test_a_checkpoint_with_any_bit_wrong(checkpoint, place, drawn):
@@ -541,7 +535,6 @@ def test_a_checkpoint_with_any_bit_wrong(checkpoint, place, drawn):
     opened(place / "wrong")
 
 
-@pytest.mark.torch
 def test_a_model_and_weights_that_do_not_belong_together(checkpoint, place):
     import safetensors.numpy
 
