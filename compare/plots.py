@@ -18,6 +18,9 @@ ORANGE, BLUE, GREEN, GREY = "#E69F00", "#0072B2", "#009E73", "#666666"
 OURS = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
 THEIRS = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
 
+# One colour per cell, the same in every picture.
+CELL_COLOURS = {"rnn": "#D55E00", "rnn_relu": "#CC79A7", "gru": BLUE, "lstm": GREEN}
+
 FIVE = ("#D55E00", ORANGE, BLUE, GREEN, "#CC79A7")
 
 LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
@@ -39,7 +42,7 @@ def save(figure, path):
     drawn, packed = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a character that the font lacks is drawn as a box
-        figure.savefig(drawn, format="png", dpi=100)
+        figure.savefig(drawn, format="png", dpi=200)
     Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
     write_whole(path, packed.getvalue())
 
