@@ -182,54 +182,6 @@ def gradients(path, travels, title):
     save(figure, path)
 
 
-def bench(path, figures):
-    """The ratio of both times by cell and size; memory and time by the length of the sequence."""
-    figure = Figure(figsize=(15, 5), layout="constrained")
-    ratio, memory, speed = figure.subplots(1, 3, width_ratios=(1.4, 1, 1))
-    rows = figures["one_thread"]
-    sizes = list(dict.fromkeys((row["B"], row["T"], row["H"]) for row in rows))
-    cells = list(dict.fromkeys(row["cell"] for row in rows))
-    for k, (cell, colour) in enumerate(zip(cells, ("#D55E00", BLUE, GREEN), strict=False)):
-        values = [row["ratio"] for row in rows if row["cell"] == cell]
-        places = np.arange(len(sizes)) + (k - 1) * 0.27
-        ratio.bar(places, values, 0.25, color=colour, label=cell.upper())
-        for place, value in zip(places, values, strict=True):
-            ratio.annotate(f"{value:.2f}", (place, value), ha="center", va="bottom", fontsize=8)
-    ratio.axhline(1, color=GREY, linestyle="--", linewidth=1.2, label="as fast as torch")
-    ratio.set_xticks(range(len(sizes)), [f"batch {B}\n{T} steps\nH = {H}" for B, T, H in sizes])
-    ratio.set(
-        title="one training step, one thread: below 1 scratch is faster", ylabel="time of scratch / time of torch"
-    )
-    ratio.set_ylim(top=1.25 * max(1, *(row["ratio"] for row in rows)))
-    ratio.legend(ncols=4, loc="upper left", **LEGEND)
-
-    long = figures["by_length"]
-    names = {
-        "plain": "scratch",
-        "checkpointed": "scratch, checkpointed",
-        "torch": "torch",
-    }
-    styles = {"plain": (ORANGE, "o-"), "checkpointed": (GREEN, "s-"), "torch": (BLUE, "^--")}
-    for kind, (colour, style) in styles.items():
-        rows = [row for row in long if row["kind"] == kind]
-        lengths = [row["T"] for row in rows]
-        if all(row["bytes"] for row in rows):
-            memory.loglog(lengths, [row["bytes"] / 1e6 for row in rows], style, color=colour, label=names[kind])
-        speed.semilogx(
-            lengths, [1e6 * row["seconds"] / row["T"] for row in rows], style, color=colour, label=names[kind]
-        )
-    about = f"{long[0]['cell'].upper()}, B={long[0]['B']}, H={long[0]['H']}"
-    memory.set(title=f"memory, {about}", xlabel="steps T", ylabel="megabytes")
-    speed.set(title=f"forward and backward, {about}", xlabel="steps T", ylabel="microseconds a time step")
-    speed.set_ylim(0, 1.3e6 * max(row["seconds"] / row["T"] for row in long))  # room for the legend
-    for axes in (memory, speed):
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.legend(loc="upper left", **LEGEND)
-    memory.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    figure.suptitle(f"{figures['processor']}; {'; '.join(figures['sides'])}", fontsize=9)
-    save(figure, path)
-
-
 def positive(values):
     """Nothing in place of what a logarithmic axis cannot show."""
     return np.where(values > 0, values, np.nan)
