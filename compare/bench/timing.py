@@ -1,4 +1,4 @@
-"""How long a training step takes and how much memory it needs, by hand and in torch: `byhand bench`."""
+"""How long a training step takes, by hand and in torch, and how much memory a long sequence needs: `byhand bench`."""
 
 import contextlib
 import json
@@ -6,16 +6,18 @@ import multiprocessing
 import os
 import platform
 import statistics
-import sys
-import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from compare import files, plots
-from compare.bench import worker_process
-from compare.bench.ablations import TRICKS
+from compare import files
+from compare.bench import plot, tables, worker_process
+from compare.bench.ablations import ABLATIONS
+from compare.bench.worker_process import Step
 from data import UserError
 
 CELLS = ("rnn", "gru", "lstm")
@@ -23,313 +25,180 @@ SIZES = ((1, 25, 100), (32, 35, 128), (64, 100, 256), (128, 50, 512), (16, 512, 
 QUICK_SIZES = ((1, 25, 100), (32, 35, 128))
 LENGTHS = (100, 1000, 10_000, 100_000)
 QUICK_LENGTHS = (100, 1000)
-PAUSE = 0.15  # seconds: OpenBLAS's threads go on spinning for 0.1 after their last product
-
-# What glibc must be told so that it keeps memory which torch gives back at each step, see scratch/README.md.
-KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
 
 
-class Worker:
-    """A process that computes one side with a number of threads; `ask` waits for its answer."""
+@dataclass(frozen=True)
+class StepTime:
+    """One training step: seconds, and the ratio scratch / torch. The medians of the rounds, and the extreme ratios."""
 
-    def __init__(self, side, threads=1, keep_memory=False):
-        context = multiprocessing.get_context("spawn")
-        self.connection, other = context.Pipe()
-        names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-        with environment(dict.fromkeys(names, str(threads)) | (KEEP_MEMORY if keep_memory else {})):
-            self.process = context.Process(target=worker_process.serve, args=(side, threads, other), daemon=True)
-            self.process.start()  # both libraries read these variables once, when they are loaded
-        other.close()
-        self.side = side
-
-    def ask(self, name, *arguments):
-        try:
-            self.connection.send((name, arguments))
-            done, answer = self.connection.recv()
-        except (EOFError, ConnectionError) as error:
-            raise UserError(
-                f"the {self.side} process was ended from outside, most likely out of memory; try --quick"
-            ) from error
-        if not done:
-            raise UserError(f"{self.side}: {answer}; try --quick")
-        return answer
-
-    def stop(self, at_once=False):
-        if not at_once:
-            with contextlib.suppress(OSError):
-                self.connection.send(None)
-            self.process.join(5)
-        self.process.kill()
+    cell: str
+    B: int
+    T: int
+    H: int
+    scratch: float
+    torch: float
+    ratio: float
+    lowest: float
+    highest: float
 
 
-@contextlib.contextmanager
-def environment(variables):
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+@dataclass(frozen=True)
+class LongRun:
+    """Forward and backward over T steps: bytes of memory (None: not known) and seconds. kind: see peak_memory."""
+
+    kind: str
+    cell: str
+    B: int
+    T: int
+    H: int
+    bytes: int | None
+    seconds: float
 
 
-@contextlib.contextmanager
-def workers(*descriptions):
-    found = []
-    try:
-        for description in descriptions:
-            found.append(Worker(*description))
-        yield found
-    finally:
-        for worker in found:
-            worker.stop(at_once=sys.exc_info()[0] is not None)
+@dataclass(frozen=True)
+class Cost:
+    """How much longer a step of the LSTM takes without an optimization, as a share of its time: 0.1 is 10 %."""
+
+    without: str
+    B: int
+    T: int
+    H: int
+    cost: float
 
 
-def main(out, quick=False, as_json=False, tricks=False):
-    """Measure, print the tables, draw bench.png. Returns 0: a benchmark passes no judgement."""
-    path = files.folder(out) / "bench.png"
+@dataclass(frozen=True)
+class Figures:
+    """All that `byhand bench` measures, and on what."""
+
+    processor: str
+    cores: int | None
+    libraries: tuple[str, ...]
+    steps: tuple[StepTime, ...]
+    long_runs: tuple[LongRun, ...]
+
+
+def main(out: str, *, quick: bool = False, as_json: bool = False, tricks: bool = False) -> int:
+    """Measure, print the tables, leave bench.png and bench.json in the folder `out`. Returns the exit status, 0.
+
+    quick: few sizes, short sequences; tricks: time a step without each optimization instead, leave no files.
+    """
+    folder = files.folder(out)
     sizes, lengths = (QUICK_SIZES, QUICK_LENGTHS) if quick else (SIZES, LENGTHS)
-    cores = os.cpu_count() or 1
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    if tricks:
-        with Progress(*columns, disable=as_json) as progress:
-            costs = cost_of_leaving_out(sizes, progress)
-        print(json.dumps(costs, indent=2)) if as_json else rich.print(tricks_table(costs))
-        return 0
     with Progress(*columns, disable=as_json) as progress:
-        timed = steps(sizes, CELLS, progress)
-        two_threads = steps(sizes, ("lstm",), progress, threads=2) if cores > 1 else []
-        memory = layer_memory(10_000 if not quick else 1000, progress)
-        long = by_length(lengths, progress)
-    about = {"processor": processor(), "cores": cores, "sides": versions()}
-    figures = about | {"one_thread": timed, "two_threads": two_threads, "memory": memory, "by_length": long}
-    plots.bench(path, figures)
-    files.write_whole(path.with_name("bench.json"), (json.dumps(figures, indent=2) + "\n").encode())
+        found = costs(sizes, progress) if tricks else measured(sizes, lengths, progress)
+    text = json.dumps([asdict(cost) for cost in found] if tricks else asdict(found), indent=2)
+    if not tricks:
+        plot.draw(folder / "bench.png", found)
+        files.write_whole(folder / "bench.json", f"{text}\n".encode())
     if as_json:
-        print(json.dumps(figures | {"picture": str(path)}, indent=2))
-        return 0
-    show(figures)
-    print(f"picture: {path}   all figures: {path.with_name('bench.json')}")
+        print(text)
+    elif tricks:
+        rich.print(tables.cost_table(found))
+    else:
+        rich.print(tables.step_table(found.steps))
+        rich.print(tables.length_table(found.long_runs))
+        print(f"picture: {folder / 'bench.png'}\nall figures: {folder / 'bench.json'}")
     return 0
 
 
-def steps(sizes, cells, progress, threads=1):
-    """Time one training step of every cell and size, all variants in turn; a dict of medians for each.
+def measured(sizes, lengths, progress) -> Figures:
+    """Everything but the costs."""
+    with processes("scratch", "torch") as (by_hand, by_torch):
+        libraries = (
+            ask(by_hand, worker_process.version, "scratch"),
+            ask(by_torch, worker_process.version, "torch"),
+        )
+    steps, long_runs = step_times(sizes, progress), memory_by_length(lengths, progress)
+    return Figures(processor(), os.cpu_count(), libraries, steps, long_runs)
 
-    scratch, torch: seconds a step; ratio: scratch / torch, the median over rounds, with the smallest and the largest;
-    unfolded: the ratio without looking ids up in the projected table; kept: the ratio when glibc keeps memory on both
-    sides; floor: scratch / the matrix products alone.
-    """
+
+def step_times(sizes, progress) -> tuple[StepTime, ...]:
+    """Time one training step of every cell and size, scratch and torch in turn."""
     found = []
-    job = progress.add_task(f"a training step, {threads} thread{'s' * (threads > 1)}", total=len(sizes) * len(cells))
-    sides = [("scratch", threads), ("torch", threads), ("scratch", threads, True), ("torch", threads, True)]
-    with workers(*sides) as (by_hand, by_torch, by_hand_kept, by_torch_kept):
+    job = progress.add_task("training steps", total=len(sizes) * len(CELLS))
+    with processes("scratch", "torch") as (by_hand, by_torch):
         for B, T, H in sizes:
-            for cell in cells:
-                variants = {
-                    "scratch": (by_hand, "step"),
-                    "torch": (by_torch, "step"),
-                    "unfolded": (by_hand, "unfolded"),
-                    "kept": (by_hand_kept, "step"),
-                    "torch kept": (by_torch_kept, "step"),
-                    "floor": (by_hand_kept, "floor"),
-                }
-                found.append({"B": B, "T": T, "H": H, "cell": cell} | rounds(variants, (cell, B, T, H), threads))
+            for cell in CELLS:
+                pair = (by_hand, Step("scratch", cell, B, T, H)), (by_torch, Step("torch", cell, B, T, H))
+                scratch, torch = in_turn(pair)
+                ratios = [x / y for x, y in zip(scratch, torch, strict=True)]
+                medians = map(statistics.median, (scratch, torch, ratios))
+                found.append(StepTime(cell, B, T, H, *medians, min(ratios), max(ratios)))
                 progress.advance(job)
-    return found
+    return tuple(found)
 
 
-def cost_of_leaving_out(sizes, progress):
-    """For every trick and size: the median of (a step of the LSTM without it) / (a step), minus 1."""
+def costs(sizes, progress) -> tuple[Cost, ...]:
+    """For every ablation and size: the median of (a step without it) / (a step with it), minus 1."""
     found = []
-    job = progress.add_task("a step without each trick", total=len(sizes))
-    with workers(("scratch",), ("unkept",)) as (kept, unkept):
+    job = progress.add_task("a step without each optimization", total=len(sizes))
+    with processes("scratch") as (process,):
         for B, T, H in sizes:
-            variants = {"step": (kept, "step"), "unfolded": (kept, "unfolded"), "unkept": (unkept, "step")}
-            for trick in TRICKS:
-                variants[trick.name] = (kept, f"{'unfolded' if trick is TRICKS[0] else 'step'} without {trick.name}")
-            times = in_turn(variants, ("lstm", B, T, H))
-            for name in variants:
-                if name != "step":
-                    base = "unfolded" if name == TRICKS[0].name else "step"
-                    ratio = statistics.median(x / y for x, y in zip(times[name], times[base], strict=True))
-                    found.append({"trick": name, "B": B, "T": T, "H": H, "cost": ratio - 1})
+            whole = {inputs: Step("scratch", "lstm", B, T, H, inputs) for inputs in ("ids", "numbers")}
+            without = [Step("scratch", "lstm", B, T, H, each.inputs, each.name) for each in ABLATIONS]
+            steps = [*whole.values(), *without]
+            times = dict(zip(steps, in_turn([(process, step) for step in steps]), strict=True))
+            for step in without:
+                ratios = [x / y for x, y in zip(times[step], times[whole[step.inputs]], strict=True)]
+                found.append(Cost(step.without, B, T, H, statistics.median(ratios) - 1))
             progress.advance(job)
-    return found
+    return tuple(found)
 
 
-def rounds(variants, size, threads):
-    """Time the variants in turn; the medians of what is of interest."""
-    times = in_turn(variants, size, threads)
-
-    def ratios(a, b):
-        return [x / y for x, y in zip(times[a], times[b], strict=True)]
-
-    ratio = ratios("scratch", "torch")
-    return {
-        "scratch": statistics.median(times["scratch"]),
-        "torch": statistics.median(times["torch"]),
-        "ratio": statistics.median(ratio),
-        "ratio_spread": [min(ratio), max(ratio)],
-        "unfolded": statistics.median(ratios("unfolded", "torch")),
-        "kept": statistics.median(ratios("kept", "torch kept")),
-        "floor": statistics.median(ratios("kept", "floor")),
-    }
-
-
-def in_turn(variants, size, threads=1):
-    """Time the variants one after the other, a few rounds: name -> seconds a step, one figure a round."""
-    times = {name: [] for name in variants}
-    once = max(worker.ask("seconds", what, *size, 1) for worker, what in variants.values())
+def in_turn(variants: Sequence[tuple[ProcessPoolExecutor, Step]]) -> list[list[float]]:
+    """Time the variants one after the other, for some rounds. Returns the seconds per step, one list per variant."""
+    once = max(ask(process, worker_process.seconds, step, 1) for process, step in variants)
     repeats = max(1, round(0.06 / once))
-    turn = once * repeats + (PAUSE if threads > 1 else 0)
-    number = max(3, min(25, round(1.2 / (turn * len(variants)))))
-    for _ in range(number):
-        for name, (worker, what) in variants.items():
-            if threads > 1:
-                time.sleep(PAUSE)
-            times[name].append(worker.ask("seconds", what, *size, repeats))
+    rounds = max(3, min(25, round(1.2 / (once * repeats * len(variants)))))
+    times = [[] for _ in variants]
+    for _ in range(rounds):
+        for (process, step), found in zip(variants, times, strict=True):
+            found.append(ask(process, worker_process.seconds, step, repeats))
     return times
 
 
-def layer_memory(T, progress, B=16, H=64):
-    """What one layer's forward and backward add to the memory, in units of T*B*H floats."""
+def memory_by_length(lengths, progress, cell="lstm", B=16, H=64) -> tuple[LongRun, ...]:
+    """Memory and time of long sequences, each in a fresh process: one that had used more would reuse it unnoticed."""
     found = []
-    job = progress.add_task("memory of a layer", total=len(CELLS))
-    for cell in CELLS:
-        row = {"cell": cell, "T": T, "B": B, "H": H}
-        for side in ("scratch", "torch"):
-            used, _ = measure(side, "layer", cell, B, T, H)
-            row[side] = None if used is None else used / (4 * T * B * H)
-        found.append(row)
-        progress.advance(job)
-    return found
-
-
-def by_length(lengths, progress, B=16, H=64, cell="lstm"):
-    """Memory and time of long sequences: plain, checkpointed and torch."""
-    kinds = (
-        ("plain", "scratch", "sequence"),
-        ("checkpointed", "scratch", "checkpointed"),
-        ("torch", "torch", "sequence"),
-    )
-    found = []
-    job = progress.add_task("long sequences", total=len(lengths) * len(kinds))
+    job = progress.add_task("long sequences", total=len(lengths) * len(tables.KINDS))
     for T in lengths:
-        for name, side, what in kinds:
-            used, elapsed = measure(side, what, cell, B, T, H)
-            found.append({"kind": name, "cell": cell, "T": T, "B": B, "H": H, "bytes": used, "seconds": elapsed})
+        for kind in tables.KINDS:
+            with processes("torch" if kind == "torch" else "scratch") as (process,):
+                ask(process, worker_process.peak_memory, kind, cell, B, 2, H)  # the first call loads libraries
+                used, elapsed = ask(process, worker_process.peak_memory, kind, cell, B, T, H)
+            found.append(LongRun(kind, cell, B, T, H, used, elapsed))
             progress.advance(job)
-    return found
+    return tuple(found)
 
 
-def measure(side, what, cell, B, T, H):
-    """(bytes, seconds) in a process of its own, since one that had held more would reuse it unseen."""
-    with workers((side,)) as (worker,):
-        worker.ask("peak_memory", what, cell, B, 2, H)  # what is loaded at the first call is not the layer's
-        return worker.ask("peak_memory", what, cell, B, T, H)
-
-
-def processor():
-    """Its name, where the system tells."""
-    with contextlib.suppress(OSError):
-        for line in open("/proc/cpuinfo", encoding="utf-8"):  # noqa: SIM115
+def processor() -> str:
+    """Its name, if the system tells."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
             if line.startswith("model name"):
                 return line.split(":")[1].strip()
     return platform.processor() or platform.machine()
 
 
-def versions():
-    with workers(("scratch",), ("torch",)) as found:
-        return [worker.ask("versions") for worker in found]
+@contextlib.contextmanager
+def processes(*libraries: str) -> Iterator[list[ProcessPoolExecutor]]:
+    """A process for each library, prepared by worker_process.start."""
+    context = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(ProcessPoolExecutor(1, context, worker_process.start, (library,)))
+            for library in libraries
+        ]
 
 
-def show(figures):
-    """The tables on the terminal."""
-    print(f"{figures['processor']}, {figures['cores']} cores; " + "; ".join(figures["sides"]))
-    for name, title in (("one_thread", "one thread each"), ("two_threads", "two threads each")):
-        if figures[name]:
-            rich.print(
-                step_table(figures[name], f"one training step, {title}: scratch / torch, below 1 scratch is faster")
-            )
-    rich.print(memory_table(figures["memory"]))
-    rich.print(length_table(figures["by_length"]))
-    slower = [row for name in ("one_thread", "two_threads") for row in figures[name] if row["ratio"] > 1]
-    sizes = [f"{row['cell']} at B={row['B']}, T={row['T']}, H={row['H']}" for row in slower]
-    print("torch wins: " + (", ".join(dict.fromkeys(sizes)) if sizes else "nowhere here"))
-
-
-def step_table(rows, title):
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.caption = (
-        "scratch, torch: milliseconds a step; ratio: the median of the rounds (smallest to largest). ids multiplied: "
-        "without looking them up in the projected table. memory kept: glibc is told to keep freed memory, both sides. "
-        "over floor: scratch / its matrix products alone."
-    )
-    table.add_column("B, T, I=H")
-    table.add_column("cell")
-    for name in ("scratch", "torch", "ratio", "ids multiplied", "memory kept", "over floor"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        low, high = row["ratio_spread"]
-        table.add_row(
-            f"{row['B']}, {row['T']}, {row['H']}",
-            row["cell"],
-            f"{1e3 * row['scratch']:.3g}",
-            f"{1e3 * row['torch']:.3g}",
-            f"[bold]{row['ratio']:.2f}[/bold] ({low:.2f} to {high:.2f})",
-            f"{row['unfolded']:.2f}",
-            f"{row['kept']:.2f}",
-            f"{row['floor']:.2f}",
-        )
-    return table
-
-
-def tricks_table(rows):
-    table = Table(title="a step of the LSTM without ...: how much longer it takes", title_justify="left")
-    table.add_column("B, T, I=H")
-    sizes = list(dict.fromkeys((row["B"], row["T"], row["H"]) for row in rows))
-    names = {"unfolded": "ids looked up in the projected table", "unkept": "keeping freed memory"}
-    for B, T, H in sizes:
-        table.add_column(f"{B}, {T}, {H}", justify="right")
-    for trick in dict.fromkeys(row["trick"] for row in rows):
-        costs = {(row["B"], row["T"], row["H"]): row["cost"] for row in rows if row["trick"] == trick}
-        table.add_row(names.get(trick, trick), *(f"{100 * costs[size]:+.0f} %" for size in sizes))
-    return table
-
-
-def memory_table(rows):
-    T, B, H = rows[0]["T"], rows[0]["B"], rows[0]["H"]
-    table = Table(title=f"memory of a layer's forward and backward, T={T:,}, B={B}, H={H}", title_justify="left")
-    table.add_column("in units of T*B*H floats")
-    for row in rows:
-        table.add_column(row["cell"], justify="right")
-    for side in ("scratch", "torch"):
-        table.add_row(side, *("?" if row[side] is None else f"{row[side]:.1f}" for row in rows))
-    return table
-
-
-def length_table(rows):
-    title = (
-        f"{rows[0]['cell']} on long sequences of ids, B={rows[0]['B']}, H={rows[0]['H']}: memory, and time of a step t"
-    )
-    table = Table(title=title, title_justify="left")
-    table.add_column("T", justify="right")
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    for kind in kinds:
-        table.add_column(kind, justify="right")
-    for T in dict.fromkeys(row["T"] for row in rows):
-        cells = {row["kind"]: row for row in rows if row["T"] == T}
-        table.add_row(
-            f"{T:,}",
-            *(
-                ("?" if cells[kind]["bytes"] is None else f"{cells[kind]['bytes'] / 1e6:,.0f} MB")
-                + f", {1e6 * cells[kind]['seconds'] / T:.0f} us"
-                for kind in kinds
-            ),
-        )
-    return table
+def ask(process, function, *arguments):
+    """What a function returns in another process. Raises UserError if that runs out of memory or is killed."""
+    try:
+        return process.submit(function, *arguments).result()
+    except BrokenProcessPool as error:
+        raise UserError("a process was killed, most likely for lack of memory; try --quick") from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch says so in a RuntimeError
+            raise
+        raise UserError("not enough memory; try --quick") from error

@@ -16,14 +16,16 @@ of these:
   checkpoint says how it was made;
 - a task's defaults: name the TASK. The weights are in
   results/traps/TASK.safetensors, the batches in
-  compare.model_pair.load(compare.traps.catalogue.reference(TASK))
+  compare.model_pair.load(compare.traps.training.reference(TASK))
   .train_batches(epoch)"""
-STATUS = "exit status: 0; with --match 1 when yours is not the reference curve; 2 could not run (reason on stderr)"
+STATUS = "exit status: 0; with --match 1 if yours is not the reference run; 2 could not run (reason on stderr)"
 
 
 def add_arguments(parser):
     parser.epilog = f"{EPILOG}\n\n{defaults()}\n\n{STATUS}"
-    parser.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default: the three real ones)")
+    parser.add_argument(
+        "task", nargs="?", choices=TASKS, metavar="TASK", help=f"{', '.join(TASKS)} (default: the three real ones)"
+    )
     parser.add_argument(
         "--match", metavar="FILE.csv", help="CSV of your losses; add a `step` column if steps are missing"
     )
@@ -33,8 +35,6 @@ def add_arguments(parser):
 
 
 def run(options):
-    if options.task not in (None, *TASKS):
-        raise UserError(f"there is no task {options.task!r}; choose from {', '.join(TASKS)}")
     if options.column and not options.match:
         raise UserError("--column names a column of the --match file; add --match FILE.csv, or drop --column")
     steps = {"steps": options.steps} if options.steps else {}
@@ -42,6 +42,6 @@ def run(options):
         from compare.traps import match
 
         return match.main(options.match, options.task, options.column, **steps)
-    from compare.traps import catalogue
+    from compare.traps import overview
 
-    return catalogue.main(options.task, options.out, **steps)
+    return overview.main(options.task, options.out, **steps)

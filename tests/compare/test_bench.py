@@ -1,62 +1,48 @@
-"""`byhand bench`: it measures what it says, and says what it measured. No test here looks at a time."""
+"""`byhand bench`: it measures what it says, and prints what it measured. No test here looks at a time."""
 
 import json
+import math
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from rich.console import Console
 
 import scratch
 import torch_impl
 from compare.__main__ import main
 from compare.agreement import assert_all_same
-from compare.bench import timing, worker_process
-from compare.bench.ablations import TRICKS
+from compare.bench import plot, tables, timing, worker_process
+from compare.bench.ablations import ABLATIONS
+from compare.bench.worker_process import Step
 from compare.mistakes.plant import planted
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_both_sides_train_the_same_network(cell):
-    """What is timed as one step by hand and as one in torch has the same size, and lowers the loss on both."""
-    by_hand = scratch.SequenceModel(cell, worker_process.V, hidden_size=4, vocab_size=worker_process.V)
-    by_torch = torch_impl.SequenceModel(cell, worker_process.V, hidden_size=4, vocab_size=worker_process.V)
-    assert {n: p.shape for n, p in by_hand.params.items()} == {
-        n: tuple(p.shape) for n, p in by_torch.named_parameters()
-    }
-    for make in (
-        worker_process.step_by_hand,
-        worker_process.step_by_torch,
-        worker_process.unfolded,
-        worker_process.floor,
-    ):
-        make(cell, 2, 3, 4)()
+@pytest.mark.parametrize("inputs", ["ids", "numbers"])
+@pytest.mark.parametrize("cell", timing.CELLS)
+def test_both_libraries_train_the_same_network(cell, inputs):
+    """What is timed as a step has the same parameters in both, and training lowers the loss of both."""
+    step = Step("scratch", cell, B=2, T=3, H=4, inputs=inputs)
+    by_hand = scratch.SequenceModel(**worker_process.model_of(step))
+    by_torch = torch_impl.SequenceModel(**worker_process.model_of(step))
+    shapes = {name: tuple(p.shape) for name, p in by_torch.named_parameters()}
+    assert {name: p.shape for name, p in by_hand.params.items()} == shapes
+    for run in (worker_process.by_hand(step), worker_process.by_torch(step)):
+        losses = [run() for _ in range(20)]
+        assert losses[0] == pytest.approx(math.log(worker_process.V), rel=0.1)  # the weights are still random
+        assert losses[-1] < losses[0] - 0.1
 
 
-def test_the_short_cut_and_the_long_way_are_one_step(monkeypatch):
-    """With ids looked up and with ids multiplied: the same loss, step for step."""
-    losses = {"folded": [], "unfolded": []}
-    right = scratch.cross_entropy
-    for name, make in (("folded", worker_process.step_by_hand), ("unfolded", worker_process.unfolded)):
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)
+def test_without_an_optimization_it_is_the_same_network(ablation):
+    """The same loss in each of several steps, and the same gradients of a layer, for ids and for numbers."""
+    step = Step("scratch", "lstm", B=8, T=12, H=5, inputs=ablation.inputs)
+    whole = worker_process.by_hand(step)
+    without = worker_process.by_hand(Step("scratch", "lstm", 8, 12, 5, ablation.inputs, ablation.name))
+    np.testing.assert_allclose([without() for _ in range(5)], [whole() for _ in range(5)], rtol=1e-5)
 
-        def spy(*arguments, name=name):
-            loss, dlogits = right(*arguments)
-            losses[name].append(loss)
-            return loss, dlogits
-
-        monkeypatch.setattr("scratch.cross_entropy", spy)
-        monkeypatch.setattr("scratch.model.cross_entropy", spy)
-        # the same first weights: embedding, layer and output are drawn in this order from one seed
-        run = make("lstm", 8, 12, 5)
-        for _ in range(5):
-            run()
-    np.testing.assert_allclose(losses["unfolded"], losses["folded"], rtol=1e-5)
-    assert losses["folded"][-1] < losses["folded"][0]
-
-
-@pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.name)
-def test_without_a_trick_it_is_the_same_network(trick):
-    """What is timed without it computes the same: the loss of a step and every gradient, ids and numbers."""
     found = []
-    for package in (scratch, planted(trick)):
+    for package in (scratch, planted(ablation)):
         layer = package.LSTM(3, 4, dtype=np.float64, rng=np.random.default_rng(0))
         rng = np.random.default_rng(1)
         for x, table in ((rng.standard_normal((70, 16, 3)), None), (rng.integers(5, size=(70, 16)), np.ones((5, 3)))):
@@ -64,29 +50,103 @@ def test_without_a_trick_it_is_the_same_network(trick):
             dx, _ = layer.backward(y)
             found.append({"y": y, "dx": dx} | layer.grads)
     for k in (0, 1):
-        assert_all_same(found[k + 2], found[k], trick.name)
+        assert_all_same(found[k + 2], found[k], ablation.name)
 
 
-def test_the_command_measures_and_draws(monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(timing, "QUICK_SIZES", ((2, 3, 4),))
     monkeypatch.setattr(timing, "QUICK_LENGTHS", (80,))
     monkeypatch.setattr(timing, "CELLS", ("gru",))
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_command_measures_and_draws(tiny, capsys):
     assert main(["bench", "--quick", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert [row["cell"] for row in figures["one_thread"]] == ["gru"]
-    for row in figures["one_thread"]:
-        assert all(row[name] > 0 for name in ("scratch", "torch", "ratio", "unfolded", "kept", "floor"))
-        assert row["ratio_spread"][0] <= row["ratio"] <= row["ratio_spread"][1]
-    assert [row["kind"] for row in figures["by_length"]] == ["plain", "checkpointed", "torch"]
-    assert json.loads((tmp_path / "results/bench.json").read_text())["sides"][1].startswith("torch 2.13.0")
-    assert (tmp_path / "results/bench.png").read_bytes().startswith(b"\x89PNG")
+    (step,) = figures["steps"]
+    assert (step["cell"], step["B"], step["T"], step["H"]) == ("gru", 2, 3, 4)
+    assert step["scratch"] > 0 and step["torch"] > 0
+    assert 0 < step["lowest"] <= step["ratio"] <= step["highest"]
+    assert [run["kind"] for run in figures["long_runs"]] == ["scratch", "checkpointed", "torch"]
+    assert figures["libraries"][1].startswith("torch 2.13.0")
+    assert json.loads((tiny / "results/bench.json").read_text()) == figures
+    assert (tiny / "results/bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_command_times_a_step_without_each_optimization(tiny, capsys):
+    assert main(["bench", "--quick", "--tricks", "--json"]) == 0
+    assert [cost["without"] for cost in json.loads(capsys.readouterr().out)] == [each.name for each in ABLATIONS]
+    assert not list((tiny / "results").iterdir())
+
+
+@pytest.fixture
+def figures():
+    """The largest that are printed and drawn."""
+    steps = [
+        timing.StepTime(cell, *size, 0.123, 0.109, 1.13, 1.08, 1.19) for size in timing.SIZES for cell in timing.CELLS
+    ]
+    long_runs = [
+        timing.LongRun(kind, "lstm", 16, T, 64, 7_654_321_000, 27.5) for T in timing.LENGTHS for kind in tables.KINDS
+    ]
+    return timing.Figures("a processor", 2, ("numpy", "torch"), tuple(steps), tuple(long_runs))
+
+
+def test_the_tables_fit_80_columns(figures):
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    costs = [timing.Cost(each.name, *size, -0.12) for size in timing.SIZES for each in ABLATIONS]
+    console.print(tables.step_table(figures.steps), tables.length_table(figures.long_runs))
+    assert max(map(len, console.export_text().split("\n"))) <= 80
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(tables.cost_table(costs))
+    assert "…" not in console.export_text(), "a name wraps, a number is whole"
+
+
+def test_the_picture_is_legible(figures, tmp_path, monkeypatch):
+    """Shown 830 pixels wide no text is below 9 points, and the numbers over the bars do not touch each other."""
+    drawn = []
+    monkeypatch.setattr(plot, "save", lambda figure, path: drawn.append(figure))
+    plot.draw(tmp_path / "bench.png", figures)
+    (figure,) = drawn
+    assert figure.get_figwidth() == 8.5
+    figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= 9
+    boxes = [text.get_window_extent() for text in texts if text.get_text() == "1.13"]
+    assert len(boxes) == len(figures.steps)
+    assert not [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
 
 
 def test_a_process_that_is_killed_ends_in_one_line():
-    with timing.workers(("scratch",)) as (worker,):
-        worker.process.kill()
-        worker.process.join()
-        with pytest.raises(timing.UserError, match="ended from outside"):
-            worker.ask("versions")
+    with timing.processes("scratch") as (process,), pytest.raises(timing.UserError, match="was killed"):
+        timing.ask(process, end_the_process)
+
+
+def end_the_process():
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (MemoryError(), timing.UserError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), timing.UserError),
+        (RuntimeError("a bug"), RuntimeError),
+    ],
+)
+def test_a_process_without_memory_ends_in_one_line(error, raised):
+    class Failing:
+        def submit(self, *_):
+            return self
+
+        def result(self):
+            raise error
+
+    with pytest.raises(raised):
+        timing.ask(Failing(), len)

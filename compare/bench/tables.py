@@ -1,0 +1,52 @@
+"""The tables of `byhand bench`, of what compare.bench.timing measures."""
+
+from rich.table import Table
+
+KINDS = {"scratch": "scratch", "checkpointed": "scratch, checkpointed", "torch": "torch"}  # of long runs
+
+
+def step_table(steps) -> Table:
+    """One row per StepTime."""
+    table = Table(title="One training step: below a ratio of 1, scratch is faster", title_justify="left")
+    table.caption = "milliseconds, and scratch / torch: the median (lowest to highest of the rounds)"
+    table.caption_justify = "left"
+    table.add_column("B, T, I=H")
+    table.add_column("cell")
+    for name in ("scratch", "torch", "ratio"):
+        table.add_column(name, justify="right")
+    for step in steps:
+        ratio = f"[bold]{step.ratio:.2f}[/bold] ({step.lowest:.2f} to {step.highest:.2f})"
+        times = (f"{1e3 * seconds:.3g}" for seconds in (step.scratch, step.torch))
+        table.add_row(f"{step.B}, {step.T}, {step.H}", step.cell, *times, ratio)
+    return table
+
+
+def length_table(long_runs) -> Table:
+    """LongRuns: one row per length, one column per kind."""
+    about = long_runs[0]
+    table = Table(title=f"{about.cell} on long sequences of ids, B={about.B}, H={about.H}", title_justify="left")
+    table.caption, table.caption_justify = "memory; time per step t, forward and backward", "left"
+    table.add_column("T", justify="right")
+    for name in KINDS.values():
+        table.add_column(name, justify="right")
+    for T in dict.fromkeys(run.T for run in long_runs):
+        runs = {run.kind: run for run in long_runs if run.T == T}
+        table.add_row(f"{T:,}", *(f"{megabytes(runs[kind])}; {1e6 * runs[kind].seconds / T:.0f} us" for kind in KINDS))
+    return table
+
+
+def megabytes(run):
+    return "?" if run.bytes is None else f"{run.bytes / 1e6:,.0f} MB"
+
+
+def cost_table(costs) -> Table:
+    """Costs: one row per optimization, one column per size."""
+    table = Table(title="A step of the LSTM without ...: how much longer it takes", title_justify="left")
+    table.add_column("without")
+    sizes = list(dict.fromkeys((cost.B, cost.T, cost.H) for cost in costs))
+    for B, T, H in sizes:
+        table.add_column(f"B {B}\nT {T}\nH {H}", justify="right", no_wrap=True)
+    for name in dict.fromkeys(cost.without for cost in costs):
+        found = {(cost.B, cost.T, cost.H): cost.cost for cost in costs if cost.without == name}
+        table.add_row(name, *(f"{100 * found[size]:+.0f} %" for size in sizes))
+    return table

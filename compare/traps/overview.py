@@ -1,0 +1,75 @@
+"""`byhand traps` without --match: train every trap, print the table, leave the picture and the files."""
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+import rich
+import torch
+from rich.table import Table
+
+from compare import files, model_pair
+from compare.options import REAL_TASKS
+from compare.traps import plot
+from compare.traps.catalogue import TRAPS, Trap
+from compare.traps.training import STEPS, TrapRuns, display, reference, train
+
+
+def main(task: str | None, out: str, steps: int = STEPS) -> int:
+    """Train the traps that apply to one task, or each trap on its own task (None). Returns the exit status, 0.
+
+    out: the folder for traps.png and for traps/TASK.safetensors and traps/TASK.csv, see `write_files`.
+    """
+    torch.set_num_threads(1)
+    out = files.folder(out)
+    runs = {}
+    with display() as progress:
+        for name in [task] if task else REAL_TASKS:
+            runs[name] = train(reference(name), steps, progress, only=None if task else name)
+            write_files(runs[name], out / "traps")
+    path = out / "traps.png"
+    shown = [(trap, runs[task or trap.task]) for trap in TRAPS if trap.name in runs[task or trap.task].trapped]
+    plot.draw(path, runs, shown)
+    rich.print(table(runs, shown))
+    print(f"the gap of every trap: {path}")
+    print(f"initial weights, and the losses of all runs: {out / 'traps'}")
+    return 0
+
+
+def write_files(runs: TrapRuns, folder: Path) -> None:
+    """TASK.safetensors, the weights that all runs started from; TASK.csv, the losses of all runs."""
+    settings = runs.settings
+    start = model_pair.build(model_pair.model_of(settings, runs.dataset), settings.dtype, settings.seed)
+    files.write_checkpoint(folder / f"{settings.task}.safetensors", start, settings=asdict(settings))
+    columns = {"reference": runs.reference, "torch": runs.torch, "float32": runs.float32, **runs.trapped}
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("step", *columns))
+    for step, row in enumerate(zip(*columns.values(), strict=True), start=1):
+        writer.writerow((step, *(repr(float(loss)) for loss in row)))
+    files.write_whole(folder / f"{settings.task}.csv", text.getvalue().encode())
+
+
+def table(runs: dict[str, TrapRuns], shown: list[tuple[Trap, TrapRuns]]) -> Table:
+    """One row per trap. runs: by task; shown: each trap with the runs it belongs to."""
+    steps = len(next(iter(runs.values())).reference)
+    result = Table(title="One convention changed at a time", title_justify="left", caption_justify="left")
+    result.caption = "gap: to the loss of the reference run, scratch in float64; 0: identical"
+    result.add_column("trap")
+    result.add_column("task")
+    result.add_column("diverges\nat step", justify="right")
+    result.add_column(f"gap at\nstep {steps}", justify="right")
+    result.add_column("torch's convention")
+
+    def row(title, of, losses, first="", convention="", **options):
+        gap = abs(losses[-1] - of.reference[-1])
+        result.add_row(title, of.settings.task, first, f"{gap:.1e}" if gap else "0", convention, **options)
+
+    for k, of in enumerate(runs.values(), start=1):
+        row("none: torch.nn", of, of.torch)
+        row("none: float32", of, of.float32, end_section=k == len(runs))
+    for trap, of in shown:
+        losses = of.trapped[trap.name]
+        row(trap.title, of, losses, str(of.diverges_at(losses) or "never"), trap.torch)
+    return result

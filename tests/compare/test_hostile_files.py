@@ -1,0 +1,138 @@
+"""Checkpoints and interrupted runs: a file that is damaged, or something else, is refused in one line."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch  # noqa: F401  so all of these tests need it
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import data
+from compare import files, model_pair
+
+ROOT = Path(__file__).parents[2]
+MANY = settings(max_examples=10 * settings.default.max_examples)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(place):
+    """A small one as bytes, and the arguments of its model."""
+    model = dict(cell="lstm", output_size=2, hidden_size=1, vocab_size=2)
+    files.write_checkpoint(place / "good", model_pair.build(model, "float32"))
+    return (place / "good").read_bytes(), model
+
+
+def opened(path):
+    """True if the file opens as a checkpoint, False if it is refused in one line."""
+    try:
+        files.open_checkpoint(path)
+    except data.UserError as error:
+        assert len(str(error).splitlines()) == 1
+        return False
+    return True
+
+
+def test_a_checkpoint_cut_off_anywhere_is_refused(checkpoint, place):
+    raw, _ = checkpoint
+    for length in range(len(raw)):
+        (place / "cut").write_bytes(raw[:length])
+        assert not opened(place / "cut"), length
+    (place / "cut").write_bytes(raw)
+    assert opened(place / "cut")
+
+
+def test_other_files_are_not_checkpoints(checkpoint, place):
+    raw, _ = checkpoint
+    contents = [b"", b"\0" * 99, b"PK\3\4" + bytes(99), b"\x89PNG\r\n\x1a\n" + bytes(99), raw[8:], raw + b"more"]
+    for claimed in (0, 1, len(raw), 99_999_999, 10**15, 2**63, 2**64 - 1):  # the length of the JSON that it announces
+        contents += [struct.pack("<Q", claimed) + raw[8:], struct.pack("<Q", claimed)]
+    contents += [struct.pack("<Q", 99_999) + b"[" * 99_999, struct.pack("<Q", 2) + b"{}"]
+    for content in contents:
+        (place / "other").write_bytes(content)
+        assert not opened(place / "other"), content[:40]
+    (place / "text").write_text("to be or not to be\n" * 99)
+    for path in (place / "text", place, place / "nowhere", "/dev/null", "/dev/zero", "a\0b", "x" * 5000):
+        assert not opened(path)
+
+
+@pytest.mark.slow
+@MANY
+@given(drawn=st.data())
+def test_a_checkpoint_with_any_bit_wrong(checkpoint, place, drawn):
+    """A changed weight cannot be recognized; anything else is refused."""
+    raw = bytearray(checkpoint[0])
+    for _ in range(drawn.draw(st.integers(1, 2))):
+        raw[drawn.draw(st.integers(8, len(raw) - 1))] ^= 1 << drawn.draw(st.integers(0, 7))
+    (place / "wrong").write_bytes(raw)
+    opened(place / "wrong")
+
+
+def test_weights_of_another_model_are_refused(checkpoint, place):
+    _, model = checkpoint
+    weights = safetensors.numpy.load_file(place / "good")
+
+    def fits(weights, model):
+        safetensors.numpy.save_file(weights, place / "made", {"model": json.dumps(model)})
+        return opened(place / "made")
+
+    assert fits(weights, model)
+    for name, array in weights.items():
+        assert not fits({**weights, name: array[None]}, model), name
+        assert not fits({**weights, name: array[:1]}, model), f"{name} would broadcast"
+        for dtype in ("float16", "float64", "int32"):
+            assert not fits({**weights, name: array.astype(dtype)}, model), (name, dtype)
+        assert not fits({k: v for k, v in weights.items() if k != name}, model), name
+    assert not fits({**weights, "extra": weights["linear.bias"]}, model)
+    assert not fits({}, model)
+    changes = [{name: value} for name in model for value in (0, -1, 2.5, 10**9, 10**30, "lstm ", None, [], {}, "1")]
+    changes += [dict(num_layers=10**9), dict(input_size=3), dict(predict="first"), dict(dtype="float32"), dict(more=1)]
+    for change in changes:
+        assert not fits(weights, model | change), change
+    for other in (None, [], "lstm", 1, {}, {k: v for k, v in model.items() if k != "cell"}):
+        assert not fits(weights, other), other
+    for metadata in (None, {}, {"model": ""}, {"model": "[" * 99_999}):
+        safetensors.numpy.save_file(weights, place / "made", metadata)
+        assert not opened(place / "made"), metadata
+
+
+@pytest.mark.slow
+@MANY
+@given(drawn=st.data())
+def test_an_interrupted_run_with_any_bit_wrong(place, drawn):
+    """Its checksum also covers the numbers: it is refused, or it is what was written."""
+    about, arrays = {"step": 3}, {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(1)}
+    files.write_resume(place / "run", arrays, about)
+    raw = bytearray((place / "run").read_bytes())
+    for _ in range(drawn.draw(st.integers(1, 2))):
+        raw[drawn.draw(st.integers(0, len(raw) - 1))] ^= 1 << drawn.draw(st.integers(0, 7))
+    cut = drawn.draw(st.sampled_from([len(raw), len(raw), drawn.draw(st.integers(0, len(raw)))]))
+    (place / "run").write_bytes(raw[:cut])
+    try:
+        found, stored = files.open_resume(place / "run")
+    except data.UserError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert stored == about and found.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("reader", ["open_checkpoint", "open_resume"])
+def test_a_pipe_is_not_a_checkpoint(reader, tmp_path):
+    code = f"import sys; from compare import files; files.{reader}(sys.argv[1])"
+    os.mkfifo(tmp_path / "pipe")
+    run = [sys.executable, "-c", code, str(tmp_path / "pipe")]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "UserError" in done.stderr
