@@ -141,5 +141,7 @@ def open_resume(path) -> tuple[dict, dict] | None:
 
 def read_safetensors(path) -> tuple[dict, dict]:
     """The metadata and the arrays of a file. Raises whatever safetensors raises for a file that is not one of its."""
+    if Path(path).exists() and not Path(path).is_file():  # opening a pipe would wait for a writer
+        raise OSError("it is not a regular file")
     with safetensors.safe_open(path, framework="numpy") as file:
         return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)

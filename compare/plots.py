@@ -9,7 +9,6 @@ import warnings
 
 os.environ["MPLBACKEND"] = "agg"  # files, never windows, whatever a shell may say
 import matplotlib
-import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 

@@ -35,7 +35,7 @@ class Memory:
 
     def __init__(self, *, seed=0, batch_size=32, window=30, dtype=np.float32):
         if window < 2:
-            raise UserError(f"window {window} is too short for two marks; use 2 or more")
+            raise UserError(f"window {window} is too short for two marks; use --window 2 or more")
         self.seed, self.batch_size, self.window, self.dtype = seed, batch_size, window, dtype
 
     def train_batches(self, epoch):

@@ -164,7 +164,7 @@ def test_a_tape_that_differs_is_an_error(monkeypatch):
     ("arguments", "said"),
     [
         (["poem"], "poem"),
-        (["names", "--steps", "9"], "drop --steps"),
+        (["names", "--steps", "9"], "names has no --steps"),
         (["--steps", "1"], "use --steps 2 or more"),
         (["--data", "x"], "memory"),
         (["text", "--data", "nowhere"], "nowhere"),

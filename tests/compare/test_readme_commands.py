@@ -20,6 +20,7 @@ PLACEHOLDERS = {"COMMAND": "curves", "TASK": "series", "CELL": "rnn", "DTYPE": "
 SHORT = {
     "curves": ["--steps", "2", "--hidden", "4", "--batch-size", "4"],
     "gradients": ["--steps", "4", "--hidden", "4", "--batch-size", "2"],
+    "gradients --tape": [],
     "gradients --tape --cell rnn": [],
     "traps": ["text", "--steps", "2"],
     "traps names --match mine.csv": ["--steps", "4"],
