@@ -154,7 +154,7 @@ def test_options_that_a_task_does_not_have(tmp_path):
     assert "add --data" in refusal("series", column="sunspots")
     assert "memory has no --data (its sequences are generated)" in refusal("memory", tmp_path)
     assert "names has no --window (each name is one sequence)" in refusal("names", window=5)
-    assert "use 2 or more" in refusal("memory", window=1)
+    assert "use --window 2 or more" in refusal("memory", window=1)
 
 
 @pytest.mark.parametrize("task", ["text", "series"])
