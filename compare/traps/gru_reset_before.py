@@ -1,9 +1,9 @@
-"""The GRU cell of the paper: scratch/gru.py, but the reset gate multiplies h_{t-1} BEFORE the product.
+"""The GRU cell of Cho et al. (2014): like scratch/gru.py, but the reset gate multiplies h_{t-1} BEFORE the product.
 
     (G2*)  v_t = W_hh h_{t-1} + b_hh           for the blocks r and z;  v_n = W_hn (r_t * h_{t-1}) + b_hn
     (G4*)  n_t = tanh(u_n + v_n)
 
-The rest, and the shapes, are as there; lines that differ carry a star.
+The other equations and all shapes are those of scratch/gru.py; a star marks the lines that differ.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
         v_r_z = gate_blocks(h_before @ W_hh[: 2 * H].T + b_hh[: 2 * H], 2)  # (2, B, H)  *
         r_z[t] = sigmoid(u[t, :2] + v_r_z)  # (2, B, H)
         r, z = r_z[t]  # (B, H) each
-        v_n = (r * h_before) @ W_hh[2 * H :].T + b_hh[2 * H :]  # (B, H)  * a product of its own: it waits for r_t
+        v_n = (r * h_before) @ W_hh[2 * H :].T + b_hh[2 * H :]  # (B, H)  * a separate product, which needs r_t
         n[t] = np.tanh(u[t, 2] + v_n)  # (B, H)  *
         y[t] = (1 - z) * n[t] + z * h_before  # (B, H)
         h_before = y[t]
@@ -35,7 +35,7 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
 
 
 def backward(dy, dh_n, cache, trace=None):
-    """Arguments and results as scratch.gru.backward; "du" and "dv" of the trace are one and the same here."""
+    """Arguments and results as scratch.gru.backward; "du" and "dv" of the trace are equal here."""
     x, h_0, y, r_z, n, W_ih, W_hh = cache
     r, z = r_z.swapaxes(0, 1)  # (T, B, H) each
     T, B, H = y.shape
@@ -45,21 +45,21 @@ def backward(dy, dh_n, cache, trace=None):
 
     dh = np.empty_like(n)  # (T, B, H)
     dv = np.empty((T, B, 3 * H), y.dtype)
-    dv_r, dv_z, dv_n = gate_blocks(dv, 3).swapaxes(0, 1)  # (T, B, H) each, views: what is written there stands in dv
+    dv_r, dv_z, dv_n = gate_blocks(dv, 3).swapaxes(0, 1)  # (T, B, H) each, views of dv
     carried = dh_n  # (B, H)
     for t in reversed(range(T)):
         dh[t] = dy[t] + carried  # (B, H)
         dv_n[t] = dh[t] * dh_dv_n[t]  # (B, H)
         dv_z[t] = dh[t] * dh_dv_z[t]  # (B, H)
-        d_reset = dv_n[t] @ W_hh[2 * H :]  # (B, H)  * of the product r_t * h_{t-1}: both factors get their share
+        d_reset = dv_n[t] @ W_hh[2 * H :]  # (B, H)  * the gradient of r_t * h_{t-1}, which both factors share
         dv_r[t] = d_reset * h_before[t] * r[t] * (1 - r[t])  # (B, H)  *
         carried = dh[t] * z[t] + d_reset * r[t] + dv[t, :, : 2 * H] @ W_hh[: 2 * H]  # (B, H)  *
     dh_0 = carried
 
     dv_r_z_rows, dv_n_rows = np.split(dv.reshape(T * B, 3 * H), [2 * H], axis=1)
     dW_r_z = dv_r_z_rows.T @ h_before.reshape(T * B, H)  # (2H, H)
-    dW_n = dv_n_rows.T @ (r * h_before).reshape(T * B, H)  # (H, H)  * n met the state that was reset
-    dx, dW_ih = inputs.backward(dv, x, W_ih)  # * u and v enter as a sum everywhere: du is dv
+    dW_n = dv_n_rows.T @ (r * h_before).reshape(T * B, H)  # (H, H)  * the block n multiplied the reset state
+    dx, dW_ih = inputs.backward(dv, x, W_ih)  # * u and v only appear as a sum, so du is dv
     db_hh = dv.sum(axis=(0, 1))  # (3H,)
 
     if trace is not None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from compare import __main__ as command_line
+from compare.__main__ import COMMANDS, main, parser
 from compare.learner import check, exercise
 from compare.options import Settings
 
@@ -78,7 +78,7 @@ def replace(patch, module, work):
     patch.setattr(importlib.import_module(f"compare.{room}"), name, SimpleNamespace(main=work), raising=False)
 
 
-def ends_well(main, arguments):
+def ends_well(arguments):
     """Run a command: the exit status is 0 and stderr is empty, or it is 2 and one line on stderr says why."""
     out = io.TextIOWrapper(io.BytesIO())
     err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")  # as Python's own
@@ -105,12 +105,12 @@ def options_of(parser):
 
 def arguments_of(name):
     """The parser of one command."""
-    (choices,) = (a.choices for a in command_line.parser(name)._actions if isinstance(a, argparse._SubParsersAction))
+    (choices,) = (a.choices for a in parser(name)._actions if isinstance(a, argparse._SubParsersAction))
     return choices[name]
 
 
-COMMANDS = {name: arguments_of(name) for name, *_ in command_line.COMMANDS}
-EVERY_OPTION = [(name, option.dest) for name, command in COMMANDS.items() for option in options_of(command)]
+PARSERS = {name: arguments_of(name) for name, *_ in COMMANDS}
+EVERY_OPTION = [(name, option.dest) for name, command in PARSERS.items() for option in options_of(command)]
 
 NUMBERS = ["", "0", "1", "-1", "+1", " 1", "1.5", "1_0", "0x10", "\u0661", "1\n2", "nan", "-inf", "1e400", "1e-400"]
 NUMBERS += ["1e30", "1e31", "1000", "65537", "999999999", "1000000000", "9" * 5000, "0" * 19 + "5" + "9" * 30]
@@ -131,14 +131,14 @@ def asked(draw, option):
 
 @pytest.mark.parametrize(("name", "dest"), EVERY_OPTION, ids=map(" ".join, EVERY_OPTION))
 def test_any_value_of_every_option(name, dest, own):
-    command = COMMANDS[name]
+    command = PARSERS[name]
     (option,) = (option for option in options_of(command) if option.dest == dest)
     tasks = [["memory"], ["series", "--data", str(own["series"])], ["text", "--data", str(own["text"])]]
     if {"task", "tasks"}.isdisjoint(action.dest for action in command._actions):
         tasks = [[]]  # it takes none
 
     def run(task, arguments):
-        ends_well(command_line.main, [name, *task, *arguments])
+        ends_well([name, *task, *arguments])
 
     with up_to_the_work(only_load):
         for value in [*NUMBERS, *WORDS]:
@@ -146,11 +146,10 @@ def test_any_value_of_every_option(name, dest, own):
         given(st.sampled_from(tasks), asked(option))(run)()
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("device", ["", "cuda", "cuda:0", "meta", "mkldnn", "xla", "mps", "cpu:1", "CPU", "\udcff"])
 def test_any_device(device):
     with up_to_the_work(load_and_build):
-        ends_well(command_line.main, ["memory", "--device", device])
+        ends_well(["memory", "--device", device])
 
 
 @st.composite
@@ -166,18 +165,16 @@ def commands(draw, options, own):
 
 
 @pytest.mark.slow
-@pytest.mark.torch
 @MANY
 @given(drawn=st.data())
 def test_any_options_up_to_both_models(own, drawn):
     with up_to_the_work(load_and_build):
-        ends_well(command_line.main, drawn.draw(commands(options_of(COMMANDS["curves"]), own)))
+        ends_well(drawn.draw(commands(options_of(PARSERS["curves"]), own)))
 
 
 ODD_NAMES = {"e\u0301": "a\r\nb\r\nc\r\nd\r\n", "😀": "\ufeffé\r\ne\u0301x\r\n👩‍👩‍👧\r\n漢\r\n"}
 
 
-@pytest.mark.torch
 @pytest.mark.parametrize("task", ["text", "names", "series"])
 def test_both_models_train_on_unusual_data(task, tmp_path, monkeypatch, capfd):
     """A text of one character; class names beyond ASCII; a table of 3000 columns, with a byte order mark."""
@@ -190,5 +187,5 @@ def test_both_models_train_on_unusual_data(task, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     options = ["--steps", "1", "--hidden", "3", "--batch-size", "4"]
     options += {"text": ["--window", "8"], "names": [], "series": ["--window", "8", "--column", "c7"]}[task]
-    assert command_line.main([task, "--data", task, *options]) == 0
+    assert main([task, "--data", task, *options]) == 0
     assert capfd.readouterr().err == ""
