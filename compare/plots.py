@@ -42,7 +42,7 @@ def save(figure, path):
     drawn, packed = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a character that the font lacks is drawn as a box
-        figure.savefig(drawn, format="png", dpi=200)
+        figure.savefig(drawn, format="png", dpi=100)
     Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
     write_whole(path, packed.getvalue())
 
