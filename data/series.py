@@ -42,26 +42,13 @@ class Series:
         self.metric = f"mean absolute error ({self.column})"
 
         self.split = split = len(self.values) * 8 // 10
-        train = self.values[:split]
         needed = -(-10 * max(window + 1, 4) // 8)
         if len(self.values) < needed:
             raise UserError(
                 f"{path}: has {len(self.values)} values, but window {window} needs {needed}; "
                 "use a longer series or a smaller --window"
             )
-        # Not `std == 0`: the mean of equal values may differ from them in the last bit.
-        if train.min() == train.max():
-            raise UserError(f"{path}: {self.column} is constant over the first 80 %, nothing to learn; use another")
-        with np.errstate(all="ignore"):
-            lag = seasonal_lag(train, min(split // 2, LONGEST_LAG))
-            self.mean, self.std = float(train.mean()), float(train.std())
-            self.scaled = ((self.values - self.mean) / self.std).astype(dtype)
-            self.baselines = {
-                "repeat the last value": lag_error(self.values, split, 1),
-                f"same as {lag} steps before": lag_error(self.values, split, lag),
-            }
-        if not np.isfinite([self.std, *self.baselines.values()]).all() or not np.isfinite(self.scaled).all():
-            raise UserError(f"{path}: {self.column}: too far apart, or too close, to standardize; use another unit")
+        self._standardize(path)
 
         self.run_in = min(window, split - 1)
         # Windows start every `stride` values, from an offset drawn for each epoch.
@@ -69,6 +56,23 @@ class Series:
         self.stride = min(max(1, window // 4), starts)
         self.windows = starts // self.stride
         self.steps_per_epoch = -(-self.windows // batch_size)
+
+    def _standardize(self, path):
+        """Set mean, std, scaled and baselines. Raises UserError if the values do not allow it."""
+        split, train = self.split, self.values[: self.split]
+        # Not `std == 0`: the mean of equal values may differ from them in the last bit.
+        if train.min() == train.max():
+            raise UserError(f"{path}: {self.column} is constant over the first 80 %, nothing to learn; use another")
+        with np.errstate(all="ignore"):
+            lag = seasonal_lag(train, min(split // 2, LONGEST_LAG))
+            self.mean, self.std = float(train.mean()), float(train.std())
+            self.scaled = ((self.values - self.mean) / self.std).astype(self.dtype)
+            self.baselines = {
+                "repeat the last value": lag_error(self.values, split, 1),
+                f"same as {lag} steps before": lag_error(self.values, split, lag),
+            }
+        if not np.isfinite([self.std, *self.baselines.values()]).all() or not np.isfinite(self.scaled).all():
+            raise UserError(f"{path}: {self.column}: too far apart, or too close, to standardize; use another unit")
 
     def unscale(self, values):
         """Standardized values -> the column's own unit, float64."""

@@ -240,6 +240,7 @@ def test_a_task_alone_or_an_option_alone_means_curves(monkeypatch, tmp_path, cap
     assert "one task" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_odd_names_are_drawn_as_they_are(own_data, monkeypatch):
     """Dollars are no formula, brackets no markup, and a character that the font lacks is a box; no run stops."""
     monkeypatch.chdir(own_data)

@@ -129,6 +129,7 @@ def asked(draw, option):
     return given if draw(st.integers(0, 19)) else given[:1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "dest"), EVERY_OPTION, ids=map(" ".join, EVERY_OPTION))
 def test_any_value_of_every_option(name, dest, own):
     command = PARSERS[name]

@@ -71,6 +71,7 @@ def test_every_command_is_known():
     assert set(STATUS) | {name for name in SHORT if " " in name} <= BYHAND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(BYHAND))
 def test_it_runs(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

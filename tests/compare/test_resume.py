@@ -223,6 +223,7 @@ def steps_of_whole_files(folder):
     return steps
 
 
+@pytest.mark.slow
 def test_runs_killed_at_random_moments_end_like_uninterrupted_ones(here):
     arguments = [sys.executable, __file__, str(KILLS), "1"]
     done = subprocess.run(arguments, cwd=here, capture_output=True, text=True)

@@ -77,6 +77,7 @@ def test_ten_solutions_for_each_cell():
     assert [sum(path.parent.name == cell for path in SOLUTIONS) for cell in ("rnn", "gru", "lstm")] == [10, 10, 10]
 
 
+@pytest.mark.slow
 def test_mistakes_in_other_styles(tmp_path):
     """194 mistakes in those thirty files, planted by an author who had not seen the check; by default every fourth.
 
