@@ -44,6 +44,10 @@ def start(library):
         import torch
 
         torch.set_num_threads(1)
+    else:
+        import scratch
+
+        scratch.keep_freed_memory()
 
 
 # ---- time -----------------------------------------------------------------------------------------------------------

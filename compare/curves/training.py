@@ -14,6 +14,7 @@ import rich
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+import scratch
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
 from compare.curves import first_nonfinite, plot, plot_predictions, stopped_run, summary
@@ -105,6 +106,7 @@ def main(
     start over even if an interrupted run is lost; again: the command that resumes this run.
     Raises UserError for what cannot be run, and for a run that was stopped or diverged.
     """
+    scratch.keep_freed_memory()
     torch.set_num_threads(1)  # one core for each model: they train at the same time, see model_pair.train
     runs = [prepare(settings) for settings in configurations]  # every mistake comes out before any training
     out = files.folder(out)

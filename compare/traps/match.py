@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+import scratch
 from compare.agreement import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
@@ -69,6 +70,7 @@ def main(path: str, task: str | None = None, column: str | None = None, steps: i
     """
     curves = read(path, column, steps)
     settings = settings_of(path, task)
+    scratch.keep_freed_memory()
     torch.set_num_threads(1)
     with display() as progress:
         runs = train(settings, max(int(curve.steps[-1]) for curve in curves), progress)

@@ -9,6 +9,7 @@ import rich
 import torch
 from rich.table import Table
 
+import scratch
 from compare import files, model_pair
 from compare.options import REAL_TASKS
 from compare.traps import plot
@@ -21,6 +22,7 @@ def main(task: str | None, out: str, steps: int = STEPS) -> int:
 
     out: the folder for traps.png and for traps/TASK.safetensors and traps/TASK.csv, see `write_files`.
     """
+    scratch.keep_freed_memory()
     torch.set_num_threads(1)
     out = files.folder(out)
     runs = {}

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.text import Text
 from rich.console import Console
 
@@ -22,6 +23,7 @@ from compare.mistakes.plant import planted
 @pytest.mark.parametrize("cell", timing.CELLS)
 def test_both_libraries_train_the_same_network(cell, inputs):
     """What is timed as a step has the same parameters in both, and training lowers the loss of both."""
+    torch.manual_seed(0)
     step = Step("scratch", cell, B=2, T=3, H=4, inputs=inputs)
     by_hand = scratch.SequenceModel(**worker_process.model_of(step))
     by_torch = torch_impl.SequenceModel(**worker_process.model_of(step))

@@ -39,6 +39,7 @@ CATALOGUE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise, mistake", CATALOGUE, ids=[f"{exercise.name}-{m.name}" for exercise, m in CATALOGUE])
 def test_a_mistake_of_the_catalogue_is_named_with_its_line(exercise, mistake, tmp_path):
     text = solution(exercise, source_of(exercise).replace(mistake.right, mistake.wrong))
