@@ -42,6 +42,7 @@ OTHERS = {
     "ruff check .",  # .ci/run
     "ruff format --check .",  # .ci/run
     "mutmut run",  # takes an hour
+    "python tests/suite_on_mistakes.py",  # test_mistakes.py
 }
 
 
