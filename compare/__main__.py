@@ -17,7 +17,7 @@ COMMANDS = (
     ("curves", "compare.curves.command", "train both models, plot both training curves and their gap"),
     ("gradients", "compare.gradients.command", "compare every gradient of one batch, by hand and by autograd"),
     ("check", "compare.learner.check", "is your own backward pass right, and if not, which line is wrong?"),
-    ("exercise", "compare.learner.exercise", "write thirteen backward passes yourself, easy to hard"),
+    ("exercise", "compare.learner.exercise", "exercises: write the backward passes yourself, easy to hard"),
     ("traps", "compare.traps.command", "conventions that change a training curve: which does yours follow?"),
     ("page", "compare.page.command", "write a page: each cell next to its torch counterpart, with numbers"),
     ("bench", "compare.bench.command", "time a training step of both models, and measure its memory"),
@@ -72,7 +72,7 @@ def main(arguments):
         complain(error)
     except MemoryError:
         complain("not enough memory; use a smaller --hidden, --layers, --batch-size or --window")
-    except BrokenPipeError:  # whoever read our output has gone, as `| head` does; nothing is wrong
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does; nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         complain(f"{error.filename or 'the terminal'}: {error.strerror}")

@@ -35,7 +35,7 @@ a table with one row per file."""
 
 
 def add_arguments(parser):
-    parser.epilog = "exit status: 0 right, 1 wrong, 2 could not run (reason on stderr)"
+    parser.epilog = "exit status: 0 right, 1 wrong or unfinished, 2 could not run"
     parser.add_argument("file", metavar="FILE", help="a Python file, or a folder of them")
     parser.add_argument("--exercise", metavar="NAME", help="which exercise (default: from the heading or file name)")
     parser.add_argument("--watch", action="store_true", help="check again whenever the file is saved")

@@ -1,4 +1,4 @@
-"""`pytest --cell=FILE`, as tests/README.md shows it: a right cell passes, a wrong one fails with its first wrong array."""
+"""`pytest --cell=FILE` as tests/README.md shows it: a right cell passes, a wrong one fails at its first wrong array."""
 
 import re
 import subprocess

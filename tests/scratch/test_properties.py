@@ -171,13 +171,13 @@ def test_truncation_takes_the_state_that_enters_a_window_for_a_constant(case, k,
         return {name: sum(part[name] for part in parts) for name in parts[0]}
 
     def loss(params, held):
-        twin = model(np.complex128)
-        for name, p in twin.params.items():
+        complex_model = model(np.complex128)
+        for name, p in complex_model.params.items():
             p[...] = params[name]
         total, state = 0, None
         for window in Windows(batch, k).windows:
-            total = total + len(window.inputs) / case.T * twin.loss(window, state)
-            state = case.pack([s.real if held else s for s in case.unpack(twin.state_n)])
+            total = total + len(window.inputs) / case.T * complex_model.loss(window, state)
+            state = case.pack([s.real if held else s for s in case.unpack(complex_model.state_n)])
         return total
 
     params = model().params
