@@ -29,8 +29,8 @@ def test_its_python_runs(code, capsys):
         assert slope == pytest.approx(2, abs=0.1)
 
 
-def test_the_pages_show_two_programs():
-    assert len(PROGRAMS) == 2
+def test_the_pages_show_three_programs():
+    assert len(PROGRAMS) == 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
