@@ -1,4 +1,4 @@
-"""The command line: `byhand COMMAND`, or `byhand COMMAND` in a checkout."""
+"""The command line: `byhand COMMAND`, or `python -m compare COMMAND` in a checkout."""
 
 import argparse
 import os
@@ -29,7 +29,10 @@ compare. Without a command: `curves` on the three real tasks."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaint is one line."""
+    """An ArgumentParser whose complaint is one line, and that takes no abbreviated options."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, allow_abbrev=False, **options)
 
     def error(self, message):
         complain(f"{message}; see {self.prog} --help")

@@ -6,6 +6,8 @@ import numpy as np
 @np.errstate(over="ignore")  # exp(-a) may overflow to inf; 1 / inf is 0, the right value
 def sigmoid(a):
     """1 / (1 + exp(-a)). Exact to rounding also where it is nearly 0, and analytic for a complex step."""
+    if np.iscomplexobj(a):  # for a complex number a large exp is nan, not inf
+        a = np.maximum(a.real, 1 - np.log(np.finfo(a.dtype).max)) + 1j * a.imag
     return 1 / (1 + np.exp(-a))
 
 

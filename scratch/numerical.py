@@ -41,7 +41,7 @@ def complex_step(function, arrays, direction, h=1e-30):
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40 (1998).
     """
-    slope = function(_moved(arrays, direction, 1j * h)).imag / h
+    slope = _imaginary(function(_moved(arrays, direction, 1j * h))) / h
     _believe(slope, function, arrays, direction)
     return slope
 
@@ -53,7 +53,7 @@ def complex_gradient(function, arrays, h=1e-30):
     for name, array in moved.items():
         for index in np.ndindex(array.shape):
             array[index] += 1j * h
-            gradient[name][index] = function(moved).imag / h
+            gradient[name][index] = _imaginary(function(moved)) / h
             array[index] -= 1j * h
     direction = random_direction(arrays, np.random.default_rng(0))
     _believe(along(gradient, direction), function, arrays, direction)
@@ -72,16 +72,25 @@ def taylor(function, arrays, gradient, direction, steps=STEPS):
     """The remainders |f(x + s v) - f(x) - s <gradient, v>| for each s of `steps`, and the slope of their logarithms.
 
     If the gradient is right, the first-order term cancels and the rest shrinks as s^2: slope 2. If it is wrong, a
-    multiple of s remains: slope 1. There is no tolerance to choose; the gap between 1 and 2 is wide. Where the function
-    is linear in the direction, nothing remains but rounding. In float32 rounding hides the rest: use float64.
+    multiple of s remains: slope 1. The gap between 1 and 2 is wide; but an error below about 1e-4 of the curvature can
+    hide behind the second-order term. Where the function is linear in the direction, nothing remains but rounding, and
+    the verdict says how large an error would not show. In float32 rounding hides too much: use float64.
+    Raises ValueError when a value of the function or the gradient is not finite.
     """
     values = np.array([function(_moved(arrays, direction, float(s))) for s in (0, *steps)])
-    remainders = np.abs(values[1:] - values[0] - steps * along(gradient, direction))
+    slope = along(gradient, direction)
+    if not (np.isfinite(values).all() and np.isfinite(slope)):
+        raise ValueError("a value of the function, or its gradient, is not finite")
+    remainders = np.abs(values[1:] - values[0] - steps * slope)
     rounding = 16 * np.finfo(values.dtype).eps * np.abs(values).max()
     above = remainders > rounding
     if above.sum() < 3:
-        right = "right: the remainder is rounding" if values.dtype == np.float64 else "cannot tell: use float64"
-        return Taylor(remainders, np.nan, right)
+        if values.dtype != np.float64:
+            return Taylor(remainders, np.nan, "cannot tell: use float64")
+        hidden = rounding / max(steps)
+        return Taylor(
+            remainders, np.nan, f"right: the remainder is rounding (errors below {hidden:.1g} would not show)"
+        )
     slope = float(np.polyfit(np.log(steps[above]), np.log(remainders[above]), 1)[0])
     return Taylor(remainders, slope, "right: slope 2" if slope > 1.5 else "wrong: slope 1")
 
@@ -99,19 +108,28 @@ def _moved(arrays, direction, s):
     return {name: array + s * direction[name] if name in direction else array for name, array in arrays.items()}
 
 
+def _imaginary(value):
+    if not np.iscomplexobj(value):
+        raise ValueError(
+            "given complex numbers, the function returns a real one: something in it drops the imaginary part (abs, "
+            "float(), np.var, np.std, np.linalg.norm)"
+        )
+    return value.imag
+
+
 def _believe(slope, function, arrays, direction):
     """Raise ValueError where central differences agree with each other, and not with the complex step.
 
     Two of them, with steps s and 2 s: where these disagree, the function has a kink or is ill-conditioned nearby, and
-    the complex step is the one to believe.
+    the complex step is the one to believe. A small s comes closer to the point, a larger one has less rounding.
     """
-    s = 1e-5
-    values = [function(_moved(arrays, direction, k * s)) for k in (-2, -1, 1, 2)]
-    near, far = (values[2] - values[1]) / (2 * s), (values[3] - values[0]) / (4 * s)
-    uncertain = abs(near - far) + 64 * np.finfo(np.float64).eps * np.abs(values).max() / s
-    if not abs(slope - near) <= 8 * uncertain:
-        raise ValueError(
-            f"the complex step gives the slope {slope:.6g}, a central difference {near:.6g}. Believe the latter: the "
-            "function does not pass complex numbers through (abs, float(), np.var, np.std, np.linalg.norm), or it has "
-            "a kink exactly here"
-        )
+    for s in (1e-5, 1e-7):
+        values = [function(_moved(arrays, direction, k * s)) for k in (-2, -1, 1, 2)]
+        near, far = (values[2] - values[1]) / (2 * s), (values[3] - values[0]) / (4 * s)
+        uncertain = abs(near - far) + 64 * np.finfo(np.float64).eps * np.abs(values).max() / s
+        if abs(slope - near) <= 8 * uncertain:
+            return
+    raise ValueError(
+        f"the complex step gives the slope {slope:.6g}, a central difference {near:.6g}. Believe the latter: something "
+        "in the function drops an imaginary part (abs, float(), np.var, np.std, np.linalg.norm), or it has a kink here"
+    )

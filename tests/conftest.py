@@ -51,14 +51,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    if config.getoption("plant"):
+    if config.getoption("plant") is not None:
         from compare.mistakes.catalogue import BY_NAME
         from compare.mistakes.plant import plant
 
         if config.getoption("plant") not in BY_NAME:
             raise pytest.UsageError(f"--plant: no mistake is called {config.getoption('plant')!r}")
         plant(BY_NAME[config.getoption("plant")])  # before any test imports scratch
-    if config.getoption("cell"):
+    if config.getoption("cell") is not None:
         add_cell(Path(config.getoption("cell")))
 
 
@@ -68,7 +68,10 @@ def add_cell(path):
     if spec is None or not path.is_file():
         raise pytest.UsageError(f"--cell: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise pytest.UsageError(f"--cell: {path} does not run: {error!r}") from error
     for name in ("forward", "backward", "GATES"):
         if not hasattr(module, name):
             raise pytest.UsageError(f"--cell: {path} has no {name}; tests/README.md shows what a cell needs")
@@ -76,6 +79,8 @@ def add_cell(path):
 
     import scratch
 
+    if path.stem in scratch.CELLS:
+        raise pytest.UsageError(f"--cell: there is a cell {path.stem} already; give your file another name")
     layer = type(path.stem, (scratch.recurrent.Recurrent,), {"cell": module, "states": getattr(module, "STATES", 1)})
     scratch.CELLS[path.stem] = (layer, {})
     cases.CELLS[:] = [path.stem]

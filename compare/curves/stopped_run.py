@@ -69,6 +69,11 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
         say_what_is_replaced(runs, out)
         for folder in reversed(folders):
             forget(folder)  # of a finished run, too: it would be taken for a task of this one
+            for name in (
+                "checkpoint.safetensors",
+                "predictions.png",
+            ):  # should this run stop, they would not be its own
+                (folder / name).unlink(missing_ok=True)
     elif any(run.step for run in runs):
         print("resuming:", ", ".join(f"{run.settings.task} from step {run.step}" for run in runs))
     else:

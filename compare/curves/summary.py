@@ -77,9 +77,9 @@ def read(out: Path) -> dict[str, dict]:
     """The entries of a folder's summary.json by task, if the task's results are still there; {} if it is unreadable."""
     try:
         entries = {entry["settings"]["task"]: entry for entry in json.loads((out / FILE).read_text("utf-8"))["tasks"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return {task: entry for task, entry in entries.items() if (out / task / "history.csv").exists()}
+    return {task: entries[task] for task in TASKS if task in entries and (out / task / "history.csv").exists()}
 
 
 def merged(before: dict[str, dict], begun: list[str], entries: list[Entry]) -> dict:

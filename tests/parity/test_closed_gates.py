@@ -23,6 +23,16 @@ def test_the_logistic_function_saturates_without_a_warning(dtype):
         assert sigmoid(np.array([-1e30, 1e30], dtype)).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_the_logistic_function_of_complex_numbers_is_finite_and_has_the_real_slope(dtype):
+    a = np.array([-1e30, -1000, -100, -3, 0, 3, 100, 1e30])
+    with np.errstate(all="raise", under="ignore"):
+        got = sigmoid((a + 1e-20j).astype(dtype))
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(got.real, sigmoid(a), rtol=8 * eps, atol=2 * np.finfo(dtype).tiny)
+    np.testing.assert_allclose(got.imag / 1e-20, sigmoid(a) * sigmoid(-a), rtol=64 * eps, atol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 def test_the_gradient_of_a_nearly_closed_gate_is_torchs_to_a_few_eps_of_each_entry(name, dtype):
