@@ -201,6 +201,21 @@ def explain(got, expected, case):
 CELLS = list(scratch.CELLS)
 BOTH = ("float64", "float32")
 seeds = st.integers(0, 2**32 - 1)
+OPTIMIZERS = [  # the class, and its options
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("Adam", {}),
+    ("Adam", {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("AdamW", {}),
+    ("AdamW", {"betas": (0.8, 0.95), "weight_decay": 0.2}),
+    ("RMSprop", {}),
+    ("RMSprop", {"alpha": 0.9, "momentum": 0.8, "weight_decay": 0.1, "eps": 1e-4}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "eps": 1e-3}),
+]
 
 
 def cases(dtypes=("float64",), **fixed):

@@ -12,8 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
+import scratch
 import torch_impl
-from compare import files
+from compare import files, options
 from compare.__main__ import main
 from compare.agreement import AGREEMENT
 
@@ -288,3 +289,7 @@ def test_a_bug_is_not_reported_as_a_difference(monkeypatch, capsys):
     monkeypatch.setattr("compare.curves.training.main", lambda *_, **__: np.ones(10**15))
     assert main(["memory"]) == 2
     assert capsys.readouterr().err.startswith("error: not enough memory")
+
+
+def test_every_cell_of_scratch_has_a_name_to_be_shown():
+    assert list(options.CELLS) == list(scratch.CELLS)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from cases import CELLS
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from compare import files, model_pair, plots
@@ -19,7 +20,6 @@ from compare.options import Settings
 from data import Batch
 from scratch import rnn
 
-CELLS = ("rnn", "rnn_relu", "gru", "lstm")
 BOTH = ("float32", "float64")
 T, B, H, V = 7, 5, 6, 9
 

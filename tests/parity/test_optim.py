@@ -3,31 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from cases import seeds
+from cases import OPTIMIZERS, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
 
-SETTINGS = [
-    ("SGD", {}),
-    ("SGD", {"momentum": 0.9}),
-    ("SGD", {"momentum": 0.9, "nesterov": True}),
-    ("SGD", {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}),
-    ("SGD", {"weight_decay": 0.1}),
-    ("Adam", {}),
-    ("Adam", {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
-    ("AdamW", {}),
-    ("AdamW", {"betas": (0.8, 0.95), "weight_decay": 0.2}),
-    ("RMSprop", {}),
-    ("RMSprop", {"alpha": 0.9, "momentum": 0.8, "weight_decay": 0.1, "eps": 1e-4}),
-    ("Adagrad", {}),
-    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "eps": 1e-3}),
-]
 
-
-@pytest.mark.parametrize(("name", "options"), SETTINGS)
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
 @pytest.mark.parametrize("scale", [1.0, 1e-8], ids=["gradients near 1", "gradients near Adam's epsilon"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_hundred_steps_are_torchs(name, options, scale, dtype):

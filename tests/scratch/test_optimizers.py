@@ -2,27 +2,12 @@
 
 import numpy as np
 import pytest
+from cases import OPTIMIZERS
 
 import scratch
 
-SETTINGS = [
-    ("SGD", {}),
-    ("SGD", {"momentum": 0.9}),
-    ("SGD", {"momentum": 0.9, "nesterov": True}),
-    ("SGD", {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}),
-    ("SGD", {"weight_decay": 0.1}),
-    ("Adam", {}),
-    ("Adam", {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
-    ("AdamW", {}),
-    ("AdamW", {"betas": (0.8, 0.95), "weight_decay": 0.2}),
-    ("RMSprop", {}),
-    ("RMSprop", {"alpha": 0.9, "momentum": 0.8, "weight_decay": 0.1, "eps": 1e-4}),
-    ("Adagrad", {}),
-    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "eps": 1e-3}),
-]
 
-
-@pytest.mark.parametrize(("name", "options"), SETTINGS)
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
 def test_float32_stays_float32(name, options):
     params = {"a": np.ones(3, np.float32)}
     optimizer = getattr(scratch, name)(params, lr=0.05, **options)
