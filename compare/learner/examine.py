@@ -1,167 +1,197 @@
-"""Examine one file: does it run, are shapes, inputs and values right; and if not, which line is wrong.
-
-Runs in a process of its own (see check.py), so that an endless loop or a crash of the learner's code ends that process
-and nothing else. Prints nothing; writes a report as JSON.
-"""
+"""Examine a program: does it run, are shapes, values and inputs right; and if not, which line is wrong?"""
 
 import ast
-import json
 import linecache
-import re
-import signal
-import sys
-import time
 import traceback
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from compare.learner import attempt, instrument, ladder, likely_mistake, problems, truncated_exercise
-from compare.learner.adapt import Unfit
-from compare.learner.observe import TooLong, compared, expected_of, load, observe
-from compare.learner.point_at import (
-    differs_the_second_time,
-    located,
-    operands,
-    place,
-    stored_as,
-    where_raised,
-    written_at,
-)
-
-RUNS, SHAPES, CLEAN, VALUES, SEPARATE = (
-    "runs",
-    "shapes and dtypes",
-    "inputs unmodified, repeatable",
-    "values",
-    "no aliased outputs",
-)
+from compare.agreement import in_eps
+from compare.learner import ladder, locate, measure, pairs, problems
+from compare.learner.calling import CannotRun, Case, Outcome
+from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
+from compare.learner.switches import Judge, Subject, differing, executed
 
 
-class Report(dict):
-    """The answer, as JSON can hold it. `stages`: (what was checked, "ok" or what is wrong)."""
+def examine(file: str, exercise: str | None = None, tell: Callable = lambda report: None) -> list[Report]:
+    """A Report for each forward and backward pass of a file. tell: called with a report as soon as its verdict is known.
 
-    def __init__(self, exercise, file):
-        super().__init__(file=str(file), exercise=exercise.name, verdict="right", stages=[], arrays=[], remarks=[])
-
-    def passed(self, stage):
-        self["stages"].append([stage, "ok"])
-
-    def failed(self, stage, sentence, verdict="wrong", **more):
-        self["stages"].append([stage, sentence])
-        self.update(verdict=verdict, sentence=sentence, **more)
-
-
-@dataclass
-class Case:
-    """A learner's module and what it did. seen: (problem, Observation) of every problem that was tried."""
-
-    exercise: ladder.Exercise
-    file: Path
-    module: ModuleType
-    watch: instrument.Watch
-    seen: list
-
-
-def examine(file, exercise, report=None):
-    """The Report on one file. A given report is filled in, so that it says what is known when the time is up."""
-    report = Report(exercise, file) if report is None else report
+    exercise: the name of the exercise that it is; None for any other file.
+    """
     source = Path(file).read_text(encoding="utf-8-sig")
-    linecache.checkcache(str(file))
-    loaded = imported(report, source, file)
-    if loaded is None:
-        return report
-    if exercise.name == "truncated":
-        return examine_loop(report, exercise, *loaded, file)
-    case = Case(exercise, file, *loaded, [])
-    for stage, passes in STAGES:
-        if not passes(case, report):
-            return report
-        report.passed(stage)
-    report["remarks"] += wider_than_the_inputs(case.seen)
-    if exercise.name in ("rnn", "gru", "lstm"):
-        report["remarks"] += compared_with_the_solution(exercise, case.module, source)
-    return report
+    linecache.checkcache(file)
+    title = f"exercise {exercise}, {ladder.BY_NAME[exercise].title}" if exercise else ""
+    first = Report(str(file), title or "forward and backward", exercise)
+    try:
+        module = executed(compile(source, str(file), "exec"), str(file))
+    except (SyntaxError, ValueError) as error:
+        first.failed(RUNS, f"not valid Python: {getattr(error, 'msg', error)}", COULD_NOT_RUN)
+        first.findings = at_line(file, getattr(error, "lineno", None))
+        return [first]
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | MemoryError):
+            raise
+        first.failed(RUNS, f"importing the file raised {in_words(error)}", COULD_NOT_RUN)
+        first.findings = where_raised(error, file)
+        return [first]
+    try:
+        subjects = subjects_of(source, str(file), module, exercise)
+    except CannotRun as error:
+        first.failed(RUNS, str(error), COULD_NOT_RUN)
+        return [first]
+    except Exception as error:
+        first.failed(RUNS, f"example() raised {in_words(error)}", COULD_NOT_RUN)
+        first.findings = where_raised(error, file)
+        return [first]
+    found = []
+    for name, subject in subjects:
+        report = Report(str(file), title or name, exercise)
+        examine_one(subject, module, report, tell)
+        found.append(report)
+    return found
 
 
-def imported(report, source, file):
-    """The learner's module and its Watch; None, with the reason in the report, when it cannot be imported."""
+def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
+    """Each forward and backward pass of a module, with what it is called."""
+    if exercise:
+        problems.program_for(exercise, module)  # raises CannotRun when the names are not those of the exercise
+        cases = [case for case in problems.cases(exercise) if takes_options(module, case)]
+        return [("", Subject(source, file, lambda m: (problems.program_for(exercise, m), cases)))]
+    return [(pair.name or "forward and backward", Subject(source, file, Bound(k, pair))) for k, pair in enumerate(pairs.pairs_in(module))]
+
+
+def takes_options(module, case) -> bool:
+    """Whether a learner's forward takes the options of a case; otherwise the case is left out."""
+    functions = [getattr(module, name, None) for name in ("forward", "backward")]
+    names = {name for f in functions if hasattr(f, "__code__") for name in f.__code__.co_varnames[: f.__code__.co_argcount + f.__code__.co_kwonlyargcount]}
+    return "nonlinearity" not in case.inputs or "nonlinearity" in names
+
+
+class Bound:
+    """How to call the k-th pair of a module, and its cases, whose right answers are measured once."""
+
+    def __init__(self, k: int, pair: pairs.Pair):
+        self.k, self.inputs, self.program, self.name = k, pair.inputs, pair.program, pair.name
+        self.cases = []
+
+    def __call__(self, module):
+        if not self.cases:
+            self.cases = [measure.measured(self.program, self.inputs, described(self.inputs))]
+        return pairs.pairs_in(module)[self.k].program, self.cases
+
+    def another(self) -> Case:
+        """One more case, with other numbers, to confirm a fix."""
+        rng = np.random.default_rng(1)
+        inputs = pairs.varied(self.inputs, rng)
+        return measure.measured(self.program, inputs, "other numbers", seed=1)
+
+
+def described(inputs) -> str:
+    return ", ".join(f"{name} {'x'.join(map(str, v.shape)) or 'a number'}" for name, v in inputs.items() if hasattr(v, "shape"))
+
+
+# ---- one program ----
+
+
+def examine_one(subject: Subject, module, report: Report, tell: Callable):
+    """Fill in the report on one program."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        seen = run_all(subject, module, report)
+        if seen is None:
+            return
+        for stage, passes in STAGES:
+            trouble = passes(subject, seen, report)
+            if trouble is None:
+                report.stages.append((stage, "ok"))
+                continue
+            index, sentence = trouble
+            report.failed(stage, sentence)
+            report.problem = seen[index][0].words
+            tell(report)
+            report.findings = locate.located(subject, index, stage, confirmed_by(subject))
+            return
+        report.remarks += remarks_on(seen)
+
+
+def confirmed_by(subject) -> Callable:
+    """A function module -> whether it is right on every case; other numbers are tried where there is only one."""
+    more = []
+
+    def confirm(module) -> bool:
+        program, cases = subject.bind(module)
+        if isinstance(subject.bind, Bound) and not more:
+            try:
+                more.append(subject.bind.another())
+            except Exception:
+                more.append(None)
+        return all(passes_all(program, case, aliases=not isinstance(subject.bind, Bound)) for case in [*cases, *more] if case is not None)
+
+    return confirm
+
+
+def passes_all(program, case, *, aliases: bool) -> bool:
+    outcome = program.run(case)
+    judge = Judge(case)
+    right = judge.right(judge.vector(program))
+    return bool(right is not None and right.all() and not outcome.written and not (aliases and outcome.shared) and not differing(program, case))
+
+
+def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
+    """What the program does with every case; None, with the reason in the report, when it does not run."""
+    case = None
     try:
-        code, sites = instrument.instrumented(source, str(file))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        sentence = f"not valid Python: {getattr(error, 'msg', error)}"
-        report.failed(RUNS, sentence, "could not run", **place(file, getattr(error, "lineno", None)))
-        return None
-    try:
-        return load(code, sites, file)
-    except (TooLong, MemoryError):
+        program, cases = subject.bind(module)
+        seen = []
+        for case in cases:
+            seen.append((case, with_arrays_if_needed(subject, module, program, case)))
+        subject.program = subject.bind(module)[0]
+    except (KeyboardInterrupt, MemoryError):
         raise
-    except BaseException as error:  # sys.exit() too
-        sentence = f"importing the file raised {in_words(error)}"
-        report.failed(RUNS, sentence, "could not run", **where_raised(error, file))
-        return None
-
-
-def runs(case, report):
-    for problem in problems.of(case.exercise.name):
-        observation = observe(case.exercise, case.module, problem)
-        if observation is None:
-            continue
-        if observation.error is not None:
-            did_not_run(report, observation.error, case, problem)
-            return False
-        case.seen.append((problem, observation))
-        if observation.changed or observation.again:  # what the code keeps from one call may disturb the next
-            break
-    return True
-
-
-def did_not_run(report, error, case, problem):
-    where = where_raised(error, case.file)
-    if isinstance(error, NotImplementedError):
-        report.failed(RUNS, "it still raises NotImplementedError", "wrong", unsolved=True, **where)
-        return
-    sentence = str(error) if isinstance(error, Unfit) else in_words(error)
-    if sentence.startswith("ValueError: matmul"):  # NumPy's message does not name the shapes
-        product = operands(case.exercise, case.module, case.watch, problem, error)
-        sentence = f"ValueError: the shapes do not match in {product}" if product else sentence
-    report.failed(RUNS, sentence, "could not run", **where, problem=problem.words)
-
-
-def in_words(error):
-    try:
-        words = str(error)
-    except Exception:  # an exception class of the learner's
-        words = ""
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
-
-
-def shapes_are_right(case, report):
-    wrong = wrong_shape(case.seen)
-    if wrong:
-        problem, name, sentence = wrong
-        where = stored_as(case.exercise, case.module, case.watch, problem, name)
-        report.failed(SHAPES, sentence, **together(where, known_mistake(case)), problem=problem.words)
-        return False
-    return True
-
-
-def wrong_shape(seen):
-    """(problem, name, sentence) for the first output of a wrong shape or kind, or None."""
-    for problem, observation in seen:
-        for name, value in observation.outputs.items():
-            sentence = difference_in_kind(name, value, expected_of(problem)[name])
-            if sentence:
-                return problem, name, sentence
+    except NotImplementedError as error:
+        report.failed(RUNS, "it still raises NotImplementedError", UNSOLVED)
+        report.findings = where_raised(error, subject.file)
+    except CannotRun as error:
+        report.failed(RUNS, str(error), COULD_NOT_RUN)
+    except BaseException as error:
+        report.failed(RUNS, in_words(error) + shapes_in_words(subject, module, case, error), COULD_NOT_RUN)
+        report.findings = where_raised(error, subject.file)
+        report.problem = case.words if case else ""
+    else:
+        report.stages.append((RUNS, "ok"))
+        return seen
     return None
 
 
-def difference_in_kind(name, value, expected):
+def with_arrays_if_needed(subject, module, program, case):
+    """Run a case; a file that imports torch but wants arrays gets arrays."""
+    try:
+        return program.run(case)
+    except (TypeError, AttributeError, RuntimeError):
+        if getattr(program, "to_array", None) is None:
+            raise
+        problems.WANT_ARRAYS.add(subject.file)
+        program.to_array = None
+        return program.run(case)
+
+
+def shapes_are_right(subject, seen, report):
+    for index, (case, outcome) in enumerate(seen):
+        for name, expected in case.expected.items():
+            if name in outcome.outputs or name not in outcome.results:
+                sentence = difference_in_kind(name, outcome.outputs.get(name), expected, name in outcome.outputs)
+                if sentence and not (name in case.results and name not in outcome.outputs):
+                    return index, sentence
+    return None
+
+
+def difference_in_kind(name, value, expected, present):
     """What is wrong with the shape or dtype of an output, or None."""
     if value is None:
-        return f"{name} is None; it must be an array of shape {expected.shape}"
+        return f"{name} is {'None' if present else 'missing'}; it must be an array of shape {expected.shape}"
     if value.dtype.kind not in "fiu":
         return f"{name} has dtype {value.dtype}; it must be {expected.dtype}"
     if value.shape != expected.shape:
@@ -169,7 +199,7 @@ def difference_in_kind(name, value, expected):
         return f"{name} has shape {value.shape}; it must be {expected.shape}{silent}"
     if value.dtype.kind != "f" and expected.dtype.kind == "f":
         return f"{name} has dtype {value.dtype}; a gradient needs a floating-point dtype"
-    if value.dtype.itemsize < expected.dtype.itemsize:
+    if value.dtype.itemsize < expected.dtype.itemsize and expected.dtype != np.float64:
         return f"{name} has dtype {value.dtype}; with {expected.dtype} inputs it must be {expected.dtype}"
     return None
 
@@ -181,213 +211,124 @@ def broadcasts(a, b):
         return False
 
 
-def is_clean(case, report):
-    """Whether the code leaves its inputs alone and does the same when it is called again."""
-    for problem, observation in case.seen:
-        if observation.changed:
-            belong = "belongs" if len(observation.changed) == 1 else "belong"
-            sentence = f"it writes into {', '.join(observation.changed)}, which {belong} to the caller"
-            where = written_at(case.exercise, case.module, case.watch, problem, case.file)
-        elif observation.again:
-            sentence = (
-                f"a second call of backward returns a different {', '.join(observation.again)}: something is kept from "
-                "the first call, or an array from np.empty is not filled"
-            )
-            where = differs_the_second_time(case.exercise, case.module, case.watch, problem)
-        else:
-            continue
-        report.failed(CLEAN, sentence, **together(where, known_mistake(case)))
-        return False
-    return True
-
-
-def values_are_right(case, report):
-    rows = {}
-    for problem, observation in case.seen:
-        table = [compared(problem, observation, name) for name in observation.outputs]
-        wrong = [row["name"] for row in table if row["verdict"] == "wrong"]
+def values_are_right(subject, seen, report):
+    best = {}
+    for index, (case, outcome) in enumerate(seen):
+        rows = [row_of(case, outcome, name) for name in case.expected if name in outcome.outputs]
+        wrong = [row for row in rows if row.verdict != "within rounding"]
         if wrong:
-            report.update(arrays=table, problem=problem.words)
-            report.failed(VALUES, f"{wrong[0]} is wrong")  # in the report already if the search takes too long
-            report["remarks"] += [aliased(pair) for pair in observation.shared[:1]]
-            where = located(case.exercise, case.module, case.watch, problem, observation)
-            report.update(together(where, known_mistake(case)))
-            return False
-        for row in table:
-            rows[row["name"]] = max(rows.get(row["name"], row), row, key=lambda row: row["eps"])
-    report["arrays"] = list(rows.values())  # each with its largest error over all problems
-    return True
+            report.rows = rows
+            return index, in_short(case, outcome, wrong)
+        for row in rows:
+            best[row.name] = max(best.get(row.name, row), row, key=lambda r: r.eps)
+    report.rows = list(best.values())
+    return None
 
 
-def aliased(pair):
+def in_short(case, outcome, wrong) -> str:
+    if "the calls" in case.expected:
+        from compare.learner.training_loop import first_difference
+
+        return first_difference(outcome.outputs["the calls"], case.expected["the calls"])
+    names = [row.name for row in wrong]
+    return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
+
+
+def row_of(case, outcome, name) -> Row:
+    from compare.learner.switches import allowed_error
+
+    got, expected = np.asarray(outcome.outputs[name]), case.expected[name]
+    with np.errstate(all="ignore"):
+        off = np.abs(got.astype(float) - expected)
+        right = (off <= allowed_error(case, name)) | (got == expected) | (np.isnan(got.astype(float)) & np.isnan(expected.astype(float)))
+    worst = int(np.argmax(np.where(right, -1, np.nan_to_num(off, nan=np.inf)))) if off.size else 0
+    entry = tuple(int(k) for k in np.unravel_index(worst, off.shape)) if off.ndim else ()
+    eps = in_eps(got.astype(expected.dtype), expected) if expected.dtype.kind == "f" else 0.0
+    values = (float(got[entry]), float(expected[entry])) if off.size else (0.0, 0.0)
+    return Row(name, got.shape, "within rounding" if right.all() else "differs", eps, entry, *values)
+
+
+def is_clean(subject, seen, report):
+    program = subject.program
+    for index, (case, outcome) in enumerate(seen):
+        if outcome.written:
+            belong = "belongs" if len(outcome.written) == 1 else "belong"
+            return index, f"it writes into {', '.join(outcome.written)}, which {belong} to the caller"
+        again = differing(program, case)
+        if again:
+            return index, (
+                f"a second call gives a different {', '.join(again)}: something is kept from the first call, or an array "
+                "from np.empty is not filled"
+            )
+    return None
+
+
+def outputs_are_separate(subject, seen, report):
+    for index, (_, outcome) in enumerate(seen):
+        for pair in outcome.shared:
+            if isinstance(subject.bind, Bound):
+                report.remarks.append(aliased(pair))
+                return None
+            return index, aliased(pair)
+    return None
+
+
+def aliased(pair) -> str:
     return (
-        f"{pair[0]} and {pair[1]} are the same array in memory: scaling one in place (as clipping does) would also "
+        f"{pair[0]} and {pair[1]} are the same array in memory: scaling one in place, as clipping does, would also "
         "scale the other; return a copy"
     )
 
 
-def outputs_are_separate(case, report):
-    for problem, observation in case.seen:
-        for pair in observation.shared:
-            where = stored_as(case.exercise, case.module, case.watch, problem, pair[1])
-            report.failed(SEPARATE, aliased(pair), **together(where, known_mistake(case)))
-            return False
-    return True
+STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_clean), (SEPARATE, outputs_are_separate))
 
 
-STAGES = (
-    (RUNS, runs),
-    (SHAPES, shapes_are_right),
-    (CLEAN, is_clean),
-    (VALUES, values_are_right),
-    (SEPARATE, outputs_are_separate),
-)
+def remarks_on(seen) -> list[str]:
+    """Outputs in float64 for inputs in float32."""
+    for case, outcome in seen:
+        wide = [n for n, v in outcome.outputs.items() if n in case.expected and v is not None and v.dtype.itemsize > case.expected[n].dtype.itemsize]
+        if wide and "float32" in case.words:
+            return [f"float32 inputs gave float64 for {', '.join(wide)}: np.zeros and np.empty make float64 by default (np.zeros_like keeps the dtype)"]
+    return []
 
 
-def known_mistake(case):
-    """The catalogue's mistake that gives exactly these results: {"mistake": name, "why": ...}, or {}.
-
-    If the learner's file contains the wrong line of the catalogue, that line is the answer.
-    """
-    mistake = likely_mistake.match(
-        case.exercise, lambda module, problem: observe(case.exercise, module, problem), case.seen
-    )
-    if mistake is None:
-        return {}
-    return {"mistake": mistake.name, "why": mistake.why, **typed_at(mistake, case.file)}
+# ---- errors ----
 
 
-def together(where, known):
-    """What was found and what is known of the mistake; with two lines when the mistake shows first in another line."""
-    merged = where | known
-    if "line" in where and merged["line"] != where["line"]:
-        merged |= {"shows_in_line": where["line"], "shows_in_text": where["text"]}
-    return merged
-
-
-def typed_at(mistake, file):
-    """The line of the file that has the wrong text of the catalogue, if there is exactly one."""
-    source = Path(file).read_text(encoding="utf-8-sig")
-    typed = list(re.finditer(re.escape(mistake.wrong) + r"(?![\w\[])", source))  # dh = dy is not in dh = dy[t]
-    if not mistake.wrong.strip() or len(typed) != 1:
-        return {}
-    line = source[: typed[0].start()].count("\n") + 1
-    return place(file, line + likely_mistake.first_changed(mistake))
-
-
-def examine_loop(report, exercise, module, watch, file):
-    """The exercise `truncated`: calls instead of values."""
-    stage = "the calls and their order"
-    for loop in truncated_exercise.PROBLEMS:
-        watch.note(everything=True)
-        try:
-            calls, records = truncated_exercise.run(module, loop, str(file), watch)
-        except TooLong:
-            raise
-        except BaseException as error:  # sys.exit() too
-            did_not_run(report, error, Case(exercise, file, module, watch, []), loop)
-            return report
-        wrong = truncated_exercise.first_difference(loop, calls, records)
-        if wrong:
-            call, got, expected, where = wrong
-            line = call and (truncated_exercise.state_set_at(call, expected, watch) or call.line)
-            known = known_loop_mistake(exercise, calls, records, loop, file)
-            report.passed(RUNS)
-            sentence = f"{where}: {got}; expected: {expected}"
-            report.failed(stage, sentence, **together(place(file, line), known), problem=loop.words)
-            return report
-    report.passed(RUNS)
-    report.passed(stage)
-    return report
-
-
-def known_loop_mistake(exercise, calls, records, loop, file):
-    for mistake in likely_mistake.fitting(exercise):
-        module = likely_mistake.planted(exercise.name, mistake)
-        theirs, their_records = truncated_exercise.run(module, loop, "")
-        if [c.words for c in theirs] == [c.words for c in calls] and their_records == records:
-            return {"mistake": mistake.name, "why": mistake.why, **typed_at(mistake, file)}
-    return {}
-
-
-def wider_than_the_inputs(seen):
-    """Outputs in float64 for inputs in float32, as remarks."""
-    remarks = []
-    for problem, observation in seen:
-        too_wide = [n for n, v in observation.outputs.items() if v.dtype != expected_of(problem)[n].dtype]
-        if problem.words.endswith("float32") and too_wide:
-            remarks.append(
-                f"float32 inputs gave {observation.outputs[too_wide[0]].dtype} for {', '.join(too_wide)}: np.zeros and "
-                "np.empty make float64 by default (np.zeros_like keeps the dtype)"
-            )
-    return remarks
-
-
-def compared_with_the_solution(exercise, module, source):
-    """A right solution's time and length next to those of the model solution: remarks."""
-    problem = problems.cell(exercise.name, 20, 8, 16, 16)
-    solution = ladder.solution(exercise)
-    # instrumented like the learner's module, for a fair ratio
-    code, sites = instrument.instrumented(solution, "<the model solution>")
+def in_words(error) -> str:
     try:
-        theirs, ours = (best_time(one, problem) for one in (module, load(code, sites, "<the model solution>")[0]))
-    except Exception:  # it may be made for small problems only
-        return []
-    lines, our_lines = code_lines(source), code_lines(solution)
-    return [
-        f"forward and backward take {theirs / ours:.2g} times as long as in the model solution "
-        "(20 steps, 8 rows, 16 hidden units)",
-        f"{lines} lines of code; the model solution has {our_lines}",
-    ]
+        words = str(error)[:300]
+    except Exception:  # an exception class of the learner's
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def best_time(module, problem):
-    best = None
-    for _ in range(4):
-        one = attempt.Pair(module, problem, None)
-        start = time.perf_counter()
-        one.forward()
-        one.backward()
-        seconds = time.perf_counter() - start
-        best = seconds if best is None else min(best, seconds)
-        if seconds > 0.1:
-            break
-    return best
+def at_line(file, line) -> list[Finding]:
+    return [Finding(line, linecache.getline(str(file), line).strip(), True)] if line else []
 
 
-def code_lines(source):
-    """The number of lines with code: no comments, docstrings or empty lines."""
-    tree = ast.parse(source)
-    lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt | ast.expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node) is not None:
-            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    return len(lines)
+def where_raised(error, file) -> list[Finding]:
+    """The program's line in a traceback."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    return at_line(file, lines[-1] if lines else None)
 
 
-def main(file, exercise_name, out, seconds):
-    """Examine `file`; write the report to `out`."""
-    exercise = ladder.BY_NAME[exercise_name]
-
-    def over(*_):
-        raise TooLong
-
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, over)
-        signal.setitimer(signal.ITIMER_REAL, float(seconds))
-    sys.path.append(str(Path(file).resolve().parent))  # the learner's own modules next to the file
-    report = Report(exercise, file)
-    try:
-        examine(file, exercise, report)
-    except TooLong as error:
-        if report["verdict"] == "right" and [SEPARATE, "ok"] not in report["stages"]:
-            report.failed(RUNS, f"still running after {seconds} s", "could not run", **where_raised(error, file))
-    except MemoryError as error:
-        report.failed(RUNS, "out of memory", "could not run", **where_raised(error, file))
-    except Exception:  # a bug of this program: exceptions of the learner's code are in the report
-        report = {"fault": traceback.format_exc()}
-    Path(out).write_text(json.dumps(report), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def shapes_in_words(subject, module, case, error) -> str:
+    """The shapes of the two sides of the product that failed: NumPy's message does not name them."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == subject.file]
+    if not frames or case is None or "matmul" not in str(error):
+        return ""
+    last = frames[-1]
+    frame = error.__traceback__
+    while frame.tb_next is not None and not (frame.tb_frame.f_code.co_filename == subject.file and frame.tb_lineno == last.lineno and frame.tb_next.tb_frame.f_code.co_filename != subject.file):
+        frame = frame.tb_next
+    names = frame.tb_frame.f_globals | frame.tb_frame.f_locals
+    for node in ast.walk(subject.tree):
+        place = (last.lineno, last.colno, last.end_lineno, last.end_colno)
+        if isinstance(node, ast.BinOp) and (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset) == place:
+            try:
+                sides = [(ast.unparse(side), np.shape(eval(ast.unparse(side), names))) for side in (node.left, node.right)]
+            except Exception:
+                return ""
+            return f" in {' @ '.join(f'{text} {shape}' for text, shape in sides)}"
+    return ""

@@ -1,0 +1,674 @@
+"""Small edits of a program: what people change when they fix a backward pass.
+
+Every edit changes one statement, moves it, removes it, or adds one that resembles another. Its cost is a guess at how
+likely it is, from mistakes seen in public threads: an index off by one before a new factor, a name before an expression.
+"""
+
+import ast
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NAMES = ast.Name | ast.Attribute | ast.Subscript
+BLOCKS = ("body", "orelse", "finalbody")
+MODULES = ("np", "numpy", "torch", "math")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit. changes: slot -> the statements (or the header's expression) that replace what is there.
+
+    line: where; kind: "change", "remove", "move" or "insert"; node: the expression or statement that is changed; after:
+    what it becomes, or, for a move, where it goes; inside: whether it is part of a larger expression.
+    """
+
+    cost: float
+    line: int
+    changes: tuple
+    kind: str
+    node: ast.AST | None
+    after: ast.AST | str
+    inside: bool = False
+
+
+def unparse(node) -> str:
+    """The source text of a node, kept with it."""
+    if not hasattr(node, "_text"):
+        node._text = ast.unparse(node)
+    return node._text
+
+
+def replaced(node, path, new):
+    """A copy of a node in which what `path` leads to is `new`; the rest is shared."""
+    if not path:
+        return new
+    (field, index), *rest = path
+    copy = ast.copy_location(clone(node), node)
+    child = getattr(node, field)
+    if index is None:
+        setattr(copy, field, replaced(child, rest, new))
+    else:
+        setattr(copy, field, [replaced(one, rest, new) if k == index else one for k, one in enumerate(child)])
+    return copy
+
+
+def clone(node):
+    """The same node once more, so that its place can be another one; what it contains is shared."""
+    return type(node)(**{name: getattr(node, name, None) for name in node._fields})
+
+
+def expressions(node, path=()) -> Iterator:
+    """(path, expression, parent) for every expression in a statement, without those of the statements in it."""
+    for field, value in ast.iter_fields(node):
+        if isinstance(node, ast.stmt) and field in (*BLOCKS, "handlers", "decorator_list", "args", "returns"):
+            continue
+        children = [(None, value)] if isinstance(value, ast.AST) else enumerate(value) if isinstance(value, list) else ()
+        for index, child in children:
+            here = (*path, (field, index))
+            if isinstance(child, ast.expr):
+                yield here, child, node
+            if isinstance(child, ast.expr | ast.keyword | ast.comprehension | ast.withitem):
+                yield from expressions(child, here)
+
+
+def is_load(node) -> bool:
+    return not hasattr(node, "ctx") or isinstance(node.ctx, ast.Load)
+
+
+def load(node):
+    """The expression that reads what `node` stores into."""
+    if isinstance(node, NAMES) and not is_load(node):
+        return ast.copy_location(type(node)(**{n: getattr(node, n) for n in node._fields if n != "ctx"}, ctx=ast.Load()), node)
+    return node
+
+
+def stored(node):
+    """The target that stores into what `node` reads."""
+    return ast.copy_location(type(node)(**{n: getattr(node, n) for n in node._fields if n != "ctx"}, ctx=ast.Store()), node)
+
+
+def name(text):
+    return ast.Name(text, ast.Load())
+
+
+def number(value):
+    return ast.Constant(value) if value is None or value >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-value))
+
+
+def method(node, called, *args):
+    return ast.Call(ast.Attribute(node, called, ast.Load()), list(args), [])
+
+
+def one_minus(node):
+    return ast.BinOp(ast.Constant(1), ast.Sub(), node)
+
+
+def squared(node):
+    return ast.BinOp(node, ast.Pow(), ast.Constant(2))
+
+
+REVERSED = ast.Slice(None, None, ast.UnaryOp(ast.USub(), ast.Constant(1)))
+
+
+class Scope:
+    """The expressions of one function, by what they hold: what an edit may put in place of another.
+
+    facts: the kind of the value that each expression had when the program ran: the shape of an array, or a word.
+    """
+
+    def __init__(self, function, facts, statements):
+        self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
+        for statement in statements:
+            for _, node, parent in expressions(statement):
+                self.add(node, parent)
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        for argument in arguments:
+            self.ingredients.setdefault(argument.arg, (name(argument.arg), set()))
+        self.locals = {a.arg for a in arguments} | {
+            n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and not is_load(n)
+        }
+
+    def add(self, node, parent):
+        if isinstance(parent, ast.Call) and node is parent.func:
+            if isinstance(node, ast.Name):
+                self.helpers.add(node.id)
+            return
+        if isinstance(node, ast.Subscript):
+            self.slices.setdefault(unparse(node.slice), node.slice)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self.strings.add(node.value)
+        if isinstance(node, ast.Name) and (node.id in MODULES or node.id in BUILTINS):
+            return
+        if isinstance(node, NAMES | ast.BinOp | ast.Call) and len(list(ast.walk(node))) <= 14:
+            _, kinds = self.ingredients.setdefault(unparse(node), (load(node), set()))
+            if is_load(node) and self.kind(node) is not None:
+                kinds.add(self.kind(node))
+
+    def kind(self, node):
+        """What an expression held when the program ran, or None if that was not seen."""
+        return self.facts.get(position(node))
+
+    def like(self, node):
+        """Every ingredient that may hold what `node` holds, with its text."""
+        kind, text = self.kind(node), unparse(node)
+        for other, (ingredient, kinds) in self.ingredients.items():
+            if other != text and (kind is None or not kinds or kind in kinds):
+                yield other, ingredient, kinds
+
+
+BUILTINS = ("range", "len", "zip", "enumerate", "reversed", "sum", "list", "tuple", "dict", "float", "int", "sorted", "map", "slice")
+
+
+def position(node):
+    return (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset) if hasattr(node, "end_col_offset") else None
+
+
+def is_shape(kind) -> bool:
+    return isinstance(kind, tuple)
+
+
+# ---- one expression ----
+
+
+def variants_of(node, parent, scope, *, outer) -> Iterator:
+    """(cost, expression) for everything that may be put in place of an expression. outer: a whole side or argument."""
+    if isinstance(parent, ast.Call) and node is parent.func:
+        yield from other_functions(node, scope)
+        return
+    if isinstance(node, ast.Name) and node.id in MODULES:
+        return
+    if isinstance(node, NAMES | ast.BinOp | ast.Call | ast.UnaryOp):
+        yield from other_ingredients(node, scope)
+    match node:
+        case ast.Subscript():
+            yield from other_indices(node, scope)
+        case ast.BinOp():
+            yield from other_operations(node)
+        case ast.UnaryOp():
+            yield 1.2, node.operand
+        case ast.Constant():
+            yield from other_constants(node, parent, scope)
+        case ast.Call():
+            yield from other_calls(node)
+        case ast.IfExp():
+            yield 1.1, ast.IfExp(node.test, node.orelse, node.body)
+            yield from ((1.2, one) for one in (node.body, node.orelse))
+        case ast.Tuple() | ast.List() if not isinstance(parent, ast.Subscript):
+            yield from swapped(node)
+        case ast.Compare() if len(node.ops) == 1:
+            others = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
+            yield from ((1.0, ast.Compare(node.left, [op()], node.comparators)) for op in others if type(node.ops[0]) is not op)
+        case ast.BoolOp():
+            yield 1.0, ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+            yield from ((1.1, one) for one in node.values)
+    if isinstance(node, NAMES | ast.BinOp | ast.Call):
+        yield from wrapped(node, parent, scope)
+        if outer:
+            yield from with_another(node, scope)
+
+
+def other_functions(node, scope):
+    """Another function in the place of the called one: sum for mean, one helper for another."""
+    if isinstance(node, ast.Attribute):
+        for pair in (("mean", "sum"), ("maximum", "minimum"), ("max", "min"), ("insert", "append"), ("cos", "sin"), ("exp", "log"), ("vstack", "hstack")):
+            if node.attr in pair:
+                other = pair[1 - pair.index(node.attr)]
+                yield 1.2, ast.Attribute(node.value, other, ast.Load())
+        if node.attr.endswith("_like"):
+            yield 1.3, ast.Attribute(node.value, "ones_like" if node.attr == "zeros_like" else "zeros_like", ast.Load())
+    elif isinstance(node, ast.Name):
+        yield from ((1.3, name(helper)) for helper in sorted(scope.helpers - {node.id}))
+        if node.id in ("max", "min"):
+            yield 1.0, name("min" if node.id == "max" else "max")
+
+
+def other_ingredients(node, scope):
+    size = len(list(ast.walk(node)))
+    if size > 26:
+        return
+    for _, ingredient, _ in scope.like(node):
+        same = type(ingredient) is type(node)
+        if not same and not isinstance(ingredient, NAMES):
+            continue
+        near = isinstance(node, ast.Name) or (
+            same
+            and isinstance(node, ast.Subscript | ast.Attribute)
+            and (unparse(node.value) == unparse(ingredient.value) or last_part(node) == last_part(ingredient))
+        )
+        cost = 1.0 if same and near else 1.6 if same else 2.0
+        yield cost + 0.02 * abs(size - len(list(ast.walk(ingredient)))), ingredient
+
+
+def last_part(node):
+    return unparse(node.slice) if isinstance(node, ast.Subscript) else node.attr
+
+
+def other_indices(node, scope):
+    index = node.slice
+
+    def with_index(new):
+        return ast.Subscript(node.value, new, node.ctx)
+
+    entries = list(enumerate(index.elts)) if isinstance(index, ast.Tuple) else [(None, index)]
+    for k, entry in entries:
+        for cost, new in other_index(entry):
+            if k is None:
+                yield cost, with_index(new)
+            else:
+                elts = [new if m == k else one for m, one in enumerate(index.elts)]
+                yield cost, with_index(ast.Tuple(elts, ast.Load()))
+    if isinstance(index, ast.Tuple) and len(index.elts) == 2:
+        yield 1.0, with_index(ast.Tuple(index.elts[::-1], ast.Load()))
+    yield from ((1.1, with_index(one)) for text, one in scope.slices.items() if text != unparse(index))
+    if is_load(node):
+        yield 1.8, node.value
+        if scope.kind(index) and not is_shape(scope.kind(index)):
+            return
+        yield 1.4, with_index(ast.UnaryOp(ast.Invert(), index)) if not isinstance(index, ast.Tuple | ast.Slice) else node.value
+
+
+def other_index(entry):
+    """Another entry, or another slice."""
+    one = ast.Constant(1)
+    if isinstance(entry, ast.Slice):
+        lower, upper = entry.lower, entry.upper
+        if lower and not upper and not entry.step:
+            yield from ((1.0, ast.Slice(None, ast.UnaryOp(ast.USub(), lower), None)), (1.1, ast.Slice(None, lower, None)))
+        if upper and not lower and not entry.step:
+            minus = upper.operand if isinstance(upper, ast.UnaryOp) else ast.UnaryOp(ast.USub(), upper)
+            yield from ((1.0, ast.Slice(minus, None, None)), (1.1, ast.Slice(upper, None, None)))
+        if entry.step:
+            yield 1.2, ast.Slice(lower, upper, None)
+        if not lower and not upper and not entry.step:
+            yield from ((1.3, REVERSED), (1.3, ast.Slice(one, None, None)), (1.3, ast.Slice(None, number(-1), None)))
+        for bound, put in ((lower, 0), (upper, 1)):
+            if bound is not None:
+                for _, new in other_index(bound):
+                    yield 1.2, ast.Slice(*((new, upper) if put == 0 else (lower, new)), entry.step)
+    elif isinstance(entry, ast.Constant):
+        if isinstance(entry.value, int) and not isinstance(entry.value, bool):
+            yield from ((1.0, number(k)) for k in (0, 1, 2, 3, -1) if k != entry.value)
+    else:
+        yield 1.0, ast.BinOp(entry, ast.Sub(), one)
+        yield 1.0, ast.BinOp(entry, ast.Add(), one)
+        if isinstance(entry, ast.BinOp) and isinstance(entry.op, ast.Add | ast.Sub):
+            yield 1.0, entry.left
+            yield 1.1, entry.right
+            yield 1.1, ast.BinOp(entry.left, ast.Sub() if isinstance(entry.op, ast.Add) else ast.Add(), entry.right)
+
+
+OTHER_OPERATORS = {ast.Add: (ast.Sub, ast.Mult), ast.Sub: (ast.Add,), ast.Mult: (ast.Div, ast.Add), ast.Div: (ast.Mult,), ast.Pow: (ast.Mult,), ast.MatMult: (ast.Mult,), ast.FloorDiv: (ast.Mult,)}
+
+
+def other_operations(node):
+    left, right, op = node.left, node.right, node.op
+    yield from ((1.0, ast.BinOp(left, other(), right)) for other in OTHER_OPERATORS.get(type(op), ()))
+    yield from ((1.3, left), (1.3, right))
+    if isinstance(op, ast.Sub | ast.MatMult | ast.Div):
+        yield 1.0, ast.BinOp(right, op, left)
+    if isinstance(left, ast.BinOp):  # (a b) c -> a (b c)
+        yield 1.3, ast.BinOp(left.left, left.op, ast.BinOp(left.right, op, right))
+    if isinstance(right, ast.BinOp):
+        yield 1.3, ast.BinOp(ast.BinOp(left, op, right.left), right.op, right.right)
+    if isinstance(op, ast.Pow) and isinstance(right, ast.Constant):
+        yield from ((1.1, ast.BinOp(left, op, number(k))) for k in (1, 2, 3, -1, -2, 0.5) if k != right.value)
+
+
+def other_constants(node, parent, scope):
+    value = node.value
+    if isinstance(value, str):
+        yield from ((1.2, ast.Constant(other)) for other in sorted(scope.strings - {value}) if len(other) < 40)
+        yield from ((1.1, ast.Constant(other)) for other in other_einsums(value))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from ((1.1, number(k)) for k in dict.fromkeys((0, 1, 2, -1, value + 1, value - 1, -value, 0.5)) if k != value)
+        if not isinstance(parent, ast.Subscript | ast.Slice):
+            yield 1.8, ast.Constant(None)
+        yield from ((1.7, i) for _, i, kinds in scope.like(node) if isinstance(i, NAMES) and ("number" in kinds or value in (0, 1)))
+    elif isinstance(value, bool):
+        yield 1.0, ast.Constant(not value)
+
+
+def other_einsums(text):
+    """The same letters, two of one operand swapped: einsum("tbh,th->..."); for a short word, in another order."""
+    if "->" in text and "," in text:
+        operands, result = text.split("->")
+        groups = [*operands.split(","), result]
+        for k, group in enumerate(groups):
+            for a, b in itertools.combinations(range(len(group)), 2):
+                letters = list(group)
+                letters[a], letters[b] = letters[b], letters[a]
+                new = groups[:k] + ["".join(letters)] + groups[k + 1 :]
+                yield ",".join(new[:-1]) + "->" + new[-1]
+        letters = sorted(set("".join(groups)) - {" "})
+        for k, group in enumerate(groups):
+            for a in range(len(group)):
+                for letter in letters:
+                    if letter != group[a]:
+                        new = groups[:k] + [group[:a] + letter + group[a + 1 :]] + groups[k + 1 :]
+                        yield ",".join(new[:-1]) + "->" + new[-1]
+    elif 2 <= len(text) <= 5 and text.isalpha():
+        yield from ("".join(p) for p in itertools.permutations(text) if "".join(p) != text)
+
+
+def other_calls(node):
+    args = node.args
+    if len(args) == 1 and not node.keywords:
+        yield 1.2, args[0]
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("copy", "transpose", "swapaxes", "reshape", "sum", "mean", "clip"):
+        yield 1.3, node.func.value
+    for a, b in itertools.combinations(range(len(args)), 2):
+        if b - a <= 2:
+            order = list(args)
+            order[a], order[b] = order[b], order[a]
+            yield 1.2, ast.Call(node.func, order, node.keywords)
+    yield from other_keywords(node)
+    if isinstance(node.func, ast.Name) and node.func.id == "range":
+        yield 1.2, ast.Call(name("reversed"), [node], [])
+    if isinstance(node.func, ast.Name) and node.func.id == "enumerate" and not node.keywords:
+        yield 1.1, ast.Call(node.func, [*args, ast.Constant(1)], [])
+
+
+def other_keywords(node):
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    others = {"axis": (0, 1, 2, None, -1), "dim": (0, 1, 2, -1), "keepdims": (True, False), "keepdim": (True, False)}
+    for k, keyword in enumerate(node.keywords):
+        rest = node.keywords[:k] + node.keywords[k + 1 :]
+        if keyword.arg in others:
+            yield from ((1.0, ast.Call(node.func, node.args, [*rest, ast.keyword(keyword.arg, number(v) if not isinstance(v, bool) else ast.Constant(v))])) for v in others[keyword.arg])
+            yield 1.2, ast.Call(node.func, node.args, rest)
+    if function in ("sum", "mean", "max", "concatenate", "stack") and not any(k.arg in ("axis", "dim") for k in node.keywords):
+        yield from ((1.1, ast.Call(node.func, node.args, [*node.keywords, ast.keyword("axis", number(v))])) for v in (0, 1, -1))
+        yield from ((1.3, ast.Call(node.func, node.args, [ast.keyword("axis", number(v)), ast.keyword("keepdims", ast.Constant(True))])) for v in (0, 1, -1))
+
+
+def swapped(node):
+    """Two elements of a tuple or list in each other's place."""
+    if len(node.elts) <= 12:
+        for a, b in itertools.combinations(range(len(node.elts)), 2):
+            elts = list(node.elts)
+            elts[a], elts[b] = elts[b], elts[a]
+            yield 1.1 + 0.05 * (b - a - 1), type(node)(elts, node.ctx)
+
+
+def wrapped(node, parent, scope):
+    """The same value transposed, negated, copied, in reverse order, as one minus it, ..."""
+    kind = scope.kind(node)
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        yield 1.0, node.value
+    if isinstance(node, NAMES) and not is_load(node):
+        return
+    if is_shape(kind):
+        if len(kind) == 2:
+            yield 1.2, ast.Attribute(node, "T", ast.Load())
+        yield 1.4, squared(node)
+        yield 1.5, one_minus(node)
+        yield 1.6, ast.BinOp(node, ast.Mult(), one_minus(node))
+        yield 1.6, one_minus(squared(node))
+        yield 1.5, ast.UnaryOp(ast.USub(), node)
+        yield from ((1.5, method(name("np"), f, node)) for f in ("tanh", "sqrt", "exp", "abs"))
+        if isinstance(node, NAMES):
+            yield 1.3, method(node, "copy")
+        if len(kind) and kind[0] > 1:
+            yield 1.3, ast.Subscript(node, REVERSED, ast.Load())
+        yield from ((1.5, ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", number(axis))])) for axis in range(len(kind)))
+    elif kind == "number":
+        one = ast.Constant(1)
+        yield from ((1.3, ast.BinOp(node, op(), one)) for op in (ast.Add, ast.Sub))
+        yield from ((1.5, new) for new in (one_minus(node), squared(node), ast.UnaryOp(ast.USub(), node), one_minus(squared(node))))
+        yield 1.5, method(name("np"), "sqrt", node)
+    elif kind == "bool":
+        yield 1.2, ast.UnaryOp(ast.Not(), node)
+    elif kind in ("list", "tuple", "zip", "reversed", "generator", "range", "enumerate", "dict_items"):
+        sequence = node if kind in ("list", "tuple", "range") else ast.Call(name("list"), [node], [])
+        yield 1.3, ast.Call(name("reversed"), [sequence], [])
+        yield from ((1.3, ast.Subscript(sequence, one, ast.Load())) for one in (REVERSED, ast.Slice(ast.Constant(1), None, None), ast.Slice(None, number(-1), None)))
+
+
+def with_another(node, scope):
+    """One more term or factor."""
+    kind = scope.kind(node)
+    if kind is None or not (is_shape(kind) or kind == "number"):
+        return
+    for text, (other, kinds) in scope.ingredients.items():
+        if not isinstance(other, NAMES) or text == unparse(node):
+            continue
+        if kinds and not any(k == kind or k == "number" or (is_shape(k) and is_shape(kind) and broadcasts(k, kind)) for k in kinds):
+            continue
+        yield 1.7, ast.BinOp(node, ast.Add(), other)
+        yield 1.8, ast.BinOp(node, ast.Mult(), other)
+        yield 2.1, ast.BinOp(node, ast.Sub(), other)
+        yield 2.1, ast.BinOp(node, ast.Div(), other)
+        if is_shape(kind) and not kinds == {"number"}:
+            yield 2.0, ast.BinOp(node, ast.Mult(), one_minus(other))
+            yield 2.1, ast.BinOp(node, ast.Mult(), one_minus(squared(other)))
+            yield 2.1, ast.BinOp(node, ast.Mult(), ast.BinOp(other, ast.Mult(), one_minus(other)))
+
+
+def broadcasts(small, large) -> bool:
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(small[::-1], large[::-1], strict=False))
+
+
+# ---- whole statements ----
+
+
+@dataclass
+class Slot:
+    """A place for variants: a statement (at "in"), the gap before one ("before"), or a header ("header")."""
+
+    number: int
+    node: ast.stmt
+    block: list
+    index: int
+    at: str
+
+
+class Slots:
+    """The slots of a program: number -> Slot."""
+
+    def __init__(self):
+        self.all, self.by_place = [], {}
+
+    def of(self, block, index, at):
+        key = (id(block), index, at)
+        if key not in self.by_place:
+            node = block[min(index, len(block) - 1)]
+            self.by_place[key] = Slot(len(self.all) + 1, node, block, index, at)
+            self.all.append(self.by_place[key])
+        return self.by_place[key].number
+
+
+def functions(tree) -> Iterator:
+    """Every function of a program but the example."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and not node.name.lower().startswith("example"):
+            yield node
+
+
+def blocks(node) -> Iterator:
+    """Every list of statements in a function, without those of functions and classes in it: (owner, list)."""
+    todo = [node]
+    while todo:
+        owner = todo.pop(0)
+        for field in BLOCKS:
+            block = getattr(owner, field, None)
+            if isinstance(block, list) and block:
+                yield owner, block
+                todo += [s for s in block if not isinstance(s, ast.FunctionDef | ast.ClassDef)]
+        todo += getattr(owner, "handlers", [])
+
+
+HEADERS = {ast.For: "iter", ast.If: "test", ast.While: "test"}
+SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Expr | ast.Return | ast.Assert | ast.Delete
+
+
+def all_edits(tree, facts, seen_lines, slots, worth, deep) -> Iterator[Edit]:
+    """The edits at the slots that are `worth` it (a function of the slot), in statements that ran.
+
+    facts: see Scope; seen_lines: the lines that ran; deep: the slots where every term and factor gets another one.
+    """
+    for function in functions(tree):
+        lists = list(blocks(function))
+        statements = [s for _, block in lists for s in block]
+        if not any(s.lineno in seen_lines for s in statements):
+            continue
+        scope = Scope(function, facts, statements)
+        for owner, block in lists:
+            for index, statement in enumerate(block):
+                if isinstance(statement, SIMPLE) and not is_docstring(statement):
+                    if worth(slots.of(block, index, "in")):
+                        yield from edits_of(statement, block, index, scope, slots, deep)
+                    if worth(slots.of(block, index, "move")):
+                        yield from moves_of(statement, owner, block, index, lists, slots)
+                elif type(statement) in HEADERS and worth(slots.of(block, index, "header")):
+                    yield from edits_of_header(statement, block, index, scope, slots, deep)
+            yield from insertions(owner, block, lists, scope, slots, worth)
+
+
+def is_docstring(statement):
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def edits_of(statement, block, index, scope, slots, deep):
+    """The edits that leave a statement in its place."""
+    slot = slots.of(block, index, "in")
+
+    def edit(cost, new, node, after, *, inside=False, kind="change"):
+        line = getattr(node, "lineno", statement.lineno)
+        return Edit(cost, line, ((slot, [ast.copy_location(new, statement)]),), kind, node, after, inside)
+
+    for path, node, parent in expressions(statement):
+        if not is_load(node) and not isinstance(node, ast.Subscript | ast.Tuple):
+            continue
+        outer = slot in deep or not isinstance(parent, ast.BinOp | ast.UnaryOp | ast.Subscript | ast.Slice | ast.Attribute)
+        outer = (outer or len(path) <= 2) and not isinstance(parent, ast.Slice | ast.Attribute)
+        for cost, new in variants_of(node, parent, scope, outer=outer):
+            if not is_load(node):
+                if not isinstance(new, NAMES | ast.Tuple):
+                    continue
+                new = stored(new)
+            yield edit(cost, replaced(statement, path, new), node, new, inside=isinstance(parent, ast.BinOp | ast.UnaryOp))
+    yield from names_throughout(statement, scope, edit)
+    for cost, new in other_statements(statement, scope):
+        yield edit(cost, new, statement, new)
+    if not isinstance(statement, ast.Return):
+        yield edit(1.5, ast.Pass(), statement, "", kind="remove")
+
+
+def edits_of_header(statement, block, index, scope, slots, deep):
+    field = HEADERS[type(statement)]
+    header = getattr(statement, field)
+    slot = slots.of(block, index, "header")
+    found = [(1.1, header, ast.UnaryOp(ast.Not(), header)), (1.4, header, ast.Constant(True))] if field == "test" else []
+    shell = ast.Expr(header)
+    for path, node, parent in expressions(shell):
+        found += [(cost, node, replaced(header, path[1:], new)) for cost, new in variants_of(node, parent, scope, outer=slot in deep or len(path) <= 2)]
+    for cost, _, new in found:
+        yield Edit(cost, statement.lineno, ((slot, new),), "change", header, new)
+
+
+def names_throughout(statement, scope, edit):
+    """One name, attribute or entry for another, wherever it is read in a statement."""
+    places = {}
+    for path, node, parent in expressions(statement):
+        if isinstance(node, NAMES) and is_load(node) and not (isinstance(parent, ast.Call) and node is parent.func):
+            places.setdefault(unparse(node), []).append((path, node))
+    for text, found in places.items():
+        if len(found) < 2:
+            continue
+        for _, ingredient, _ in scope.like(found[0][1]):
+            if isinstance(ingredient, NAMES):
+                new = statement
+                for path, _ in found:
+                    new = replaced(new, path, ingredient)
+                yield edit(1.1 if type(ingredient) is type(found[0][1]) else 1.5, new, found[0][1], ingredient)
+
+
+def other_statements(statement, scope):
+    """+= for =, another operator, another target."""
+    match statement:
+        case ast.AugAssign(target=target, op=op, value=value):
+            yield 1.0, ast.Assign([target], value)
+            yield from ((1.1, ast.AugAssign(target, other(), value)) for other in (ast.Add, ast.Sub, ast.Mult, ast.Div) if type(op) is not other)
+            yield 1.1, ast.Assign([target], ast.BinOp(load(target), op, value))
+        case ast.Assign(targets=[target], value=value) if isinstance(target, NAMES):
+            yield 1.0, ast.AugAssign(target, ast.Add(), value)
+            yield 1.4, ast.AugAssign(target, ast.Mult(), value)
+            yield 1.1, ast.Assign([target], ast.BinOp(load(target), ast.Add(), value))
+            if isinstance(target, ast.Name):
+                yield from ((1.4, ast.Assign([ast.Name(other, ast.Store())], value)) for other in sorted(scope.locals - {target.id}))
+                yield 1.6, ast.Assign([ast.Subscript(load(target), ast.Slice(), ast.Store())], value)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[one])):
+            yield 1.2, ast.Expr(ast.Call(ast.Attribute(statement.value.func.value, "insert", ast.Load()), [ast.Constant(0), one], []))
+
+
+def moves_of(statement, owner, block, index, lists, slots):
+    """The statement at another place: of its block, at an end of a block next to it, or outside its loop."""
+    if isinstance(statement, ast.Return):
+        return
+    gone = (slots.of(block, index, "in"), [ast.copy_location(ast.Pass(), statement)])
+    here = [(block, k, 1.5 + 0.02 * abs(k - index)) for k in range(len(block) + 1) if k not in (index, index + 1)]
+    for inner_owner, inner in lists:
+        if inner is not block and inner_owner in block:
+            here += [(inner, 0, 1.6), (inner, len(inner), 1.6)]
+    for _, outer in lists:
+        if owner in outer:
+            k = next(k for k, one in enumerate(outer) if one is owner)
+            here += [(outer, k, 1.6), (outer, k + 1, 1.6)]
+    for target, k, cost in here:
+        if k > 0 and isinstance(target[k - 1], ast.Return):
+            continue
+        before = target[k] if k < len(target) else None
+        where = f"before line {before.lineno}" if before is not None else f"after line {target[-1].end_lineno}"
+        yield Edit(cost, statement.lineno, (gone, (slots.of(target, k, "before"), [statement])), "move", statement, where)
+
+
+def insertions(owner, block, lists, scope, slots, worth):
+    """A new statement in a gap: a copy of another one of the function, a name reset, or one more term or factor."""
+    loop = isinstance(owner, ast.For | ast.While)
+    others = [s for _, one in lists for s in one if isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) and not is_docstring(s)]
+    targets = {}
+    for one in others:
+        for target in getattr(one, "targets", [getattr(one, "target", None)]):
+            for leaf in getattr(target, "elts", [target]):
+                if isinstance(leaf, NAMES):
+                    targets.setdefault(unparse(leaf), leaf)
+    for k in range(len(block) + 1):
+        if k > 0 and isinstance(block[k - 1], ast.Return):
+            continue
+        near = block[k] if k < len(block) else block[-1]
+        line = near.lineno if k < len(block) else near.end_lineno
+        slot = slots.of(block, k, "before")
+        if not worth(slot):
+            continue
+        for cost, new in new_statements(k, block, loop, others, targets, scope):
+            new = ast.copy_location(clone(new), near)
+            yield Edit(cost, line, ((slot, [new]),), "insert", None, new)
+
+
+def new_statements(k, block, loop, others, targets, scope):
+    for text, target in targets.items():
+        yield 2.0, ast.Assign([target], ast.Constant(0))
+        if not (loop or k >= len(block) - 2):
+            continue
+        kind = scope.ingredients.get(text, (None, set()))[1]
+        for other, (ingredient, kinds) in scope.ingredients.items():
+            if other == text or not isinstance(ingredient, NAMES) or (kinds and kind and not kinds & kind and "number" not in kinds):
+                continue
+            yield 2.2, ast.Assign([target], ingredient)
+            yield 2.3, ast.AugAssign(target, ast.Mult(), ingredient)
+            yield 2.3, ast.AugAssign(target, ast.Add(), ingredient)
+    for one in others:
+        yield 2.2, one
+        position_in = next((m for m, s in enumerate(block) if s is one), None)
+        if position_in is not None and k in (position_in + 1, len(block)):
+            names = {n.id for n in ast.walk(one) if isinstance(n, ast.Name)} & scope.locals
+            for old in sorted(names):
+                for new in sorted(scope.locals - {old}):
+                    yield 2.5, renamed(one, old, new)
+
+
+def renamed(statement, old, new):
+    for path, node, _ in list(expressions(statement)):
+        if isinstance(node, ast.Name) and node.id == old:
+            statement = replaced(statement, path, ast.Name(new, node.ctx))
+    return statement

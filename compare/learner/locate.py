@@ -1,0 +1,178 @@
+"""The line to point at, and what to say about it."""
+
+import ast
+from collections.abc import Callable
+
+import numpy as np
+
+from compare.learner import edits
+from compare.learner.repair import Fix, Search
+from compare.learner.report import CLEAN, SHAPES, VALUES, Finding
+from compare.learner.switches import Subject, Workshop, executed, switched
+
+PAIRS = 3  # edits that make some entries right, after which a second one is looked for
+SECOND = 1500  # edits tried for each of them
+
+
+def located(subject: Subject, index: int, stage: str, confirm: Callable) -> list[Finding]:
+    """Where the mistake is: one Finding, two for two mistakes, none if nothing is known."""
+    workshop = Workshop(subject, index, strict=stage not in (SHAPES, VALUES))
+    search = Search(workshop)
+
+    def verify(chosen) -> bool:
+        try:
+            return confirm(applied(workshop, chosen))
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException:
+            return False
+
+    whole, some = search.fixes(verify)
+    if whole:
+        return [finding_for_fix(search, whole)]
+    if search.possible:
+        return [finding_without_fix(search)]
+    for first in some[:PAIRS]:
+        second, _ = search.fixes(verify, runs=SECOND, also=[first.edit])
+        if second:
+            return [finding_for_fix(search, [first]), finding_for_fix(search, second)]
+    return [uncertain(search, some[0])] if some else []
+
+
+def applied(workshop, chosen):
+    """The program with some edits, as a module."""
+    by_slot = {}
+    for one in chosen:
+        for slot, new in one.changes:
+            by_slot[slot] = [new]
+    tree = switched(workshop.subject.tree, workshop.slots, by_slot)
+    return executed(compile(tree, workshop.subject.file, "exec"), workshop.subject.file, __on__=[1] * (len(workshop.slots.all) + 1), __tick__=lambda: None)
+
+
+def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
+    best = fixes[0].edit
+    source = search.workshop.subject.source.splitlines()
+    node = best.node
+    columns = ()
+    if node is not None and node.lineno == node.end_lineno:
+        columns = (node.col_offset, node.end_col_offset)
+    finding = Finding(best.line, source[best.line - 1].rstrip(), True, kind_in_words(best), columns)
+    finding.evidence = evidence(search, best)
+    finding.also = sorted({fix.edit.line for fix in fixes[1:]} - {best.line})[:3]
+    finding.before, finding.after = as_diff(best, source)
+    return finding
+
+
+def as_diff(edit, source) -> tuple[str, str]:
+    """The edit as source lines, before and after."""
+    after = edit.after if isinstance(edit.after, str) else edits.unparse(edit.after)
+    line = source[edit.line - 1].strip()
+    if edit.kind == "change" and edit.node is not None and edit.node.lineno == edit.node.end_lineno:
+        text = source[edit.node.lineno - 1]
+        start, end = edit.node.col_offset, edit.node.end_col_offset
+        new = after if not needs_brackets(edit) else f"({after})"
+        return text.strip(), (text[:start] + new + text[end:]).strip()
+    if edit.kind == "insert":
+        return "", f"{after}    (before line {edit.line})"
+    if edit.kind == "move":
+        return line, f"{line}    (moved: {after})"
+    return line, after or "(removed)"
+
+
+def needs_brackets(edit) -> bool:
+    return isinstance(edit.after, ast.BinOp) and isinstance(edit.node, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Call) and edit.inside
+
+
+def kind_in_words(edit) -> str:
+    """What kind of mistake an edit fixes, without saying how."""
+    match edit.kind:
+        case "insert":
+            return "A statement is missing before this line."
+        case "remove":
+            return "This statement does not belong here."
+        case "move":
+            return "This statement is in the wrong place."
+    old, new = edit.node, edit.after
+    if isinstance(old, ast.stmt) or not isinstance(new, ast.AST) or old is None:
+        if isinstance(old, ast.Assign) and isinstance(new, ast.AugAssign):
+            return "This replaces a value that should be added to."
+        if isinstance(old, ast.AugAssign):
+            return "The value is stored in the wrong way: compare =, += and an operation that makes a new array."
+        return "What is stored here is right, but not where it is stored."
+    part = f"`{edits.unparse(old)}`"
+    if isinstance(new, ast.BinOp) and edits.unparse(new.left) == edits.unparse(old):
+        if isinstance(new.op, ast.Add | ast.Sub):
+            return f"A term is missing at {part}."
+        if isinstance(new.op, ast.Mult | ast.Div):
+            return f"A factor is missing at {part}."
+    if isinstance(old, ast.BinOp) and edits.unparse(new) in (edits.unparse(old.left), edits.unparse(old.right)):
+        what = "term" if isinstance(old.op, ast.Add | ast.Sub) else "factor"
+        return f"There is one {what} too many in {part}."
+    if isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op):
+        return f"The operator in {part} is wrong."
+    if isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript) and edits.unparse(old.value) == edits.unparse(new.value):
+        return f"The index in {part} is wrong."
+    if isinstance(old, ast.Tuple | ast.List):
+        return f"The order in {part} is wrong."
+    if isinstance(old, ast.Name | ast.Attribute | ast.Subscript) and isinstance(new, ast.Name | ast.Attribute | ast.Subscript):
+        return f"{part} is not what belongs here."
+    return f"{part} is wrong."
+
+
+def evidence(search: Search, edit) -> list[str]:
+    slots = {slot for slot, _ in edit.changes}
+    suspect = next((one for one in search.possible if one.slot in slots), None)
+    return values_in_words(search, suspect) if suspect else []
+
+
+def values_in_words(search, suspect) -> list[str]:
+    """What a statement holds and what it should hold, at the first time that they differ."""
+    sentences = []
+    times = [(m, k) for m, time in enumerate(suspect.found) for k, leaf in enumerate(time) if differs(leaf, suspect.expected[m][k])]
+    if not times:
+        return []
+    m, k = times[0]
+    found, expected = suspect.found[m][k], suspect.expected[m][k]
+    truth = next((t for t in search.truths if t.is_same(expected)), None)
+    if truth is not None:
+        where = f" (line {truth.line})" if truth.line else ""
+        sentences.append(f"Expected here: {truth.name}{where}.")
+    held = next((t for t in search.truths if t.is_same(found)), None)
+    if not np.any(found):
+        sentences.append("Found: only zeros.")
+    elif held is not None:
+        where = f" (line {held.line})" if held.line else ""
+        sentences.append(f"Found: {held.name}{where}.")
+    elif np.allclose(found, -expected, rtol=1e-6):
+        sentences.append("Found: the same with the wrong sign.")
+    elif found.ndim == 2 and found.shape[0] == found.shape[1] and np.allclose(found, expected.T, rtol=1e-6):
+        sentences.append("Found: its transpose.")
+    which = f" the {ordinal(m + 1)} time it runs" if len(suspect.found) > 1 and m else " the first time it runs" if len(suspect.found) > 1 else ""
+    off = np.abs(found - expected)
+    entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
+    got, want = f"{found[entry]:.6g}", f"{expected[entry]:.6g}"
+    place = f"Entry {list(entry)} of its value is" if entry else "Its value is"
+    sentences.append(f"{place} {got}{which}; with {want} every result becomes right.")
+    return sentences
+
+
+def ordinal(n: int) -> str:
+    return f"{n}{'th' if 10 <= n % 100 <= 20 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
+
+
+def differs(a, b) -> bool:
+    return bool((np.abs(a - b) > 1e-7 * max(np.abs(b).max(initial=0), 1e-12)).any())
+
+
+def finding_without_fix(search: Search) -> Finding:
+    """The likeliest of the statements of which another value makes everything right."""
+    suspect = search.possible[0]
+    node = search.workshop.slots.all[suspect.slot - 1].node
+    source = search.workshop.subject.source.splitlines()
+    return Finding(node.lineno, source[node.lineno - 1].rstrip(), len(search.possible) == 1, "No small edit of this line was found that makes everything right, but another value of it does.", (), values_in_words(search, suspect))
+
+
+def uncertain(search: Search, fix: Fix) -> Finding:
+    source = search.workshop.subject.source.splitlines()
+    words = "There is probably more than one mistake. A change here makes some entries right and none wrong; look at this line first."
+    return Finding(fix.edit.line, source[fix.edit.line - 1].rstrip(), False, words)

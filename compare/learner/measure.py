@@ -1,0 +1,86 @@
+"""The right gradients of any forward pass: central differences of the loss, extrapolated (Richardson 1911).
+
+The loss is the sum of the outputs times fixed random upstream gradients. With steps h, h/2 and h/4 the errors of order
+h^2 and h^4 cancel; what the last two estimates differ by is the error that is allowed for.
+"""
+
+import numpy as np
+
+from compare.agreement import least_size
+from compare.learner.calling import Case, Program, arrays_of, dot, flat, is_float_array, leaves, random_like, to_numpy
+
+STEPS = (2.0**-6, 2.0**-12, 2.0**-18)  # for smooth functions; next to a kink, smaller ones
+RESOLUTION = 1e-9  # of the largest entry: what differences resolve in float64
+UNRELIABLE = 1e-4  # a difference quotient that is not even this accurate proves nothing
+
+
+class Measured:
+    """The loss of a program at inputs of which single entries are changed."""
+
+    def __init__(self, program: Program, case: Case):
+        self.program, self.case = program, case
+
+    def loss(self, name=None, entry=None, change=0.0) -> float:
+        inputs, obj = self.program.prepared(self.case)
+        if name is not None:
+            arrays_by_name(inputs, obj)[name].reshape(-1)[entry] += change
+        outputs, _, taken = self.program.split(self.program.returned(inputs, obj), inputs, obj)
+        return dot(self.case.upstream[:taken], outputs[:taken]) if taken else float(to_numpy(outputs[0]).sum())
+
+    def derivative(self, name, entry) -> tuple[float, float]:
+        """The derivative of the loss with respect to one entry, and the error that it may have."""
+        return best_estimate(lambda change: self.loss(name, entry, change))
+
+
+def best_estimate(loss) -> tuple[float, float]:
+    """The derivative of loss(change) at 0 by differences, and the error that it may have."""
+    found = []
+    for h in STEPS:
+        d = [(loss(s) - loss(-s)) / (2 * s) for s in (h, h / 2, h / 4)]
+        first = [(4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3]
+        value = (16 * first[1] - first[0]) / 15
+        error = abs(value - first[1])
+        found.append((error, value))
+        if error <= 1e-9 * max(1.0, abs(value)):
+            break
+    error, value = min(found, key=lambda pair: pair[0] if np.isfinite(pair[0]) else np.inf)
+    return value, error
+
+
+def arrays_by_name(inputs, obj) -> dict:
+    """The arrays that may have a gradient, by its name, as numpy arrays that share their memory."""
+    found = {f"d{path}": array for path, array, _ in arrays_of(obj)}
+    found |= {f"d{leaf}": array for name, value in inputs.items() for leaf, array in leaves(value, name).items()}
+    return {name: to_numpy(array) for name, array in found.items()}
+
+
+def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
+    """A Case with random upstream gradients and with the measured gradients as the right ones.
+
+    Raises CannotRun, or whatever the program raises.
+    """
+    case = Case(words, inputs)
+    fresh, obj, outputs, _, taken = program.once(case)
+    rng = np.random.default_rng(seed)
+    case.upstream = [random_like(one, rng) for one in outputs[:taken]]
+    outcome = program.run(case)
+    loss = Measured(program, case)
+    case.results = outcome.results
+    case.expected = {name: outcome.outputs[name] for name in outcome.results}
+    arrays = arrays_by_name(*program.prepared(case))
+    for name in [name for name in outcome.outputs if name not in outcome.results]:
+        pairs = [loss.derivative(name, entry) for entry in range(arrays[name].size)]
+        values, errors = (np.array(column).reshape(arrays[name].shape) for column in zip(*pairs, strict=True))
+        case.expected[name], case.slack[name] = values, float(np.max(errors, initial=0))
+    least = least_size(case.expected.values())
+    for name, error in case.slack.items():
+        case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
+    return without_unused(case, outcome)
+
+
+def without_unused(case: Case, outcome) -> Case:
+    """Without the gradients that backward does not return and that are zero: of settings, running means, ..."""
+    unused = [n for n in case.gradients if outcome.outputs[n] is None and not np.any(np.abs(case.expected[n]) > 1e-9)]
+    for name in unused:
+        del case.expected[name], case.slack[name]
+    return case

@@ -1,0 +1,191 @@
+"""Find the forward and backward passes in a file, and inputs to try them on.
+
+Inputs come from `example()` (for the pair X, `example_X()`): the arguments of forward as a tuple or a dict; for a class,
+the object first. The layouts of two well-known courses need no example: the sizes follow from the parameters' names.
+"""
+
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+
+from compare.learner.calling import CannotRun, Program, changed, copied, leaves, to_numpy
+
+HOW = (
+    "say on which inputs: add a function `example` that returns the arguments of forward, such as "
+    "`def example(): rng = np.random.default_rng(0); return rng.standard_normal((3, 4)), rng.standard_normal((4, 2))`"
+)
+
+# The parameters of known courses' functions: N sequences, T steps, D inputs, H units, V words, M outputs.
+STEP = {"x": "ND", "prev_h": "NH", "Wx": "DH", "Wh": "HH", "b": "H"}
+LSTM_STEP = {"x": "ND", "prev_h": "NH", "prev_c": "NH", "Wx": "D4H", "Wh": "H4H", "b": "4H"}
+
+
+@dataclass
+class Pair:
+    """A program of a file with the inputs to try it on. name: "" or what stands before _forward."""
+
+    name: str
+    program: Program
+    inputs: dict
+
+
+def pairs_in(module) -> list[Pair]:
+    """Every forward and backward pass of a module that has inputs. Raises CannotRun."""
+    examples = examples_in(module)
+    functions = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+    found = [pair_for(name, example, functions) for name, example in examples.items()]
+    for forward_name, backward_name in named_pairs(functions):
+        name = base(forward_name)
+        if not any(pair.program.forward is functions[forward_name] for pair in found):
+            inputs = course_inputs(functions[forward_name], name)
+            if inputs is not None and runs(functions[forward_name], inputs):
+                found.append(Pair(name, Program(functions[forward_name], functions[backward_name]), inputs))
+    if not found:
+        what = [n for n in functions if "backward" in n] or [
+            n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__ and hasattr(c, "backward")
+        ]
+        if not what:
+            raise CannotRun("there is no backward pass in it: no pair X_forward and X_backward, no class with both")
+        raise CannotRun(HOW)
+    return found
+
+
+def examples_in(module) -> dict:
+    """What each example returns: {"": ...} for `example`, {"X": ...} for `example_X`."""
+    found = {}
+    for name, thing in vars(module).items():
+        word = name.lower()
+        if word == "example" or word.startswith("example_"):
+            value = thing() if callable(thing) else copied(thing)
+            again = thing() if callable(thing) else value
+            if changed(value, again):
+                raise CannotRun(f"{name}() returns other numbers at each call; give its generator a seed")
+            found[name[8:]] = value if isinstance(value, tuple | dict) else tuple(value) if isinstance(value, list) else (value,)
+    return found
+
+
+def base(name: str) -> str:
+    """What is left of a function's name without forward or backward: lstm_step for lstm_step_forward."""
+    for word in ("forward", "backward"):
+        name = name.replace(f"_{word}", "").replace(f"{word}_", "").replace(word, "")
+    return name
+
+
+def named_pairs(functions) -> list[tuple[str, str]]:
+    forward = [name for name in functions if "forward" in name]
+    pairs = [(name, name.replace("forward", "backward")) for name in forward]
+    return [pair for pair in pairs if pair[1] in functions]
+
+
+def pair_for(name, example, functions) -> Pair:
+    """The Pair that an example belongs to. Raises CannotRun."""
+    first = example[0] if isinstance(example, tuple) and example else None
+    if hasattr(first, "forward") and hasattr(first, "backward"):
+        program = Program("forward", "backward", build=lambda inputs: (inputs, copied(first)))
+        return Pair(name or type(first).__name__, program, as_inputs(first.forward, example[1:]))
+    pairs = named_pairs(functions)
+    if name:
+        pairs = [pair for pair in pairs if base(pair[0]) == name]
+        if not pairs and name in functions:
+            return Pair(name, Program(functions[name], None), as_inputs(functions[name], example))
+    fitting = [pair for pair in pairs if fits(functions[pair[0]], example)]
+    outer = [pair for pair in fitting if not called_by_others(pair[0], functions)] or fitting
+    if outer:
+        forward, backward = outer[-1]
+        return Pair(base(forward), Program(functions[forward], functions[backward]), as_inputs(functions[forward], example))
+    alone = [f for n, f in functions.items() if not n.lower().startswith("example") and fits(f, example)]
+    alone = [f for f in alone if not called_by_others(f.__name__, functions)]
+    alone = [f for f in alone if "backward" not in f.__name__] or alone
+    if not alone:
+        raise CannotRun(f"no function takes the {len(example)} values that example{'_' * bool(name)}{name} returns")
+    named = [f for f in alone if "forward" in f.__name__ or "loss" in f.__name__]
+    function = (named or alone)[-1]
+    return Pair(base(function.__name__), Program(function, None), as_inputs(function, example))
+
+
+def fits(function, example) -> bool:
+    try:
+        inspect.signature(function).bind(**example) if isinstance(example, dict) else inspect.signature(function).bind(*example)
+    except TypeError:
+        return False
+    return True
+
+
+def called_by_others(name, functions) -> bool:
+    return any(name in f.__code__.co_names for other, f in functions.items() if other != name and not other.startswith("example"))
+
+
+def as_inputs(function, example) -> dict:
+    """The example as forward's arguments by name."""
+    if isinstance(example, dict):
+        return example
+    values = list(example)
+    parameters = list(inspect.signature(function).parameters.values())
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL and p.kind is not p.VAR_KEYWORD]
+    names += [f"argument {k + 1}" for k in range(len(names), len(values))]
+    return dict(zip(names, values, strict=False))
+
+
+def varied(inputs, rng) -> dict:
+    """The same inputs with every number of an array a little larger or smaller; signs and zeros stay."""
+    inputs = copied(inputs)
+    for value in inputs.values():
+        for array in leaves(value).values():
+            array = to_numpy(array)
+            array *= 1 + 0.2 * (rng.random(array.shape) - 0.5)
+    return inputs
+
+
+# ---- course layouts ----
+
+
+def runs(forward, inputs) -> bool:
+    """Whether a forward pass takes these inputs: its parameters may only be called as in a course."""
+    try:
+        forward(**copied(inputs))
+    except Exception:
+        return False
+    return True
+
+
+SIZES = {"N": 2, "T": 3, "D": 4, "H": 3, "V": 5, "M": 2}
+
+
+def course_inputs(function, name: str) -> dict | None:
+    """Inputs for a function of a known course, from the names of its parameters; None if it is not one."""
+    parameters = inspect.signature(function).parameters
+    names = [p.name for p in parameters.values() if p.default is p.empty]
+    rng = np.random.default_rng(len(name))
+
+    def normal(*shape):
+        return 0.5 * rng.standard_normal(shape)
+
+    N, T, D, H, V, M = SIZES.values()
+    blocks = 4 if "prev_c" in names or "lstm" in name else 1
+    steps = () if "step" in name else (T,)
+    shapes = {
+        "prev_h": (N, H), "prev_c": (N, H), "h0": (N, H), "Wx": (D, blocks * H), "Wh": (H, blocks * H), "b": (blocks * H,),
+    }
+    if {"Wx", "Wh", "b"} <= set(names) and set(names) <= {"x", *shapes}:
+        return {n: normal(N, *steps, D) if n == "x" else normal(*shapes[n]) for n in names}
+    if names == ["x", "W"] and "embed" in name:
+        return {"x": rng.integers(0, V, (N, T)), "W": normal(V, D)}
+    if [n.lower() for n in names] == ["x", "w", "b"]:
+        return dict(zip(names, (normal(N, *((T,) if "temporal" in name else ()), D), normal(D, M), normal(M)), strict=True))
+    if "parameters" in names:
+        return with_parameters(names, normal)
+    return None
+
+
+def with_parameters(names, normal) -> dict | None:
+    """deeplearning.ai's cells: columns are examples, all weights in one dict."""
+    D, N, T, H, V = 3, 2, 4, 5, 2
+    lstm = "c_prev" in names or "lstm" in names
+    shapes = {"xt": (D, N), "x": (D, N, T), "a_prev": (H, N), "a0": (H, N), "c_prev": (H, N)}
+    if not set(names) <= {*shapes, "parameters"}:
+        return None
+    plain = {"Wax": (H, D), "Waa": (H, H), "Wya": (V, H), "ba": (H, 1), "by": (V, 1)}
+    gates = {f"W{g}": (H, H + D) for g in "fico"} | {f"b{g}": (H, 1) for g in "fico"} | {"Wy": (V, H), "by": (V, 1)}
+    weights = {key: normal(*shape) for key, shape in (plain | gates).items()}
+    return {n: weights if n == "parameters" else normal(*shapes[n]) for n in names}

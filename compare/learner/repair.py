@@ -1,0 +1,146 @@
+"""Which small edit of the program makes everything right?
+
+The edits of edits.py are tried one after another, the likeliest first: those of statements that could be wrong
+(suspects.py), and of these the smallest.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from compare.learner import edits, truths
+from compare.learner.suspects import Investigation
+from compare.learner.switches import Workshop
+
+RUNS = 5000  # edits that are tried before the search gives up
+SOLVING = 2000  # runs to find out which statements could be wrong
+CHUNK = 300  # edits that are compiled into one program
+MARGIN = 0.35  # how much costlier than the first right edit another one may be to be told as well
+UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
+
+
+@dataclass
+class Fix:
+    """An edit, and how many of the wrong entries it makes right (gain; all of them if it is a fix)."""
+
+    edit: edits.Edit
+    cost: float
+    gain: int
+
+
+class Search:
+    """All edits of a program in the order in which they are tried."""
+
+    def __init__(self, workshop: Workshop):
+        self.workshop = workshop
+        self.costs, self.suspects, self.truths, self.possible = {}, [], [], []
+        if workshop.right is not None and not workshop.right.all():
+            investigation = Investigation(workshop)
+            self.suspects = investigation.suspects
+            investigation.solve_all(SOLVING)
+            self.truths = truths.measured(investigation)
+            self.wrong = investigation.wrong
+            self.count_costs()
+
+    def count_costs(self):
+        """What is added to the cost of an edit at each slot."""
+        slots = self.workshop.slots
+        self.judge_suspects()
+        by_statement = {}
+        for one in self.suspects:
+            extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE}[one.possible]
+            extra += 0.3 * self.misfit(one.moved) + 0.5 * one.rank / len(self.wrong)
+            self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
+            by_statement.setdefault(id(slots.all[one.slot - 1].node), one)
+        for function in edits.functions(self.workshop.subject.tree):
+            for _, block in edits.blocks(function):
+                fits = []
+                for index, statement in enumerate(block):
+                    inside = [by_statement[id(s)].moved for s in edits.ast.walk(statement) if id(s) in by_statement]
+                    fits.append(self.misfit(np.any(inside, axis=0)) if inside else 1.0)
+                    self.costs.setdefault(slots.of(block, index, "header"), fits[-1])
+                    self.costs[slots.of(block, index, "move")] = fits[-1]
+                for index in range(len(block) + 1):
+                    self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
+
+    def judge_suspects(self):
+        """Which suspects hold right values already, or should hold a value that has a name.
+
+        Where a statement's values are right, the mistake comes after it: all before it are innocent, too.
+        """
+        order = list(self.workshop.lines)
+        possible = [one for one in self.suspects if one.possible]
+        for one in possible:
+            line = self.workshop.slots.all[one.slot - 1].node.lineno
+            one.order = order.index(line) if line in order else len(order)
+            one.named = self.is_right(one.expected)
+        right = [one.order for one in possible if self.is_right(one.found)]
+        for one in possible:
+            one.innocent = one.order <= max(right, default=-1)
+        self.possible = sorted(possible, key=lambda one: (one.innocent, one.rank == len(self.wrong), not one.named, one.order))
+
+    def is_right(self, values) -> bool:
+        """Whether a statement's values, each time it runs, are among the measured right gradients."""
+        arrays = [leaf for time in values for leaf in time if leaf.size > 1 or leaf.ndim]
+        return bool(arrays) and all(any(truth.is_same(one) for truth in self.truths) for one in arrays)
+
+    def misfit(self, moved) -> float:
+        """0 when exactly the wrong entries move; up to 2.5 when a wrong entry does not move and right ones do."""
+        both, either = (moved & self.wrong).sum(), (moved | self.wrong).sum()
+        return 1.5 * (1 - both / max(1, either)) + bool((self.wrong & ~moved).any())
+
+    def queue(self):
+        """(cost, edit), cheapest first: those at the likely slots, then the others."""
+        w = self.workshop
+        for low, high in ((-1.0, 1.2), (1.2, np.inf)):
+            def worth(slot, low=low, high=high):
+                return low < self.costs.get(slot, UNKNOWN) <= high
+            found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth, {one.slot for one in self.suspects if one.possible})
+            ranked = [(one.cost + max(self.costs.get(slot, 0.0) for slot, _ in one.changes), k, one) for k, one in enumerate(found)]
+            yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
+
+    def tried(self, also=()):
+        """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
+        queue = self.queue()
+        while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False)]:
+            yield from self.tried_together(piece, also)
+
+    def tried_together(self, piece, also):
+        chosen, on, w = {}, [], self.workshop
+        for one in [*(edit for _, edit in piece), *also]:
+            on.append({})
+            for slot, new in one.changes:
+                chosen.setdefault(slot, []).append(new)
+                on[-1][slot] = len(chosen[slot])
+        try:
+            program, switches = w.with_switches(chosen)
+        except SyntaxError:  # one of them is not valid Python
+            if len(piece) > 1:
+                half = len(piece) // 2
+                yield from self.tried_together(piece[:half], also)
+                yield from self.tried_together(piece[half:], also)
+            return
+        fixed = {slot: k for one in on[len(piece) :] for slot, k in one.items()}
+        for (cost, edit), mine in zip(piece, on, strict=False):
+            for slot, k in (fixed | mine).items():
+                switches[slot] = k
+            vector = w.vector(program)
+            for slot in fixed | mine:
+                switches[slot] = 0
+            yield cost, edit, w.judge.right(vector)
+
+    def fixes(self, verify: Callable, runs=RUNS, also=()) -> tuple[list[Fix], list[Fix]]:
+        """The edits after which all is right, cheapest first; and those that make some entries right and none wrong."""
+        whole, some, base = [], [], self.workshop.right
+        for count, (cost, edit, right) in enumerate(self.tried(also)):
+            if count >= runs or (whole and cost > whole[0].cost + MARGIN):
+                break
+            if right is None:
+                continue
+            if right.all() and verify([*also, edit]):
+                whole.append(Fix(edit, cost, len(right)))
+            elif base is not None and not (base & ~right).any() and right.sum() > base.sum():
+                some.append(Fix(edit, cost, int(right.sum() - base.sum())))
+        return whole, sorted(some, key=lambda fix: (-fix.gain, fix.cost))

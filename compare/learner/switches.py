@@ -1,0 +1,284 @@
+"""A program with switches: many variants of its statements compiled into one, so that trying one costs only a run."""
+
+import ast
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compare.agreement import least_size, tolerance
+from compare.learner import edits
+from compare.learner.calling import Case, is_tensor
+
+TICKS = 20_000  # turns of loops in one run: a variant may have made a loop endless
+
+
+class Endless(BaseException):
+    """A loop turned too often. Not an Exception: a learner's `except Exception` must not catch it."""
+
+
+@dataclass
+class Subject:
+    """A program. bind: how to call a module of it: module -> (program, cases with the expected values)."""
+
+    source: str
+    file: str
+    bind: Callable
+    tree: ast.Module = field(init=False)
+
+    def __post_init__(self):
+        self.tree = ast.parse(self.source, self.file)
+
+
+def executed(code, file, **names):
+    """The code run as a module that has these names. Raises what running it raises."""
+    module = types.ModuleType("learner")
+    module.__file__ = file
+    vars(module).update(names)
+    sys.modules["learner"] = module  # dataclasses look up their module
+    exec(code, vars(module))
+    return module
+
+
+class Judge:
+    """Which entries of a program's outputs are right on one case, as a vector of booleans.
+
+    strict: two more entries say whether the inputs are unmodified and whether a second call gives the same.
+    """
+
+    def __init__(self, case: Case, *, strict: bool = False):
+        self.case, self.strict = case, strict
+        self.expected = np.concatenate([np.ravel(value).astype(float) for value in case.expected.values()])
+        self.allowed = np.concatenate([np.full(v.size, allowed_error(case, n)) for n, v in case.expected.items()])
+        if strict:
+            self.expected, self.allowed = (np.append(one, [0.0, 0.0]) for one in (self.expected, self.allowed))
+
+    def vector(self, program) -> np.ndarray | None:
+        """What a program gives, in one vector; None when a shape is wrong. Raises what the program raises."""
+        outcome, parts = program.run(self.case), []
+        for name, expected in self.case.expected.items():
+            value = outcome.outputs.get(name)
+            if name not in outcome.outputs and name in self.case.results:
+                value = expected  # a program with only a backward pass
+            if value is None or value.shape != expected.shape or value.dtype.kind not in "fiu":
+                return None
+            parts.append(value.ravel())
+        if self.strict:
+            parts.append(np.array([len(outcome.written), not repeats(program, self.case)]))
+        return np.concatenate(parts).astype(float)
+
+    def right(self, vector) -> np.ndarray | None:
+        if vector is None:
+            return None
+        with np.errstate(all="ignore"):
+            near = np.abs(vector - self.expected) <= self.allowed
+        return near | (vector == self.expected) | (np.isnan(vector) & np.isnan(self.expected))
+
+
+def repeats(program, case: Case) -> bool:
+    """Whether a second call of backward gives the same, bit for bit."""
+    return not differing(program, case)
+
+
+def differing(program, case: Case) -> list[str]:
+    """The gradients that differ in a second call, of backward or, where that empties its cache, of both passes."""
+    both = program.keeps_state
+    try:
+        first, second = program.run_twice(case, both=both)
+    except Exception:
+        if both:
+            raise
+        first, second = program.run_twice(case, both=True)
+    return [n for n in first if not equal(first[n], second.get(n))]
+
+
+def equal(a, b) -> bool:
+    """The same numbers, bit for bit; a nan equals a nan."""
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
+
+
+def allowed_error(case: Case, name: str) -> float:
+    """The largest error of an entry of this output that counts as rounding."""
+    expected = case.expected[name]
+    group = [value for n, value in case.expected.items() if (n in case.results) == (name in case.results)]
+    scale = max(np.abs(expected[np.isfinite(expected)]).max(initial=0), least_size(group))
+    dtype = expected.dtype if expected.dtype.kind == "f" else np.float64
+    return max(tolerance(dtype) * scale, 10 * case.slack.get(name, 0.0))
+
+
+class Workshop:
+    """A program on one of its cases, with switches for variants of its statements.
+
+    strict: see Judge; facts: what every expression held, in the order in which they ran; base, right: what the program
+    gives, and which entries of that are right.
+    """
+
+    def __init__(self, subject: Subject, case_index: int = 0, *, strict: bool = False):
+        self.subject, self.index, self.runs, self.ticks = subject, case_index, 0, 0
+        self.slots = edits.Slots()
+        program, cases = subject.bind(self.module(subject.tree))
+        self.judge = Judge(cases[case_index], strict=strict)
+        self.base = self.vector(program)
+        self.right = self.judge.right(self.base)
+        self.facts = self.observed()
+        self.lines = dict.fromkeys(line for line, *_ in self.facts)  # in the order in which they ran
+
+    def module(self, tree, **names):
+        return executed(compile(tree, self.subject.file, "exec"), self.subject.file, __tick__=self.tick, **names)
+
+    def tick(self):
+        self.ticks += 1
+        if self.ticks > TICKS:
+            raise Endless
+
+    def vector(self, program) -> np.ndarray | None:
+        """What the program gives, or None when it does not run."""
+        self.ticks = 0
+        self.runs += 1
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                return self.judge.vector(program)
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException:
+            return None
+
+    def observed(self) -> dict:
+        """What every expression held when the program ran: position -> kind."""
+        notes = {}
+
+        def see(k, value):
+            notes.setdefault(k, kind_of(value))
+            return value
+
+        tree = ast.parse(self.subject.source, self.subject.file)
+        program, _ = self.subject.bind(self.module(ast.fix_missing_locations(Observer().visit(tree)), __see__=see))
+        notes.clear()
+        self.vector(program)
+        return notes
+
+
+    def with_switches(self, chosen, **names):
+        """(program, switches): slot k does what switches[k] says, 0 for what it did, m for its m-th variant.
+
+        chosen: slot -> list of variants, each a list of statements or, for a header, an expression.
+        """
+        switches = [0] * (len(self.slots.all) + 1)
+        tree = switched(self.subject.tree, self.slots, chosen)
+        program, _ = self.subject.bind(self.module(tree, __on__=switches, **names))
+        return program, switches
+
+
+def kind_of(value):
+    """What an expression holds, as far as an edit has to know: the shape of an array, "number", or its type."""
+    if isinstance(value, np.ndarray):
+        return value.shape
+    if isinstance(value, bool | np.bool_):
+        return "bool"
+    if isinstance(value, int | float | np.number):
+        return "number"
+    return tuple(value.shape) if is_tensor(value) else type(value).__name__
+
+
+class Observer(ast.NodeTransformer):
+    """Every expression of a function passes through __see__, under its position."""
+
+    inside = 0
+
+    def visit_FunctionDef(self, node):
+        self.inside += 1
+        node.body = [self.visit(one) for one in node.body]
+        self.inside -= 1
+        return node
+
+    def visit_Call(self, node):
+        if isinstance(node.func, ast.Attribute):
+            node.func.value = self.visit(node.func.value)
+        node.args = [self.visit(one) for one in node.args]
+        node.keywords = [self.visit(one) for one in node.keywords]
+        return self.seen(node)
+
+    def generic_visit(self, node):
+        super().generic_visit(node)
+        return self.seen(node) if isinstance(node, edits.NAMES | ast.BinOp | ast.UnaryOp) else node
+
+    def seen(self, node):
+        if not self.inside or not edits.is_load(node):
+            return node
+        call = ast.Call(ast.Name("__see__", ast.Load()), [ast.Constant(edits.position(node)), node], [])
+        return ast.copy_location(call, node)
+
+
+def switched(tree, slots, chosen):
+    """The tree with an `if __on__[k]` at each chosen slot."""
+    places = {}
+    for slot in slots.all:
+        if slot.number in chosen:
+            places.setdefault(id(slot.block), {})[slot.index, slot.at] = (slot.number, chosen[slot.number])
+
+    def block_with_switches(block):
+        own, new = places.get(id(block), {}), []
+        for index, statement in enumerate([*block, None]):
+            if (index, "before") in own:
+                new += choice(*own[index, "before"], [])
+            if statement is None:
+                break
+            statement = with_blocks(statement)
+            if (index, "header") in own:
+                header = edits.HEADERS[type(statement)]
+                new_header = pick(*own[index, "header"], getattr(statement, header))
+                statement = edits.replaced(statement, ((header, None),), new_header)
+            new += choice(*own[index, "in"], [statement]) if (index, "in") in own else [statement]
+        return new
+
+    def with_blocks(node):
+        copy = ast.copy_location(edits.clone(node), node)
+        for name in edits.BLOCKS:
+            block = getattr(node, name, None)
+            if isinstance(block, list) and block:
+                setattr(copy, name, block_with_switches(block))
+        if isinstance(node, ast.For | ast.While):
+            copy.body.insert(0, TICK)
+        if getattr(node, "handlers", None):
+            copy.handlers = [with_blocks(one) for one in node.handlers]
+        return copy
+
+    return ast.fix_missing_locations(with_blocks(tree))
+
+
+TICK = ast.parse("__tick__()").body[0]
+
+
+def switch_below(number, limit):
+    switch = ast.Subscript(ast.Name("__on__", ast.Load()), ast.Constant(number), ast.Load())
+    return ast.Compare(switch, [ast.Lt()], [ast.Constant(limit)])
+
+
+def choice(number, variants, otherwise):
+    """if __on__[number] < 1: otherwise, else: the variants, halved again and again so that few comparisons are made."""
+
+    def between(low, high):
+        if high - low == 1:
+            return variants[low - 1]
+        middle = (low + high) // 2
+        return [ast.If(switch_below(number, middle), between(low, middle), between(middle, high))]
+
+    return [ast.If(switch_below(number, 1), otherwise or [ast.Pass()], between(1, len(variants) + 1))]
+
+
+def pick(number, variants, otherwise):
+    """The same for the expression in a header."""
+
+    def between(low, high):
+        if high - low == 1:
+            return variants[low - 1]
+        middle = (low + high) // 2
+        return ast.IfExp(switch_below(number, middle), between(low, middle), between(middle, high))
+
+    return ast.IfExp(switch_below(number, 1), otherwise, between(1, len(variants) + 1))
