@@ -19,7 +19,8 @@ class Edit:
     """One edit. changes: slot -> the statements (or the header's expression) that replace what is there.
 
     line: where; kind: "change", "remove", "move" or "insert"; node: the expression or statement that is changed; after:
-    what it becomes, or, for a move, where it goes; inside: whether it is part of a larger expression.
+    what it becomes, or, for a move, where it goes; inside: whether it is part of a larger expression; judged_by: the
+    slot whose cost counts, if it is not one of those that change.
     """
 
     cost: float
@@ -29,6 +30,7 @@ class Edit:
     node: ast.AST | None
     after: ast.AST | str
     inside: bool = False
+    judged_by: int | None = None
 
 
 def unparse(node) -> str:
@@ -190,6 +192,9 @@ def variants_of(node, parent, scope, *, outer) -> Iterator:
             yield from other_constants(node, parent, scope)
         case ast.Call():
             yield from other_calls(node)
+            if isinstance(node.func, ast.Name | ast.Attribute):
+                names = (i for _, (i, _) in scope.ingredients.items() if isinstance(i, ast.Name | ast.Attribute))
+                yield from ((1.9, ast.Call(node.func, [*node.args, one], node.keywords)) for one in names)
         case ast.IfExp():
             yield 1.1, ast.IfExp(node.test, node.orelse, node.body)
             yield from ((1.2, one) for one in (node.body, node.orelse))
@@ -306,12 +311,20 @@ def other_operations(node):
     yield from ((1.3, left), (1.3, right))
     if isinstance(op, ast.Sub | ast.MatMult | ast.Div):
         yield 1.0, ast.BinOp(right, op, left)
+    if isinstance(op, ast.MatMult):
+        yield 1.0, ast.BinOp(transposed(right), op, transposed(left))
+    if isinstance(left, ast.Call) and len(left.args) == 1:  # f(a) + b -> f(a + b)
+        yield 1.3, ast.Call(left.func, [ast.BinOp(left.args[0], op, right)], left.keywords)
     if isinstance(left, ast.BinOp):  # (a b) c -> a (b c)
         yield 1.3, ast.BinOp(left.left, left.op, ast.BinOp(left.right, op, right))
     if isinstance(right, ast.BinOp):
         yield 1.3, ast.BinOp(ast.BinOp(left, op, right.left), right.op, right.right)
     if isinstance(op, ast.Pow) and isinstance(right, ast.Constant):
         yield from ((1.1, ast.BinOp(left, op, number(k))) for k in (1, 2, 3, -1, -2, 0.5) if k != right.value)
+
+
+def transposed(node):
+    return node.value if isinstance(node, ast.Attribute) and node.attr == "T" else ast.Attribute(node, "T", ast.Load())
 
 
 def other_constants(node, parent, scope):
@@ -354,6 +367,10 @@ def other_calls(node):
     args = node.args
     if len(args) == 1 and not node.keywords:
         yield 1.2, args[0]
+        if isinstance(args[0], ast.BinOp):  # f(a + b) -> f(a) + b
+            inner = args[0]
+            yield 1.3, ast.BinOp(ast.Call(node.func, [inner.left], []), inner.op, inner.right)
+            yield 1.3, ast.BinOp(inner.left, inner.op, ast.Call(node.func, [inner.right], []))
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("copy", "transpose", "swapaxes", "reshape", "sum", "mean", "clip"):
         yield 1.3, node.func.value
     for a, b in itertools.combinations(range(len(args)), 2):
@@ -364,6 +381,10 @@ def other_calls(node):
     yield from other_keywords(node)
     if isinstance(node.func, ast.Name) and node.func.id == "range":
         yield 1.2, ast.Call(name("reversed"), [node], [])
+    if unparse(node.func) in ("range", "np.arange") and args:
+        low, high, *step = args if len(args) > 1 else (ast.Constant(0), *args)
+        for op in (ast.Add, ast.Sub):  # all of them one later or earlier
+            yield 1.1, ast.Call(node.func, [*(ast.BinOp(one, op(), ast.Constant(1)) for one in (low, high)), *step], [])
     if isinstance(node.func, ast.Name) and node.func.id == "enumerate" and not node.keywords:
         yield 1.1, ast.Call(node.func, [*args, ast.Constant(1)], [])
 
@@ -532,9 +553,11 @@ def edits_of(statement, block, index, scope, slots, deep):
     """The edits that leave a statement in its place."""
     slot = slots.of(block, index, "in")
 
-    def edit(cost, new, node, after, *, inside=False, kind="change"):
+    place = slots.of(block, index, "move")  # where something is stored is judged like where the statement is
+
+    def edit(cost, new, node, after, *, inside=False, kind="change", judged_by=None):
         line = getattr(node, "lineno", statement.lineno)
-        return Edit(cost, line, ((slot, [ast.copy_location(new, statement)]),), kind, node, after, inside)
+        return Edit(cost, line, ((slot, [ast.copy_location(new, statement)]),), kind, node, after, inside, judged_by)
 
     for path, node, parent in expressions(statement):
         if not is_load(node) and not isinstance(node, ast.Subscript | ast.Tuple):
@@ -546,12 +569,14 @@ def edits_of(statement, block, index, scope, slots, deep):
                 if not isinstance(new, NAMES | ast.Tuple):
                     continue
                 new = stored(new)
-            yield edit(cost, replaced(statement, path, new), node, new, inside=isinstance(parent, ast.BinOp | ast.UnaryOp))
+            inside = isinstance(parent, ast.BinOp | ast.UnaryOp)
+            judged_by = place if path[0][0] in ("target", "targets") else None
+            yield edit(cost, replaced(statement, path, new), node, new, inside=inside, judged_by=judged_by)
     yield from names_throughout(statement, scope, edit)
     for cost, new in other_statements(statement, scope):
-        yield edit(cost, new, statement, new)
+        yield edit(cost, new, statement, new, judged_by=place)
     if not isinstance(statement, ast.Return):
-        yield edit(1.5, ast.Pass(), statement, "", kind="remove")
+        yield edit(1.5, ast.Pass(), statement, "", kind="remove", judged_by=place)
 
 
 def edits_of_header(statement, block, index, scope, slots, deep):
@@ -567,20 +592,24 @@ def edits_of_header(statement, block, index, scope, slots, deep):
 
 
 def names_throughout(statement, scope, edit):
-    """One name, attribute or entry for another, wherever it is read in a statement."""
+    """One name, attribute or entry for another, wherever it occurs in a statement."""
     places = {}
     for path, node, parent in expressions(statement):
-        if isinstance(node, NAMES) and is_load(node) and not (isinstance(parent, ast.Call) and node is parent.func):
-            places.setdefault(unparse(node), []).append((path, node))
-    for text, found in places.items():
+        if isinstance(node, NAMES) and not (isinstance(parent, ast.Call) and node is parent.func):
+            if is_load(node) or isinstance(node, ast.Subscript):
+                places.setdefault(unparse(node), []).append((path, node))
+    for found in places.values():
         if len(found) < 2:
             continue
-        for _, ingredient, _ in scope.like(found[0][1]):
-            if isinstance(ingredient, NAMES):
-                new = statement
-                for path, _ in found:
-                    new = replaced(new, path, ingredient)
-                yield edit(1.1 if type(ingredient) is type(found[0][1]) else 1.5, new, found[0][1], ingredient)
+        first = found[0][1]
+        others = [(1.1 if type(i) is type(first) else 1.5, i) for _, i, _ in scope.like(first) if isinstance(i, NAMES)]
+        if isinstance(first, ast.Subscript):
+            others += [(cost, load(one)) for cost, one in other_indices(first, scope) if isinstance(one, ast.Subscript)]
+        for cost, ingredient in others:
+            new = statement
+            for path, node in found:
+                new = replaced(new, path, ingredient if is_load(node) else stored(ingredient))
+            yield edit(cost, new, first, ingredient)
 
 
 def other_statements(statement, scope):
@@ -594,11 +623,13 @@ def other_statements(statement, scope):
             yield 1.0, ast.AugAssign(target, ast.Add(), value)
             yield 1.4, ast.AugAssign(target, ast.Mult(), value)
             yield 1.1, ast.Assign([target], ast.BinOp(load(target), ast.Add(), value))
+            if isinstance(value, ast.BinOp) and unparse(value.left) == unparse(load(target)):  # p = p - x -> p -= x
+                yield 1.0, ast.AugAssign(target, value.op, value.right)
             if isinstance(target, ast.Name):
                 yield from ((1.4, ast.Assign([ast.Name(other, ast.Store())], value)) for other in sorted(scope.locals - {target.id}))
                 yield 1.6, ast.Assign([ast.Subscript(load(target), ast.Slice(), ast.Store())], value)
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[one])):
-            yield 1.2, ast.Expr(ast.Call(ast.Attribute(statement.value.func.value, "insert", ast.Load()), [ast.Constant(0), one], []))
+            yield 1.6, ast.Expr(ast.Call(ast.Attribute(statement.value.func.value, "insert", ast.Load()), [ast.Constant(0), one], []))
 
 
 def moves_of(statement, owner, block, index, lists, slots):

@@ -14,10 +14,11 @@ from compare.learner import edits, truths
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
 
-RUNS = 5000  # edits that are tried before the search gives up
+RUNS = 8000  # edits that are tried before the search gives up
 SOLVING = 2000  # runs to find out which statements could be wrong
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be to be told as well
+HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
 
 
@@ -42,6 +43,8 @@ class Search:
             investigation.solve_all(SOLVING)
             self.truths = truths.measured(investigation)
             self.wrong = investigation.wrong
+            case = workshop.judge.case
+            self.gradient_entries = max(1, sum(case.expected[name].size for name in case.gradients))
             self.count_costs()
 
     def count_costs(self):
@@ -50,25 +53,29 @@ class Search:
         self.judge_suspects()
         by_statement = {}
         for one in self.suspects:
+            statement = slots.all[one.slot - 1].node
             extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE}[one.possible]
-            extra += 0.3 * self.misfit(one.moved) + 0.5 * one.rank / len(self.wrong)
+            if isinstance(statement, edits.ast.Expr):  # its value is what is passed on, not what it does
+                extra = min(extra, UNKNOWN)
+            extra += 0.3 * self.misfit(one.moved) + 0.5 * (one.rank / self.gradient_entries) ** 2
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
-            by_statement.setdefault(id(slots.all[one.slot - 1].node), one)
+            by_statement.setdefault(id(statement), one)
         for function in edits.functions(self.workshop.subject.tree):
             for _, block in edits.blocks(function):
                 fits = []
                 for index, statement in enumerate(block):
                     inside = [by_statement[id(s)].moved for s in edits.ast.walk(statement) if id(s) in by_statement]
                     fits.append(self.misfit(np.any(inside, axis=0)) if inside else 1.0)
-                    self.costs.setdefault(slots.of(block, index, "header"), fits[-1])
-                    self.costs[slots.of(block, index, "move")] = fits[-1]
+                    self.costs.setdefault(slots.of(block, index, "header"), HEADER * fits[-1])
+                    self.costs[slots.of(block, index, "move")] = 0.5 * fits[-1]
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
 
     def judge_suspects(self):
         """Which suspects hold right values already, or should hold a value that has a name.
 
-        Where a statement's values are right, the mistake comes after it: all before it are innocent, too.
+        Where a statement's values are right, the mistake comes after it: all before it are innocent, too. So is one that
+        only makes room: it holds zeros.
         """
         order = list(self.workshop.lines)
         possible = [one for one in self.suspects if one.possible]
@@ -78,8 +85,8 @@ class Search:
             one.named = self.is_right(one.expected)
         right = [one.order for one in possible if self.is_right(one.found)]
         for one in possible:
-            one.innocent = one.order <= max(right, default=-1)
-        self.possible = sorted(possible, key=lambda one: (one.innocent, one.rank == len(self.wrong), not one.named, one.order))
+            one.innocent = one.order <= max(right, default=-1) or not any(np.any(leaf) for t in one.found for leaf in t)
+        self.possible = sorted(possible, key=lambda one: (one.innocent, one.rank >= 0.9 * self.gradient_entries, not one.named, one.order))
 
     def is_right(self, values) -> bool:
         """Whether a statement's values, each time it runs, are among the measured right gradients."""
@@ -97,9 +104,14 @@ class Search:
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
             def worth(slot, low=low, high=high):
                 return low < self.costs.get(slot, UNKNOWN) <= high
+
             found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth, {one.slot for one in self.suspects if one.possible})
-            ranked = [(one.cost + max(self.costs.get(slot, 0.0) for slot, _ in one.changes), k, one) for k, one in enumerate(found)]
+            ranked = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
             yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
+
+    def extra(self, edit) -> float:
+        slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
+        return max(self.costs.get(slot, 0.0) for slot in slots)
 
     def tried(self, also=()):
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
