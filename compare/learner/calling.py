@@ -69,7 +69,7 @@ def to_numpy(value) -> np.ndarray:
 
 
 def is_float_array(value) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" or is_tensor(value) and value.is_floating_point()
+    return value.is_floating_point() if is_tensor(value) else isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def leaves(value, name: str = "") -> dict[str, Any]:
@@ -333,7 +333,7 @@ def shared(arrays) -> list:
 
 def by_name(returned, names, kept, what) -> dict:
     """What backward returned and the object keeps, by name. Raises CannotRun when the number of values is wrong."""
-    values = [value for value in flat(returned) if not isinstance(value, dict)]
+    values = [value for value in flat(returned) if not isinstance(value, dict)] if returned is not None else []
     tables = [value for value in flat(returned) if isinstance(value, dict)]
     if returned is None and not kept:
         raise CannotRun(f"{what} returned None; is the return statement missing?")

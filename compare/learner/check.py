@@ -1,8 +1,9 @@
-"""`byhand check`: is a learner's backward right, and if not, which line is wrong?"""
+"""`byhand check`: is a backward pass right, and if not, which line is wrong?"""
 
+import ast
 import json
-import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,67 +13,83 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from compare.learner import ladder
-from compare.learner.show import COULD_NOT_RUN, RIGHT, WRONG, Screen, show
+from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, UNSOLVED, WRONG, Finding, Report, from_json, head, tail
 from compare.options import whole
 from data import UserError
 
-SECONDS = 10  # the time limit for a learner's code
-STATUS = {RIGHT: 0, WRONG: 1, COULD_NOT_RUN: 2}
+SECONDS = 20  # the time limit
+STATUS = {RIGHT: 0, WRONG: 1, UNSOLVED: 1, COULD_NOT_RUN: 2}
 PRINTED = 4000  # characters kept of what the learner's code prints
 ROOT = Path(__file__).parents[2]
 
 DESCRIPTION = """\
-Run the functions of FILE on small random problems and say whether the results
-are right; if not, which line is wrong, at which step, what was expected there
-and, if it is a known mistake, which one. Any style will do: functions or a
-class, NumPy or torch tensors without autograd, any names. For a folder, print
-a table with one row per file."""
+Run the forward and backward passes of FILE on small inputs, and say whether
+the gradients are right; if not, which line is wrong. FILE is an exercise, or
+any Python file with a pair X_forward and X_backward (or forward and backward),
+a class with both, or a function that returns a loss and gradients. For any
+file, `example()` in it returns the arguments of forward. NumPy, or torch
+tensors without autograd. For a folder, print a table with one row per file."""
 
 
 def add_arguments(parser):
     parser.epilog = "exit status: 0 right, 1 wrong or unfinished, 2 could not run"
     parser.add_argument("file", metavar="FILE", help="a Python file, or a folder of them")
     parser.add_argument("--exercise", metavar="NAME", help="which exercise (default: from the heading or file name)")
+    parser.add_argument("--fix", action="store_true", help="also show the change after which everything is right")
     parser.add_argument("--watch", action="store_true", help="check again whenever the file is saved")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--seconds", type=whole, default=SECONDS, metavar="N", help="time limit (default 10)")
+    parser.add_argument("--seconds", type=whole, default=SECONDS, metavar="N", help=f"time limit (default {SECONDS})")
 
 
-def run(options):
-    return main(
-        Path(options.file), options.exercise, as_json=options.json, watch=options.watch, seconds=options.seconds
-    )
-
-
-def main(path: Path, exercise_name: str | None, *, as_json: bool, watch: bool, seconds: int) -> int:
-    """Check a file, or every file of a folder, and print the answer. Returns the exit status; raises UserError."""
+def run(options) -> int:
+    path = Path(options.file)
     if path.is_dir():
-        if watch:
+        if options.watch:
             raise UserError("--watch needs a file, not a folder")
-        return grade(path, exercise_name, as_json=as_json, seconds=seconds)
-    exercise = exercise_of(path, exercise_name)
-    if watch:
-        return follow(path, exercise, as_json=as_json, seconds=seconds)
-    return answer(path, exercise, as_json=as_json, seconds=seconds)
+        return grade(path, options)
+    exercise = exercise_of(path, options.exercise)
+    return follow(path, exercise, options) if options.watch else answer(path, exercise, options)
 
 
-def answer(path, exercise, *, as_json, seconds):
-    report = examined(path, exercise, seconds)
-    if as_json:
-        print(json.dumps(plain(report), indent=2))
-    else:
-        show(report, exercise)
-    return STATUS[report["verdict"]]
+def answer(path: Path, exercise: str | None, options) -> int:
+    """Check a file and print what is known, as soon as it is. Returns the exit status."""
+    told = []
+
+    def tell(report):
+        told.append(report.title)
+        print(head(report), flush=True)
+
+    reports = examined(path, exercise, options.seconds, None if options.json else tell)
+    if exercise is None and all(r.verdict == COULD_NOT_RUN and not r.findings for r in reports):
+        raise UserError(f"{path}: {reports[0].sentence}")
+    if options.json:
+        found = [report.as_json() for report in reports]
+        print(json.dumps(found[0] if exercise else found, indent=2))
+    for report in [] if options.json else reports:
+        if report.title not in told:
+            print(head(report))
+        print(tail(report, fix=options.fix))
+    if not options.json:
+        print_what_next(path, exercise, reports, fix=options.fix)
+    return max(STATUS[report.verdict] for report in reports)
 
 
-def exercise_of(path, exercise_name):
-    """The exercise that a file is about. Raises UserError when the file cannot be read or does not name one."""
-    named = ladder.by_name(exercise_name) if exercise_name is not None else None
+def print_what_next(path, exercise, reports, *, fix):
+    if exercise and reports[0].verdict == RIGHT:
+        names = list(ladder.BY_NAME)
+        after = names[names.index(exercise) + 1 :][:1]
+        print(f"next: byhand exercise {after[0]}" if after else "that was the last exercise")
+    elif not fix and any(finding.after for report in reports for finding in report.findings):
+        print(f"\nbyhand check {path} --fix shows a change after which everything is right")
+
+
+def exercise_of(path: Path, name: str | None) -> str | None:
+    """The exercise that a file is about; None for any other file. Raises UserError when it cannot be read."""
+    if name is not None:
+        ladder.by_name(name)
     try:
         source = path.read_bytes().decode("utf-8-sig") if path.is_file() else None
     except UnicodeDecodeError:
@@ -80,25 +97,31 @@ def exercise_of(path, exercise_name):
     if source is None:
         what = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise UserError(f"{path}: {what}; `byhand exercise NAME` writes a file to complete")
-    exercise = named or ladder.named_in(source, path)
-    if exercise is None:
-        raise UserError(
-            f"{path}: which exercise is it? Rename it to {path.parent / 'NAME.py'} or add --exercise NAME, with NAME "
-            f"one of {', '.join(ladder.BY_NAME)}"
-        )
-    return exercise
+    exercise = name or getattr(ladder.named_in(source, path), "name", None)
+    heading = re.search(rf"{ladder.MARK} `", source)
+    return exercise if name or heading or not is_any_pair(source) else None
 
 
-def examined(path, exercise, seconds):
-    """The report on one file, made in a child process, so that whatever the learner's code does is confined to it."""
+def is_any_pair(source: str) -> bool:
+    """Whether a file without a heading says by its names that it is no exercise: X_forward, or an example."""
+    try:
+        defined = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return any(name.startswith("example") or name.endswith("_forward") for name in defined)
+
+
+def examined(path: Path, exercise: str | None, seconds: int, tell=None) -> list[Report]:
+    """The reports on a file, made in a child process, so that whatever its code does is confined to that.
+
+    tell: called with a report as soon as its verdict is known.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "report.json"
-        # -P: a data.py or compare.py in the current folder must not be imported in place of ours
-        paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-        command = [sys.executable, "-P", "-X", "faulthandler", "-m", "compare.learner.examine"]
+        out = Path(folder) / "reports.jsonl"
         process = subprocess.Popen(
-            [*command, str(path), exercise.name, str(out), str(seconds)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            # -P: a data.py or compare.py in the current folder must not be imported in place of ours
+            [sys.executable, "-P", "-m", "compare.learner.examine", str(path), exercise or "", str(out), str(seconds)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -106,31 +129,64 @@ def examined(path, exercise, seconds):
         )
         printed = Tail(process.stdout)
         try:
-            process.wait(seconds + 5)
-            sentence = ended(process.returncode)
-        except subprocess.TimeoutExpired:
-            sentence = f"still running after {seconds} s, in a library call that cannot be interrupted"
+            lines = followed(process, out, seconds + 5, tell)
         finally:
             kill(process)
-        printed = printed.text()
-        if out.exists():
-            report = json.loads(out.read_text(encoding="utf-8"))
-            if "fault" in report:
-                raise RuntimeError(f"while checking {path}\n{report['fault']}")
-            return report | ({"printed": printed} if printed else {})
-    report = {"file": str(path), "exercise": exercise.name, "verdict": COULD_NOT_RUN, "stages": [["runs", sentence]]}
-    return report | {"sentence": sentence, "arrays": [], "remarks": [], "printed": printed}
+        trace = line_at_timeout(Path(f"{out}.trace"), path)
+    complete = bool(lines) and lines[-1] == "null"
+    reports = [from_json(json.loads(line)) for line in lines if line != "null"]
+    known = {report.title: report for report in reports}  # the last one on each pair counts
+    if not complete:
+        unfinished(known, path, exercise, process.returncode, seconds, trace)
+    for report in known.values():
+        report.printed = printed.text()
+    return list(known.values())
 
 
-def verdict_of(report):
-    return "unsolved" if report.get("unsolved") else report["verdict"]
+def followed(process, out: Path, seconds: int, tell) -> list[str]:
+    """The lines that a process has written when it ends or the time is up; tell gets each report as it comes."""
+    end, told = time.monotonic() + seconds, 0
+    while True:
+        running = process.poll() is None
+        text = out.read_text(encoding="utf-8") if out.exists() else ""
+        lines = text.split("\n")[:-1]
+        for line in lines[told:] if tell and running else ():
+            report = json.loads(line)
+            if report and report["verdict"] == WRONG and not report["findings"]:
+                tell(from_json(report))
+        told = len(lines)
+        if not running or time.monotonic() > end:
+            return lines
+        time.sleep(0.02)
 
 
-def ended(status):
-    if status < 0:
-        names = {s.value: s.name for s in signal.Signals}
-        return f"the Python process was killed by {names.get(-status, f'signal {-status}')}"
-    return f"the Python process exited with status {status}"
+def unfinished(known, path, exercise, status, seconds, trace):
+    """Say in the reports that the process ended before it was done."""
+    late = trace is not None or status == -signal.SIGKILL
+    sentence = f"still running after {seconds} s: an endless loop?" if late else ended(status)
+    if any(report.verdict == WRONG for report in known.values()):
+        next(reversed(known.values())).remarks.append(f"the search for the line did not end: {sentence}")
+        return
+    report = Report(str(path), f"exercise {exercise}" if exercise else "forward and backward", exercise)
+    report.failed(RUNS, sentence, COULD_NOT_RUN)
+    if trace:
+        text = path.read_text(encoding="utf-8-sig").splitlines()
+        report.findings = [Finding(trace, text[trace - 1].strip(), True)] if trace <= len(text) else []
+    known[report.title] = report
+
+
+def line_at_timeout(trace: Path, path: Path) -> int | None:
+    """The line of the file that ran when the time was up, 0 if none did; None if the time was not up."""
+    text = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+    lines = re.findall(rf'File "{re.escape(str(path))}", line (\d+)', text)
+    return int(lines[0]) if lines else 0 if text else None
+
+
+def ended(status: int | None) -> str:
+    if status is None or status >= 0:
+        return f"the Python process exited with status {status}"
+    names = {s.value: s.name for s in signal.Signals}
+    return f"the Python process was killed by {names.get(-status, f'signal {-status}')}"
 
 
 def kill(process):
@@ -162,86 +218,58 @@ class Tail:
         return self.kept.decode("utf-8", "replace")
 
 
-def plain(value):
-    """JSON has no nan and inf: they become strings."""
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def grade(folder, exercise_name, *, as_json, seconds):
+def grade(folder: Path, options) -> int:
     """Check every Python file in a folder and its subfolders; print a table. Returns the exit status."""
-    if exercise_name is not None:
-        ladder.by_name(exercise_name)
     files = sorted(path for path in folder.rglob("*.py") if path.is_file() and not hidden(path.relative_to(folder)))
     if not files:
         raise UserError(f"{folder}: no Python file in it")
     reports = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=len(files))
+    with Console(stderr=True).status("") as status:
         for path in files:
-            progress.update(bar, advance=1, description=f"checking {escape(path.name)}")
+            status.update(f"checking {path.name}")
             try:
-                reports.append(examined(path, exercise_of(path, exercise_name), seconds))
+                exercise = exercise_of(path, options.exercise)
+                reports.append(examined(path, exercise, options.seconds)[0] if exercise else None)
             except (UserError, OSError) as error:
-                no = {"file": str(path), "exercise": None, "verdict": COULD_NOT_RUN, "sentence": str(error)}
-                reports.append(no | {"stages": [], "arrays": []})
-    if not any(report["exercise"] for report in reports):
-        raise UserError(
-            f"{folder}: none of its {len(files)} Python files is an exercise; name them NAME.py, like the starters"
-        )
-    if as_json:
-        print(json.dumps([plain(report) for report in reports], indent=2))
+                reports.append(Report(str(path), "", "?"))
+                reports[-1].failed(RUNS, str(error), COULD_NOT_RUN)
+    if not any(reports):
+        raise UserError(f"{folder}: none of its {len(files)} Python files is an exercise; name them NAME.py")
+    if options.json:
+        print(json.dumps([report.as_json() for report in reports if report], indent=2))
     else:
-        Screen(emoji=False).print(graded(folder, reports))
-    return 0 if all(report["verdict"] == RIGHT for report in reports if report["exercise"]) else 1
+        print_table(folder, files, reports)
+    return 0 if all(report.verdict == RIGHT for report in reports if report) else 1
 
 
-def hidden(path):
+def hidden(path: Path) -> bool:
     return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
-def graded(folder, reports):
-    right = sum(report["verdict"] == RIGHT for report in reports)
-    exercises = sum(report["exercise"] is not None for report in reports)
-    table = Table(title=f"{folder}: {right} of {exercises} right", title_justify="left")
-    for heading in ("file", "exercise", "verdict", "line", "likely mistake, or what is wrong"):
+def print_table(folder, files, reports):
+    right = sum(report.verdict == RIGHT for report in reports if report)
+    table = Table(title=f"{folder}: {right} of {sum(map(bool, reports))} right", title_justify="left")
+    for heading in ("file", "exercise", "verdict", "line", "what is wrong"):
         table.add_column(heading, overflow="fold")
-    for report in reports:
-        verdict = verdict_of(report)
-        words = report.get("mistake") or report.get("sentence") or ""
-        if report["exercise"] is None:
-            verdict, words = "no exercise", ""
-        table.add_row(
-            escape(os.path.relpath(report["file"], folder)),
-            report["exercise"] or "?",
-            verdict,
-            str(report.get("line", "")),
-            escape(words),
-        )
-    return table
+    for path, report in zip(files, reports, strict=True):
+        cells = [report.exercise, report.verdict, str(report.line or ""), report.sentence] if report else ["", "no exercise", "", ""]
+        table.add_row(os.path.relpath(path, folder), *cells)
+    Console(markup=False, emoji=False, highlight=False).print(table)
 
 
-def follow(path, exercise, *, as_json, seconds):
+def follow(path: Path, exercise: str | None, options) -> int:
     """Check again whenever the file is saved, until Ctrl-C. Returns the last status."""
-    status, last = None, None
+    status, last = STATUS[COULD_NOT_RUN], None
     try:
         while True:
-            try:
-                stamp = path.stat().st_mtime_ns
-            except FileNotFoundError:  # an editor is replacing it
-                stamp = last
+            stamp = path.stat().st_mtime_ns if path.exists() else last  # an editor may be replacing it
             if stamp != last:
-                last = stamp
-                if status is not None and not as_json:
+                if last is not None:
                     print("-" * 60)
-                exercise_of(path, exercise.name)  # it may no longer be readable
-                status = answer(path, exercise, as_json=as_json, seconds=seconds)
-                if not as_json:
-                    print(f"(waiting for {path} to be saved; stop with Ctrl-C)", flush=True)
+                last = stamp
+                status = answer(path, exercise, options)
+                print(f"(waiting for {path} to be saved; stop with Ctrl-C)", flush=True)
             time.sleep(0.2)
     except KeyboardInterrupt:
         print()
-        return STATUS[COULD_NOT_RUN] if status is None else status
+        return status

@@ -109,6 +109,19 @@ def squared(node):
     return ast.BinOp(node, ast.Pow(), ast.Constant(2))
 
 
+def shifted(node, by):
+    """An index one (or more) later or earlier, without `t + 1 - 1`."""
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return number(node.value + by)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub) and isinstance(node.right, ast.Constant):
+        sign = 1 if isinstance(node.op, ast.Add) else -1
+        if type(node.right.value) is int:
+            node, by = node.left, sign * node.right.value + by
+    if by == 0:
+        return node
+    return ast.BinOp(node, ast.Add() if by > 0 else ast.Sub(), ast.Constant(abs(by)))
+
+
 REVERSED = ast.Slice(None, None, ast.UnaryOp(ast.USub(), ast.Constant(1)))
 
 
@@ -267,6 +280,11 @@ def other_indices(node, scope):
     yield from ((1.1, with_index(one)) for text, one in scope.slices.items() if text != unparse(index))
     if is_load(node):
         yield 1.8, node.value
+        if isinstance(index, ast.Name):  # the value before: h[t - 1], and at the first step another one
+            before = with_index(shifted(index, -1))
+            later = ast.Compare(index, [ast.Gt()], [ast.Constant(0)])
+            names = (i for _, i, _ in scope.like(node) if isinstance(i, ast.Name) and is_shape(scope.kind(node)))
+            yield from ((1.7, ast.IfExp(later, before, first)) for first in names)
         if scope.kind(index) and not is_shape(scope.kind(index)):
             return
         yield 1.4, with_index(ast.UnaryOp(ast.Invert(), index)) if not isinstance(index, ast.Tuple | ast.Slice) else node.value
@@ -294,8 +312,7 @@ def other_index(entry):
         if isinstance(entry.value, int) and not isinstance(entry.value, bool):
             yield from ((1.0, number(k)) for k in (0, 1, 2, 3, -1) if k != entry.value)
     else:
-        yield 1.0, ast.BinOp(entry, ast.Sub(), one)
-        yield 1.0, ast.BinOp(entry, ast.Add(), one)
+        yield from ((1.0, shifted(entry, by)) for by in (-1, 1))
         if isinstance(entry, ast.BinOp) and isinstance(entry.op, ast.Add | ast.Sub):
             yield 1.0, entry.left
             yield 1.1, entry.right
@@ -383,8 +400,7 @@ def other_calls(node):
         yield 1.2, ast.Call(name("reversed"), [node], [])
     if unparse(node.func) in ("range", "np.arange") and args:
         low, high, *step = args if len(args) > 1 else (ast.Constant(0), *args)
-        for op in (ast.Add, ast.Sub):  # all of them one later or earlier
-            yield 1.1, ast.Call(node.func, [*(ast.BinOp(one, op(), ast.Constant(1)) for one in (low, high)), *step], [])
+        yield from ((1.1, ast.Call(node.func, [shifted(low, by), shifted(high, by), *step], [])) for by in (-1, 1))
     if isinstance(node.func, ast.Name) and node.func.id == "enumerate" and not node.keywords:
         yield 1.1, ast.Call(node.func, [*args, ast.Constant(1)], [])
 
@@ -433,13 +449,14 @@ def wrapped(node, parent, scope):
             yield 1.3, ast.Subscript(node, REVERSED, ast.Load())
         yield from ((1.5, ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", number(axis))])) for axis in range(len(kind)))
     elif kind == "number":
-        one = ast.Constant(1)
-        yield from ((1.3, ast.BinOp(node, op(), one)) for op in (ast.Add, ast.Sub))
+        yield from ((1.3, shifted(node, by)) for by in (-1, 1))
         yield from ((1.5, new) for new in (one_minus(node), squared(node), ast.UnaryOp(ast.USub(), node), one_minus(squared(node))))
         yield 1.5, method(name("np"), "sqrt", node)
     elif kind == "bool":
         yield 1.2, ast.UnaryOp(ast.Not(), node)
-    elif kind in ("list", "tuple", "zip", "reversed", "generator", "range", "enumerate", "dict_items"):
+    elif kind is not None and isinstance(node, ast.Name) and not isinstance(parent, ast.Attribute | ast.Subscript):
+        yield 1.7, ast.Constant(None)
+    if kind in ("list", "tuple", "zip", "reversed", "generator", "range", "enumerate", "dict_items"):
         sequence = node if kind in ("list", "tuple", "range") else ast.Call(name("list"), [node], [])
         yield 1.3, ast.Call(name("reversed"), [sequence], [])
         yield from ((1.3, ast.Subscript(sequence, one, ast.Load())) for one in (REVERSED, ast.Slice(ast.Constant(1), None, None), ast.Slice(None, number(-1), None)))

@@ -1,7 +1,11 @@
 """Examine a program: does it run, are shapes, values and inputs right; and if not, which line is wrong?"""
 
 import ast
+import faulthandler
+import json
 import linecache
+import os
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -10,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from compare.agreement import in_eps
-from compare.learner import ladder, locate, measure, pairs, problems
+from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
 from compare.learner.calling import CannotRun, Case, Outcome
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.switches import Judge, Subject, differing, executed
@@ -113,8 +117,18 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
             report.problem = seen[index][0].words
             tell(report)
             report.findings = locate.located(subject, index, stage, confirmed_by(subject))
+            if report.exercise:
+                name_the_mistake(report, subject)
             return
         report.remarks += remarks_on(seen)
+
+
+def name_the_mistake(report, subject):
+    """If the results are exactly those of a mistake of the catalogue, say so."""
+    mistake = likely_mistake.match(report.exercise, subject.program)
+    if mistake is not None:
+        report.mistake = mistake.name
+        report.remarks.append(f"likely mistake ({mistake.name}): {mistake.why}")
 
 
 def confirmed_by(subject) -> Callable:
@@ -148,8 +162,10 @@ def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
         seen = []
         for case in cases:
             seen.append((case, with_arrays_if_needed(subject, module, program, case)))
+            if differing(program, case):  # what is kept from one call may disturb the next
+                break
         subject.program = subject.bind(module)[0]
-    except (KeyboardInterrupt, MemoryError):
+    except KeyboardInterrupt:
         raise
     except NotImplementedError as error:
         report.failed(RUNS, "it still raises NotImplementedError", UNSOLVED)
@@ -332,3 +348,26 @@ def shapes_in_words(subject, module, case, error) -> str:
                 return ""
             return f" in {' @ '.join(f'{text} {shape}' for text, shape in sides)}"
     return ""
+
+
+def main(file: str, exercise: str, out: str, seconds: str):
+    """Examine `file` and write each report to `out`, one JSON object per line; see check.py."""
+    faulthandler.enable()
+    faulthandler.dump_traceback_later(float(seconds), exit=True, file=open(f"{out}.trace", "w"))  # noqa: SIM115
+    sys.path.append(str(Path(file).resolve().parent))  # the learner's own modules next to the file
+
+    with open(out, "a", encoding="utf-8") as stream:
+
+        def write(report):
+            stream.write(json.dumps(report.as_json()) + "\n")
+            stream.flush()
+
+        for report in examine(file, exercise or None, write):
+            write(report)
+        stream.write("null\n")  # the last line says that the program did not end by itself
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    os._exit(0)  # not stopped by threads that the learner's code has left

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from compare.learner import check, ladder
-from compare.learner.show import RIGHT, Screen
+from compare.learner.report import RIGHT
 from data import UserError
 
 HINTS_SHOWN = ".exercise-hints.json"  # in the learner's folder: how many hints were shown, by exercise
@@ -58,7 +58,7 @@ def list_all(folder):
     for exercise in ladder.EXERCISES:
         here = exercise.file_name if (folder / exercise.file_name).exists() else ""
         table.add_row(exercise.name, exercise.title, f"scratch/{exercise.file}.py", here)
-    Screen(emoji=False).print(table)
+    Console(emoji=False).print(table)
     print("byhand exercise NAME   writes NAME.py, for you to complete, into this folder")
     print("byhand check NAME.py   says whether it is right, and if not, which line is wrong")
     return 0
@@ -133,7 +133,7 @@ def show_progress(folder):
         verdict = verdicts.get(exercise.name, "not started")
         status = "[green]solved[/green]" if verdict == RIGHT else verdict
         table.add_row(exercise.name, exercise.title, status, str(shown.get(exercise.name, "")))
-    Screen(emoji=False).print(table)
+    Console(emoji=False).print(table)
     after = next((one for one in ladder.EXERCISES if verdicts.get(one.name) != RIGHT), None)
     if after is None:
         print("all solved")
@@ -152,6 +152,6 @@ def verdicts_in(folder):
         bar = progress.add_task("", total=len(there))
         for exercise in there:
             progress.update(bar, advance=1, description=f"checking {exercise.file_name}")
-            report = check.examined(folder / exercise.file_name, exercise, check.SECONDS)
-            verdicts[exercise.name] = check.verdict_of(report)
+            reports = check.examined(folder / exercise.file_name, exercise.name, check.SECONDS)
+            verdicts[exercise.name] = reports[0].verdict
     return verdicts

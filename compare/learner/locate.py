@@ -7,46 +7,47 @@ import numpy as np
 
 from compare.learner import edits
 from compare.learner.repair import Fix, Search
-from compare.learner.report import CLEAN, SHAPES, VALUES, Finding
+from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
 from compare.learner.switches import Subject, Workshop, executed, switched
 
-PAIRS = 3  # edits that make some entries right, after which a second one is looked for
-SECOND = 1500  # edits tried for each of them
+TRIES = 2  # edits that make some entries right, after which a second mistake is looked for
 
 
 def located(subject: Subject, index: int, stage: str, confirm: Callable) -> list[Finding]:
     """Where the mistake is: one Finding, two for two mistakes, none if nothing is known."""
-    workshop = Workshop(subject, index, strict=stage not in (SHAPES, VALUES))
-    search = Search(workshop)
+    search, whole, some = searched(subject, index, stage, confirm)
+    if whole:
+        return [finding_for_fix(search, whole)]
+    if search.possible:
+        return [finding_without_fix(search)]
+    for first in some[:TRIES]:
+        rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
+        second, found, _ = searched(rest, index, stage, confirm)
+        if found:
+            return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
+    return [uncertain(search, some[0])] if some else []
 
-    def verify(chosen) -> bool:
+
+def searched(subject, index, stage, confirm) -> tuple[Search, list[Fix], list[Fix]]:
+    """The search in a program: (it, the edits after which all is right, those that make some entries right)."""
+    search = Search(Workshop(subject, index, strict=stage not in (SHAPES, VALUES)))
+
+    def verify(edit) -> bool:
         try:
-            return confirm(applied(workshop, chosen))
+            tree = edited_tree(search.workshop, edit)
+            return confirm(executed(compile(tree, subject.file, "exec"), subject.file))
         except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException:
             return False
 
-    whole, some = search.fixes(verify)
-    if whole:
-        return [finding_for_fix(search, whole)]
-    if search.possible:
-        return [finding_without_fix(search)]
-    for first in some[:PAIRS]:
-        second, _ = search.fixes(verify, runs=SECOND, also=[first.edit])
-        if second:
-            return [finding_for_fix(search, [first]), finding_for_fix(search, second)]
-    return [uncertain(search, some[0])] if some else []
+    return search, *search.fixes(verify)
 
 
-def applied(workshop, chosen):
-    """The program with some edits, as a module."""
-    by_slot = {}
-    for one in chosen:
-        for slot, new in one.changes:
-            by_slot[slot] = [new]
-    tree = switched(workshop.subject.tree, workshop.slots, by_slot)
-    return executed(compile(tree, workshop.subject.file, "exec"), workshop.subject.file, __on__=[1] * (len(workshop.slots.all) + 1), __tick__=lambda: None)
+def edited_tree(workshop, edit):
+    """The program with an edit."""
+    chosen = {slot: [new] for slot, new in edit.changes}
+    return switched(workshop.subject.tree, workshop.slots, chosen, edited=True)
 
 
 def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
@@ -94,7 +95,8 @@ def kind_in_words(edit) -> str:
             return "This statement is in the wrong place."
     old, new = edit.node, edit.after
     if isinstance(old, ast.stmt) or not isinstance(new, ast.AST) or old is None:
-        if isinstance(old, ast.Assign) and isinstance(new, ast.AugAssign):
+        adds = isinstance(new, ast.Assign) and edits.unparse(new.value).startswith(f"{edits.unparse(new.targets[0])} + ")
+        if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
             return "This replaces a value that should be added to."
         if isinstance(old, ast.AugAssign):
             return "The value is stored in the wrong way: compare =, += and an operation that makes a new array."
@@ -150,7 +152,7 @@ def values_in_words(search, suspect) -> list[str]:
     which = f" the {ordinal(m + 1)} time it runs" if len(suspect.found) > 1 and m else " the first time it runs" if len(suspect.found) > 1 else ""
     off = np.abs(found - expected)
     entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
-    got, want = f"{found[entry]:.6g}", f"{expected[entry]:.6g}"
+    got, want = enough_digits(float(found[entry]), float(expected[entry]))
     place = f"Entry {list(entry)} of its value is" if entry else "Its value is"
     sentences.append(f"{place} {got}{which}; with {want} every result becomes right.")
     return sentences
@@ -169,7 +171,7 @@ def finding_without_fix(search: Search) -> Finding:
     suspect = search.possible[0]
     node = search.workshop.slots.all[suspect.slot - 1].node
     source = search.workshop.subject.source.splitlines()
-    return Finding(node.lineno, source[node.lineno - 1].rstrip(), len(search.possible) == 1, "No small edit of this line was found that makes everything right, but another value of it does.", (), values_in_words(search, suspect))
+    return Finding(node.lineno, source[node.lineno - 1].rstrip(), sum(not one.innocent for one in search.possible) == 1, "No small edit of this line was found that makes everything right, but another value of it does.", (), values_in_words(search, suspect))
 
 
 def uncertain(search: Search, fix: Fix) -> Finding:

@@ -4,7 +4,9 @@ Inputs come from `example()` (for the pair X, `example_X()`): the arguments of f
 the object first. The layouts of two well-known courses need no example: the sizes follow from the parameters' names.
 """
 
+import ast
 import inspect
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +42,7 @@ def pairs_in(module) -> list[Pair]:
         if not any(pair.program.forward is functions[forward_name] for pair in found):
             inputs = course_inputs(functions[forward_name], name)
             if inputs is not None and runs(functions[forward_name], inputs):
-                found.append(Pair(name, Program(functions[forward_name], functions[backward_name]), inputs))
+                found.append(Pair(name, Program(functions[forward_name], functions[backward_name], result_names=result_names(functions[forward_name])), inputs))
     if not found:
         what = [n for n in functions if "backward" in n] or [
             n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__ and hasattr(c, "backward")
@@ -93,7 +95,7 @@ def pair_for(name, example, functions) -> Pair:
     outer = [pair for pair in fitting if not called_by_others(pair[0], functions)] or fitting
     if outer:
         forward, backward = outer[-1]
-        return Pair(base(forward), Program(functions[forward], functions[backward]), as_inputs(functions[forward], example))
+        return Pair(base(forward), Program(functions[forward], functions[backward], result_names=result_names(functions[forward])), as_inputs(functions[forward], example))
     alone = [f for n, f in functions.items() if not n.lower().startswith("example") and fits(f, example)]
     alone = [f for f in alone if not called_by_others(f.__name__, functions)]
     alone = [f for f in alone if "backward" not in f.__name__] or alone
@@ -114,6 +116,18 @@ def fits(function, example) -> bool:
 
 def called_by_others(name, functions) -> bool:
     return any(name in f.__code__.co_names for other, f in functions.items() if other != name and not other.startswith("example"))
+
+
+def result_names(function) -> list[str]:
+    """What a forward pass calls its outputs: the names in its last return, without the cache; [] if they have none."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return []
+    returned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    values = getattr(returned[-1], "elts", [returned[-1]]) if returned else []
+    names = [value.id for value in values if isinstance(value, ast.Name)]
+    return names if len(names) == len(values) else []
 
 
 def as_inputs(function, example) -> dict:

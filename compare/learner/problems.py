@@ -107,8 +107,9 @@ def inputs_of(exercise: str) -> list:
         case "rnn_step" | "gru_step" | "lstm_step":
             return [cell(name, 1, 4, 2, 5), cell(name, 1, 1, 1, 1), cell(name, 1, 3, 2, 2, upstream=100.0), *relu]
         case "softmax":
-            nan = softmax(2, 3, 4, masked=True, padding=float("nan"))
-            return [softmax(3, 4, 5), softmax(3, 4, 5, masked=True), softmax(1, 1, 2), nan, softmax(2, 3, 4, large=1e4)]
+            padded = softmax(2, 3, 4, masked=True, padding=100.0)
+            large = softmax(2, 3, 4, large=1e4)
+            return [softmax(3, 4, 5), softmax(3, 4, 5, masked=True), softmax(1, 1, 2), padded, large]
         case "linear":
             return [linear(4, 3, O=5), linear(3, 4, 2, O=5), linear(1, 1, O=1), linear(3, O=2)]
         case "embedding":

@@ -14,8 +14,8 @@ from compare.learner import edits, truths
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
 
-RUNS = 8000  # edits that are tried before the search gives up
-SOLVING = 2000  # runs to find out which statements could be wrong
+# What the search may cost, in expressions evaluated: about a microsecond each.
+EDITING, SOLVING, MEASURING = 2_500_000, 1_000_000, 500_000
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be to be told as well
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
@@ -40,8 +40,8 @@ class Search:
         if workshop.right is not None and not workshop.right.all():
             investigation = Investigation(workshop)
             self.suspects = investigation.suspects
-            investigation.solve_all(SOLVING)
-            self.truths = truths.measured(investigation)
+            investigation.solve_all(workshop.runs_for(SOLVING))
+            self.truths = truths.measured(investigation, workshop.runs_for(MEASURING))
             self.wrong = investigation.wrong
             case = workshop.judge.case
             self.gradient_entries = max(1, sum(case.expected[name].size for name in case.gradients))
@@ -54,10 +54,10 @@ class Search:
         by_statement = {}
         for one in self.suspects:
             statement = slots.all[one.slot - 1].node
-            extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE}[one.possible]
+            extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE if self.possible else UNKNOWN}[one.possible]
             if isinstance(statement, edits.ast.Expr):  # its value is what is passed on, not what it does
                 extra = min(extra, UNKNOWN)
-            extra += 0.3 * self.misfit(one.moved) + 0.5 * (one.rank / self.gradient_entries) ** 2
+            extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
             by_statement.setdefault(id(statement), one)
         for function in edits.functions(self.workshop.subject.tree):
@@ -86,7 +86,13 @@ class Search:
         right = [one.order for one in possible if self.is_right(one.found)]
         for one in possible:
             one.innocent = one.order <= max(right, default=-1) or not any(np.any(leaf) for t in one.found for leaf in t)
-        self.possible = sorted(possible, key=lambda one: (one.innocent, one.rank >= 0.9 * self.gradient_entries, not one.named, one.order))
+        telling = [one for one in possible if one.rank < 0.9 * self.gradient_entries and not self.only_reads(one)]
+        self.possible = sorted(telling, key=lambda one: (one.innocent, not one.named, one.order))
+
+    def only_reads(self, suspect) -> bool:
+        """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
+        value = getattr(self.workshop.slots.all[suspect.slot - 1].node, "value", None)
+        return isinstance(value, edits.NAMES) and suspect.moved[: -self.gradient_entries].any() or isinstance(value, edits.ast.Name)
 
     def is_right(self, values) -> bool:
         """Whether a statement's values, each time it runs, are among the measured right gradients."""
@@ -113,15 +119,15 @@ class Search:
         slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
         return max(self.costs.get(slot, 0.0) for slot in slots)
 
-    def tried(self, also=()):
+    def tried(self):
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
         queue = self.queue()
         while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False)]:
-            yield from self.tried_together(piece, also)
+            yield from self.tried_together(piece)
 
-    def tried_together(self, piece, also):
+    def tried_together(self, piece):
         chosen, on, w = {}, [], self.workshop
-        for one in [*(edit for _, edit in piece), *also]:
+        for _, one in piece:
             on.append({})
             for slot, new in one.changes:
                 chosen.setdefault(slot, []).append(new)
@@ -131,28 +137,34 @@ class Search:
         except SyntaxError:  # one of them is not valid Python
             if len(piece) > 1:
                 half = len(piece) // 2
-                yield from self.tried_together(piece[:half], also)
-                yield from self.tried_together(piece[half:], also)
+                yield from self.tried_together(piece[:half])
+                yield from self.tried_together(piece[half:])
             return
-        fixed = {slot: k for one in on[len(piece) :] for slot, k in one.items()}
-        for (cost, edit), mine in zip(piece, on, strict=False):
-            for slot, k in (fixed | mine).items():
+        for (cost, edit), mine in zip(piece, on, strict=True):
+            for slot, k in mine.items():
                 switches[slot] = k
             vector = w.vector(program)
-            for slot in fixed | mine:
+            for slot in mine:
                 switches[slot] = 0
             yield cost, edit, w.judge.right(vector)
 
-    def fixes(self, verify: Callable, runs=RUNS, also=()) -> tuple[list[Fix], list[Fix]]:
+    def fixes(self, verify: Callable) -> tuple[list[Fix], list[Fix]]:
         """The edits after which all is right, cheapest first; and those that make some entries right and none wrong."""
-        whole, some, base = [], [], self.workshop.right
-        for count, (cost, edit, right) in enumerate(self.tried(also)):
-            if count >= runs or (whole and cost > whole[0].cost + MARGIN):
+        whole, some, base, runs = [], [], self.workshop.right, self.workshop.runs_for(EDITING)
+        for count, (cost, edit, right) in enumerate(self.tried()):
+            if count >= runs or (whole and cost > whole[0].cost + MARGIN):  # whole[0] is the cheapest
                 break
             if right is None:
                 continue
-            if right.all() and verify([*also, edit]):
+            if right.all() and verify(edit):
                 whole.append(Fix(edit, cost, len(right)))
             elif base is not None and not (base & ~right).any() and right.sum() > base.sum():
                 some.append(Fix(edit, cost, int(right.sum() - base.sum())))
-        return whole, sorted(some, key=lambda fix: (-fix.gain, fix.cost))
+        return sorted(whole, key=self.place), sorted(some, key=lambda fix: (-fix.gain, fix.cost))
+
+    def place(self, fix):
+        """Of several fixes, the first is the one in the earliest line that does not hold right values already."""
+        slots = {slot for slot, _ in fix.edit.changes}
+        innocent = any(one.innocent for one in self.suspects if one.slot in slots)
+        order = list(self.workshop.lines)
+        return innocent, order.index(fix.edit.line) if fix.edit.line in order else len(order), fix.cost

@@ -9,6 +9,10 @@ RIGHT, WRONG, COULD_NOT_RUN, UNSOLVED = "right", "wrong", "could not run", "unso
 RUNS, SHAPES, VALUES = "runs", "shapes and dtypes", "values"
 CLEAN, SEPARATE = "inputs unmodified, repeatable", "no aliased outputs"
 WIDTH = 80
+NOT_FOUND = (
+    "No line was found of which a small change, or another value, makes everything right. There are probably several "
+    "mistakes."
+)
 
 
 @dataclass
@@ -58,6 +62,7 @@ class Report:
     remarks: list[str] = field(default_factory=list)
     problem: str = ""
     printed: str = ""
+    mistake: str = ""
 
     def failed(self, stage: str, sentence: str, verdict: str = WRONG):
         self.stages.append((stage, sentence))
@@ -122,6 +127,8 @@ def row_in_words(row: Row, width: int) -> str:
 def tail(report: Report, *, fix: bool = False) -> str:
     """What was found out about the cause."""
     lines = []
+    if report.verdict == WRONG and not report.findings:
+        lines += ["", *wrapped(NOT_FOUND, "", 0)]
     for k, finding in enumerate(report.findings):
         lines += ["", *finding_in_words(finding, fix=fix, another=k > 0)]
     if report.verdict == RIGHT and report.rows:

@@ -1,11 +1,12 @@
 """A program with switches: many variants of its statements compiled into one, so that trying one costs only a run."""
 
 import ast
+import copy
 import sys
 import types
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,15 +23,19 @@ class Endless(BaseException):
 
 @dataclass
 class Subject:
-    """A program. bind: how to call a module of it: module -> (program, cases with the expected values)."""
+    """A program. bind: how to call a module of it: module -> (program, cases with the expected values).
+
+    tree: its syntax tree, with an edit perhaps; program: how the file itself is called, once that is known.
+    """
 
     source: str
     file: str
     bind: Callable
-    tree: ast.Module = field(init=False)
+    tree: ast.Module | None = None
+    program: object = None
 
     def __post_init__(self):
-        self.tree = ast.parse(self.source, self.file)
+        self.tree = self.tree or ast.parse(self.source, self.file)
 
 
 def executed(code, file, **names):
@@ -115,11 +120,11 @@ class Workshop:
     """A program on one of its cases, with switches for variants of its statements.
 
     strict: see Judge; facts: what every expression held, in the order in which they ran; base, right: what the program
-    gives, and which entries of that are right.
+    gives, and which entries of that are right; work: how many expressions one run evaluates.
     """
 
     def __init__(self, subject: Subject, case_index: int = 0, *, strict: bool = False):
-        self.subject, self.index, self.runs, self.ticks = subject, case_index, 0, 0
+        self.subject, self.index, self.runs, self.ticks, self.work = subject, case_index, 0, 0, 0
         self.slots = edits.Slots()
         program, cases = subject.bind(self.module(subject.tree))
         self.judge = Judge(cases[case_index], strict=strict)
@@ -155,13 +160,19 @@ class Workshop:
 
         def see(k, value):
             notes.setdefault(k, kind_of(value))
+            self.work += 1
             return value
 
-        tree = ast.parse(self.subject.source, self.subject.file)
+        tree = copy.deepcopy(self.subject.tree)
         program, _ = self.subject.bind(self.module(ast.fix_missing_locations(Observer().visit(tree)), __see__=see))
         notes.clear()
+        self.work = 0
         self.vector(program)
         return notes
+
+    def runs_for(self, expressions: int) -> int:
+        """How many runs evaluate so many expressions: what a search may cost, counted and not timed."""
+        return max(100, expressions // max(1, self.work))
 
 
     def with_switches(self, chosen, **names):
@@ -215,8 +226,8 @@ class Observer(ast.NodeTransformer):
         return ast.copy_location(call, node)
 
 
-def switched(tree, slots, chosen):
-    """The tree with an `if __on__[k]` at each chosen slot."""
+def switched(tree, slots, chosen, *, edited=False):
+    """The tree with an `if __on__[k]` at each chosen slot; edited: with the first variant in its place instead."""
     places = {}
     for slot in slots.all:
         if slot.number in chosen:
@@ -226,28 +237,32 @@ def switched(tree, slots, chosen):
         own, new = places.get(id(block), {}), []
         for index, statement in enumerate([*block, None]):
             if (index, "before") in own:
-                new += choice(*own[index, "before"], [])
+                new += own[index, "before"][1][0] if edited else choice(*own[index, "before"], [])
             if statement is None:
                 break
             statement = with_blocks(statement)
             if (index, "header") in own:
                 header = edits.HEADERS[type(statement)]
-                new_header = pick(*own[index, "header"], getattr(statement, header))
+                number, variants = own[index, "header"]
+                new_header = variants[0] if edited else pick(number, variants, getattr(statement, header))
                 statement = edits.replaced(statement, ((header, None),), new_header)
-            new += choice(*own[index, "in"], [statement]) if (index, "in") in own else [statement]
+            if (index, "in") not in own:
+                new.append(statement)
+            else:
+                new += own[index, "in"][1][0] if edited else choice(*own[index, "in"], [statement])
         return new
 
     def with_blocks(node):
-        copy = ast.copy_location(edits.clone(node), node)
+        new = ast.copy_location(edits.clone(node), node)
         for name in edits.BLOCKS:
             block = getattr(node, name, None)
             if isinstance(block, list) and block:
-                setattr(copy, name, block_with_switches(block))
-        if isinstance(node, ast.For | ast.While):
-            copy.body.insert(0, TICK)
+                setattr(new, name, block_with_switches(block))
+        if isinstance(node, ast.For | ast.While) and not edited:
+            new.body.insert(0, TICK)
         if getattr(node, "handlers", None):
-            copy.handlers = [with_blocks(one) for one in node.handlers]
-        return copy
+            new.handlers = [with_blocks(one) for one in node.handlers]
+        return new
 
     return ast.fix_missing_locations(with_blocks(tree))
 

@@ -12,7 +12,6 @@ from compare.learner import edits
 from compare.learner.calling import flat, to_numpy
 from compare.learner.suspects import SMALL, Investigation
 
-RUNS = 1000  # for measuring
 SAME = 1e-5  # relative: what differences of the loss resolve
 
 
@@ -61,8 +60,8 @@ def leaves_in_order(value) -> list:
     return found
 
 
-def measured(investigation: Investigation) -> list[Truth]:
-    """The gradient of the loss with respect to every value that forward stores, and the expected gradients."""
+def measured(investigation: Investigation, runs: int) -> list[Truth]:
+    """The gradient of the loss with respect to the values that forward stores, and the expected gradients."""
     workshop = investigation.workshop
     case = workshop.judge.case
     if not case.results:  # a program without a loss
@@ -72,7 +71,7 @@ def measured(investigation: Investigation) -> list[Truth]:
     count = sum(case.expected[name].size for name in case.results)
     if not count or weights.size != count:
         return found
-    last = workshop.runs + RUNS
+    last = workshop.runs + runs
 
     def loss(slot, change):
         vector = investigation.run(slot, change)

@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from test_any_pair import COURSE
 from test_check import RNN
 
 from compare.__main__ import main
@@ -25,21 +26,29 @@ def test_the_exit_status_and_the_answer(tmp_path):
     path = tmp_path / "lstm.py"
     path.write_text(solution(BY_NAME["lstm"]), encoding="utf-8")
     done = command(path)
-    assert (
-        done.returncode == 0 and "right: the largest error, in " in done.stdout and "exercise gru_step" in done.stdout
-    )
+    assert done.returncode == 0, done
+    assert "right: the largest error, in " in done.stdout and "exercise gru_step" in done.stdout
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("dc[t] = dh[t] * dh_dc[t] + dc_carried", "dc[t] = dh[t] * dh_dc[t]"), encoding="utf-8")
     done = command(path)
     assert done.returncode == 1
     printed = " ".join(done.stdout.split())
-    for words in ("line ", "Expected here: dc_t (L3).", "(dc_replaced): ", "the gradient of c_t from step t+1"):
+    for words in ("dc[t] = dh[t] * dh_dc[t]", "A term is missing", "(dc_replaced): ", "--fix shows a change"):
         assert words in printed
+    assert "+ dc_carried" in command(path, "--fix").stdout
     done = command(path, "--json")
     report = json.loads(done.stdout)
-    assert done.returncode == 1 and report["mistake"] == "dc_replaced" and report["equation"] == "L3"
+    assert done.returncode == 1 and report["mistake"] == "dc_replaced" and report["line"]
     done = command(tmp_path / "nothing.py")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_a_file_that_is_no_exercise(tmp_path):
+    path = tmp_path / "lstm_layers.py"  # its name alone would make it an exercise
+    path.write_text(textwrap.dedent(COURSE).replace("prev_h.T @ da", "next_h.T @ da"), encoding="utf-8")
+    done = command(path)
+    assert done.returncode == 1 and "next_h.T @ da" in done.stdout and "dWh  " in done.stdout, done
+    assert json.loads(command(path, "--json").stdout)[0]["title"] == "rnn_step"
 
 
 @pytest.mark.parametrize(
@@ -58,17 +67,17 @@ def test_the_exit_status_and_the_answer(tmp_path):
 def test_whatever_the_code_does_has_a_reason(tmp_path, body, sentence):
     path = tmp_path / "rnn.py"
     path.write_text(f"def forward(x, *rest):\n    {body}\n\ndef backward(*a):\n    pass\n", encoding="utf-8")
-    report = check.examined(path, BY_NAME["rnn"], 1)
-    assert report["verdict"] == "could not run" and sentence in report["sentence"], report
+    (report,) = check.examined(path, "rnn", 1)
+    assert report.verdict == "could not run" and sentence in report.sentence, report
     if "process" not in sentence and "SIGSEGV" not in sentence:
-        assert report["line"] == 2
+        assert report.line == 2
 
 
 def test_check_does_not_import_torch(tmp_path):
     path = tmp_path / "rnn.py"
     path.write_text("import sys\nprint('torch' in sys.modules)\n" + textwrap.dedent(RNN), encoding="utf-8")
-    report = check.examined(path, BY_NAME["rnn"], 10)
-    assert report["verdict"] == "right" and report["printed"] == "False\n"
+    (report,) = check.examined(path, "rnn", 10)
+    assert report.verdict == "right" and report.printed == "False\n"
 
 
 def test_a_folder_becomes_a_table(tmp_path, capsys):
@@ -80,10 +89,10 @@ def test_a_folder_becomes_a_table(tmp_path, capsys):
     (tmp_path / "notes.py").write_text("", encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 1
     printed = " ".join(capsys.readouterr().out.split())  # a long path breaks the title
-    assert "1 of 2 right" in printed and "matrix_for_its_transpose" in printed and "no exercise" in printed
+    assert "1 of 2 right" in printed and "dx, dh_0, dW_ih" in printed and "no exercise" in printed
     assert main(["check", str(tmp_path), "--json"]) == 1
     reports = json.loads(capsys.readouterr().out)
-    assert [report["verdict"] for report in reports] == ["right", "could not run", "wrong"]
+    assert [report["verdict"] for report in reports] == ["right", "wrong"]
     assert main(["check", str(tmp_path / "ann")]) == 0
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -95,23 +104,7 @@ def test_a_module_of_the_learners_next_to_the_file_can_be_imported(tmp_path):
     path = tmp_path / "rnn.py"
     text = "from helpers import slope\n" + textwrap.dedent(RNN).replace("(1 - h[t + 1] ** 2)", "slope(h[t + 1])")
     path.write_text(text, encoding="utf-8")
-    assert check.examined(path, BY_NAME["rnn"], 10)["verdict"] == "right"
-
-
-def test_the_marked_line_fits_the_screen(tmp_path, monkeypatch, capsys):
-    """A long line is cut around its wrong part, and the carets stay under that part."""
-    text = textwrap.dedent(RNN).replace(
-        "dh = da @ W_hh", f"dh = {'0 * da.sum() + ' * 5}da @ W_hh.T{' + 0 * dh.sum()' * 5}"
-    )
-    path = tmp_path / "rnn.py"
-    path.write_text(text, encoding="utf-8")
-    monkeypatch.setenv("COLUMNS", "80")
-    assert main(["check", str(path)]) == 1
-    lines = capsys.readouterr().out.split("\n")
-    (k,) = [k for k, line in enumerate(lines) if set(line) == {" ", "^"}]
-    assert len(lines[k - 1]) <= 80 and len(lines[k]) <= 80
-    start = lines[k].index("^")
-    assert lines[k - 1][start : start + lines[k].count("^")] == "W_hh.T"
+    assert check.examined(path, "rnn", 10)[0].verdict == "right"
 
 
 def test_watch_checks_again_when_the_file_is_saved(tmp_path):

@@ -1,0 +1,138 @@
+"""check_backward: the same check as `byhand check`, for a script, a notebook or a test."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compare.learner import examine, measure, pairs
+from compare.learner.calling import CannotRun, Program, copied
+from compare.learner.report import RIGHT, WRONG, Report, head, tail
+from compare.learner.switches import Subject, executed
+
+
+@dataclass
+class Result:
+    """The answer of check_backward. str() is the report.
+
+    right: whether every gradient is right to rounding; arrays: a report.Row per output; line: the line of the file to
+    look at, or None.
+    """
+
+    report: Report
+
+    @property
+    def right(self) -> bool:
+        return self.report.verdict == RIGHT
+
+    @property
+    def arrays(self) -> list:
+        return self.report.rows
+
+    @property
+    def line(self) -> int | None:
+        return self.report.line
+
+    def __str__(self):
+        return f"{head(self.report)}\n{tail(self.report)}"
+
+    def assert_right(self):
+        """Raise AssertionError with the report if anything is wrong."""
+        __tracebackhide__ = True
+        if not self.right:
+            raise AssertionError(f"the backward pass is not right\n{self}")
+
+
+def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = None, locate: bool = True) -> Result:
+    """Compare the gradients of a backward pass with central differences of its forward pass.
+
+    forward(*args) returns outputs and, last, a cache; backward(*upstream, cache) returns the gradients of the
+    differentiable arguments, in their order, or as a dict. Other forms, see compare/learner/calling.py: outputs without
+    a cache (backward then gets forward's arguments), a last output that is the backward function, and a forward that
+    returns a number and then its gradients (backward=None). For an object with forward and backward, give it as
+    `forward`. args: a tuple, or a dict by name; arrays of floats are differentiable, and so are those in dicts, lists
+    and tuples. wrt: the names of the arguments that have a gradient, where not all do.
+
+    locate: if a gradient is wrong, look for the line; this needs the source of both functions in one file.
+    Returns a Result; never raises for a wrong gradient. Raises CannotRun if the functions do not fit together.
+    """
+    example = tuple(args) if not isinstance(args, dict) else args
+    if hasattr(forward, "forward") and hasattr(forward, "backward"):
+        obj = forward
+        program = Program("forward", "backward", build=lambda inputs: (inputs, copied(obj)), wrt=wrt)
+        inputs, code = pairs.as_inputs(obj.forward, example), type(obj)
+    else:
+        program, inputs, code = Program(forward, backward, wrt=wrt), pairs.as_inputs(forward, example), forward
+    name = getattr(code, "__name__", "forward")
+    report = Report(inspect.getsourcefile(code) or "?", name)
+    subject = Subject("", report.file, Given(program, inputs))
+    if locate:
+        subject = with_source(subject, code, forward, backward, wrt) or subject
+    examine.examine_one(subject, None, report, lambda report: None)
+    if report.verdict not in (RIGHT, WRONG):
+        raise CannotRun(report.sentence)
+    return Result(report)
+
+
+class Given(examine.Bound):
+    """The functions as they were given: there is no module to run again."""
+
+    def __init__(self, program, inputs):
+        super().__init__(0, pairs.Pair("", program, inputs))
+
+    def __call__(self, module):
+        if not self.cases:
+            self.cases = [measure.measured(self.program, self.inputs, examine.described(self.inputs))]
+        return self.program, self.cases
+
+
+class Again(Given):
+    """The same functions, taken by their names from the module that is given."""
+
+    def __init__(self, program, inputs, names, wrt, obj):
+        super().__init__(program, inputs)
+        self.names, self.wrt, self.obj = names, wrt, obj
+
+    def __call__(self, module):
+        program, cases = super().__call__(module)
+        if module is None:
+            return program, cases
+        if self.obj is not None:
+            return Program("forward", "backward", build=lambda inputs: (inputs, rehoused(self.obj, module)), wrt=self.wrt), cases
+        functions = [getattr(module, name) if name else None for name in self.names]
+        return Program(*functions, wrt=self.wrt), cases
+
+
+def rehoused(obj, module):
+    """A copy of an object that is of the module's class of the same name."""
+    new = copied(obj)
+    new.__class__ = getattr(module, type(obj).__name__)
+    return new
+
+
+def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Subject | None:
+    """The Subject with the source of the file, if the functions can be found in it again; otherwise None."""
+    try:
+        file, source = inspect.getsourcefile(code), inspect.getsource(inspect.getmodule(code))
+    except (TypeError, OSError):
+        return None
+    obj = forward if code is not forward else None
+    names = [getattr(one, "__name__", None) if one is not None else None for one in (forward, backward)]
+    given = subject.bind
+    found = Subject(definitions_of(source), file, Again(given.program, given.inputs, names, wrt, obj))
+    try:
+        found.bind(executed(compile(found.tree, file, "exec"), file))
+    except Exception:
+        return None
+    return found
+
+
+def definitions_of(source: str) -> str:
+    """A file's text with everything but imports, functions, classes and constants blanked out; lines stay in place."""
+    tree, lines = ast.parse(textwrap.dedent(source)), source.split("\n")
+    kept = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+    for node in tree.body:
+        if not isinstance(node, kept):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    return "\n".join(lines)
