@@ -252,7 +252,11 @@ def print_table(folder, files, reports):
     for heading in ("file", "exercise", "verdict", "line", "what is wrong"):
         table.add_column(heading, overflow="fold")
     for path, report in zip(files, reports, strict=True):
-        cells = [report.exercise, report.verdict, str(report.line or ""), report.sentence] if report else ["", "no exercise", "", ""]
+        cells = (
+            [report.exercise, report.verdict, str(report.line or ""), report.sentence]
+            if report
+            else ["", "no exercise", "", ""]
+        )
         table.add_row(os.path.relpath(path, folder), *cells)
     Console(markup=False, emoji=False, highlight=False).print(table)
 

@@ -1,7 +1,7 @@
 """Small edits of a program: what people change when they fix a backward pass.
 
 Every edit changes one statement, moves it, removes it, or adds one that resembles another. Its cost is a guess at how
-likely it is, from mistakes seen in public threads: an index off by one before a new factor, a name before an expression.
+likely it is, from mistakes seen in public threads: an index off by one comes before a new factor.
 """
 
 import ast
@@ -64,7 +64,9 @@ def expressions(node, path=()) -> Iterator:
     for field, value in ast.iter_fields(node):
         if isinstance(node, ast.stmt) and field in (*BLOCKS, "handlers", "decorator_list", "args", "returns"):
             continue
-        children = [(None, value)] if isinstance(value, ast.AST) else enumerate(value) if isinstance(value, list) else ()
+        children = (
+            [(None, value)] if isinstance(value, ast.AST) else enumerate(value) if isinstance(value, list) else ()
+        )
         for index, child in children:
             here = (*path, (field, index))
             if isinstance(child, ast.expr):
@@ -80,13 +82,17 @@ def is_load(node) -> bool:
 def load(node):
     """The expression that reads what `node` stores into."""
     if isinstance(node, NAMES) and not is_load(node):
-        return ast.copy_location(type(node)(**{n: getattr(node, n) for n in node._fields if n != "ctx"}, ctx=ast.Load()), node)
+        return ast.copy_location(
+            type(node)(**{n: getattr(node, n) for n in node._fields if n != "ctx"}, ctx=ast.Load()), node
+        )
     return node
 
 
 def stored(node):
     """The target that stores into what `node` reads."""
-    return ast.copy_location(type(node)(**{n: getattr(node, n) for n in node._fields if n != "ctx"}, ctx=ast.Store()), node)
+    return ast.copy_location(
+        type(node)(**{n: getattr(node, n) for n in node._fields if n != "ctx"}, ctx=ast.Store()), node
+    )
 
 
 def name(text):
@@ -171,11 +177,30 @@ class Scope:
                 yield other, ingredient, kinds
 
 
-BUILTINS = ("range", "len", "zip", "enumerate", "reversed", "sum", "list", "tuple", "dict", "float", "int", "sorted", "map", "slice")
+BUILTINS = (
+    "range",
+    "len",
+    "zip",
+    "enumerate",
+    "reversed",
+    "sum",
+    "list",
+    "tuple",
+    "dict",
+    "float",
+    "int",
+    "sorted",
+    "map",
+    "slice",
+)
 
 
 def position(node):
-    return (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset) if hasattr(node, "end_col_offset") else None
+    return (
+        (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+        if hasattr(node, "end_col_offset")
+        else None
+    )
 
 
 def is_shape(kind) -> bool:
@@ -215,7 +240,9 @@ def variants_of(node, parent, scope, *, outer) -> Iterator:
             yield from swapped(node)
         case ast.Compare() if len(node.ops) == 1:
             others = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
-            yield from ((1.0, ast.Compare(node.left, [op()], node.comparators)) for op in others if type(node.ops[0]) is not op)
+            yield from (
+                (1.0, ast.Compare(node.left, [op()], node.comparators)) for op in others if type(node.ops[0]) is not op
+            )
         case ast.BoolOp():
             yield 1.0, ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
             yield from ((1.1, one) for one in node.values)
@@ -228,7 +255,15 @@ def variants_of(node, parent, scope, *, outer) -> Iterator:
 def other_functions(node, scope):
     """Another function in the place of the called one: sum for mean, one helper for another."""
     if isinstance(node, ast.Attribute):
-        for pair in (("mean", "sum"), ("maximum", "minimum"), ("max", "min"), ("insert", "append"), ("cos", "sin"), ("exp", "log"), ("vstack", "hstack")):
+        for pair in (
+            ("mean", "sum"),
+            ("maximum", "minimum"),
+            ("max", "min"),
+            ("insert", "append"),
+            ("cos", "sin"),
+            ("exp", "log"),
+            ("vstack", "hstack"),
+        ):
             if node.attr in pair:
                 other = pair[1 - pair.index(node.attr)]
                 yield 1.2, ast.Attribute(node.value, other, ast.Load())
@@ -287,7 +322,12 @@ def other_indices(node, scope):
             yield from ((1.7, ast.IfExp(later, before, first)) for first in names)
         if scope.kind(index) and not is_shape(scope.kind(index)):
             return
-        yield 1.4, with_index(ast.UnaryOp(ast.Invert(), index)) if not isinstance(index, ast.Tuple | ast.Slice) else node.value
+        yield (
+            1.4,
+            with_index(ast.UnaryOp(ast.Invert(), index))
+            if not isinstance(index, ast.Tuple | ast.Slice)
+            else node.value,
+        )
 
 
 def other_index(entry):
@@ -296,7 +336,10 @@ def other_index(entry):
     if isinstance(entry, ast.Slice):
         lower, upper = entry.lower, entry.upper
         if lower and not upper and not entry.step:
-            yield from ((1.0, ast.Slice(None, ast.UnaryOp(ast.USub(), lower), None)), (1.1, ast.Slice(None, lower, None)))
+            yield from (
+                (1.0, ast.Slice(None, ast.UnaryOp(ast.USub(), lower), None)),
+                (1.1, ast.Slice(None, lower, None)),
+            )
         if upper and not lower and not entry.step:
             minus = upper.operand if isinstance(upper, ast.UnaryOp) else ast.UnaryOp(ast.USub(), upper)
             yield from ((1.0, ast.Slice(minus, None, None)), (1.1, ast.Slice(upper, None, None)))
@@ -319,7 +362,15 @@ def other_index(entry):
             yield 1.1, ast.BinOp(entry.left, ast.Sub() if isinstance(entry.op, ast.Add) else ast.Add(), entry.right)
 
 
-OTHER_OPERATORS = {ast.Add: (ast.Sub, ast.Mult), ast.Sub: (ast.Add,), ast.Mult: (ast.Div, ast.Add), ast.Div: (ast.Mult,), ast.Pow: (ast.Mult,), ast.MatMult: (ast.Mult,), ast.FloorDiv: (ast.Mult,)}
+OTHER_OPERATORS = {
+    ast.Add: (ast.Sub, ast.Mult),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Div, ast.Add),
+    ast.Div: (ast.Mult,),
+    ast.Pow: (ast.Mult,),
+    ast.MatMult: (ast.Mult,),
+    ast.FloorDiv: (ast.Mult,),
+}
 
 
 def other_operations(node):
@@ -350,10 +401,16 @@ def other_constants(node, parent, scope):
         yield from ((1.2, ast.Constant(other)) for other in sorted(scope.strings - {value}) if len(other) < 40)
         yield from ((1.1, ast.Constant(other)) for other in other_einsums(value))
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield from ((1.1, number(k)) for k in dict.fromkeys((0, 1, 2, -1, value + 1, value - 1, -value, 0.5)) if k != value)
+        yield from (
+            (1.1, number(k)) for k in dict.fromkeys((0, 1, 2, -1, value + 1, value - 1, -value, 0.5)) if k != value
+        )
         if not isinstance(parent, ast.Subscript | ast.Slice):
             yield 1.8, ast.Constant(None)
-        yield from ((1.7, i) for _, i, kinds in scope.like(node) if isinstance(i, NAMES) and ("number" in kinds or value in (0, 1)))
+        yield from (
+            (1.7, i)
+            for _, i, kinds in scope.like(node)
+            if isinstance(i, NAMES) and ("number" in kinds or value in (0, 1))
+        )
     elif isinstance(value, bool):
         yield 1.0, ast.Constant(not value)
 
@@ -367,14 +424,14 @@ def other_einsums(text):
             for a, b in itertools.combinations(range(len(group)), 2):
                 letters = list(group)
                 letters[a], letters[b] = letters[b], letters[a]
-                new = groups[:k] + ["".join(letters)] + groups[k + 1 :]
+                new = [*groups[:k], "".join(letters), *groups[k + 1 :]]
                 yield ",".join(new[:-1]) + "->" + new[-1]
         letters = sorted(set("".join(groups)) - {" "})
         for k, group in enumerate(groups):
             for a in range(len(group)):
                 for letter in letters:
                     if letter != group[a]:
-                        new = groups[:k] + [group[:a] + letter + group[a + 1 :]] + groups[k + 1 :]
+                        new = [*groups[:k], group[:a] + letter + group[a + 1 :], *groups[k + 1 :]]
                         yield ",".join(new[:-1]) + "->" + new[-1]
     elif 2 <= len(text) <= 5 and text.isalpha():
         yield from ("".join(p) for p in itertools.permutations(text) if "".join(p) != text)
@@ -388,7 +445,15 @@ def other_calls(node):
             inner = args[0]
             yield 1.3, ast.BinOp(ast.Call(node.func, [inner.left], []), inner.op, inner.right)
             yield 1.3, ast.BinOp(inner.left, inner.op, ast.Call(node.func, [inner.right], []))
-    if isinstance(node.func, ast.Attribute) and node.func.attr in ("copy", "transpose", "swapaxes", "reshape", "sum", "mean", "clip"):
+    if isinstance(node.func, ast.Attribute) and node.func.attr in (
+        "copy",
+        "transpose",
+        "swapaxes",
+        "reshape",
+        "sum",
+        "mean",
+        "clip",
+    ):
         yield 1.3, node.func.value
     for a, b in itertools.combinations(range(len(args)), 2):
         if b - a <= 2:
@@ -411,11 +476,33 @@ def other_keywords(node):
     for k, keyword in enumerate(node.keywords):
         rest = node.keywords[:k] + node.keywords[k + 1 :]
         if keyword.arg in others:
-            yield from ((1.0, ast.Call(node.func, node.args, [*rest, ast.keyword(keyword.arg, number(v) if not isinstance(v, bool) else ast.Constant(v))])) for v in others[keyword.arg])
+            yield from (
+                (
+                    1.0,
+                    ast.Call(
+                        node.func,
+                        node.args,
+                        [*rest, ast.keyword(keyword.arg, number(v) if not isinstance(v, bool) else ast.Constant(v))],
+                    ),
+                )
+                for v in others[keyword.arg]
+            )
             yield 1.2, ast.Call(node.func, node.args, rest)
-    if function in ("sum", "mean", "max", "concatenate", "stack") and not any(k.arg in ("axis", "dim") for k in node.keywords):
-        yield from ((1.1, ast.Call(node.func, node.args, [*node.keywords, ast.keyword("axis", number(v))])) for v in (0, 1, -1))
-        yield from ((1.3, ast.Call(node.func, node.args, [ast.keyword("axis", number(v)), ast.keyword("keepdims", ast.Constant(True))])) for v in (0, 1, -1))
+    if function in ("sum", "mean", "max", "concatenate", "stack") and not any(
+        k.arg in ("axis", "dim") for k in node.keywords
+    ):
+        yield from (
+            (1.1, ast.Call(node.func, node.args, [*node.keywords, ast.keyword("axis", number(v))])) for v in (0, 1, -1)
+        )
+        yield from (
+            (
+                1.3,
+                ast.Call(
+                    node.func, node.args, [ast.keyword("axis", number(v)), ast.keyword("keepdims", ast.Constant(True))]
+                ),
+            )
+            for v in (0, 1, -1)
+        )
 
 
 def swapped(node):
@@ -447,10 +534,16 @@ def wrapped(node, parent, scope):
             yield 1.3, method(node, "copy")
         if len(kind) and kind[0] > 1:
             yield 1.3, ast.Subscript(node, REVERSED, ast.Load())
-        yield from ((1.5, ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", number(axis))])) for axis in range(len(kind)))
+        yield from (
+            (1.5, ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", number(axis))]))
+            for axis in range(len(kind))
+        )
     elif kind == "number":
         yield from ((1.3, shifted(node, by)) for by in (-1, 1))
-        yield from ((1.5, new) for new in (one_minus(node), squared(node), ast.UnaryOp(ast.USub(), node), one_minus(squared(node))))
+        yield from (
+            (1.5, new)
+            for new in (one_minus(node), squared(node), ast.UnaryOp(ast.USub(), node), one_minus(squared(node)))
+        )
         yield 1.5, method(name("np"), "sqrt", node)
     elif kind == "bool":
         yield 1.2, ast.UnaryOp(ast.Not(), node)
@@ -459,7 +552,10 @@ def wrapped(node, parent, scope):
     if kind in ("list", "tuple", "zip", "reversed", "generator", "range", "enumerate", "dict_items"):
         sequence = node if kind in ("list", "tuple", "range") else ast.Call(name("list"), [node], [])
         yield 1.3, ast.Call(name("reversed"), [sequence], [])
-        yield from ((1.3, ast.Subscript(sequence, one, ast.Load())) for one in (REVERSED, ast.Slice(ast.Constant(1), None, None), ast.Slice(None, number(-1), None)))
+        yield from (
+            (1.3, ast.Subscript(sequence, one, ast.Load()))
+            for one in (REVERSED, ast.Slice(ast.Constant(1), None, None), ast.Slice(None, number(-1), None))
+        )
 
 
 def with_another(node, scope):
@@ -470,13 +566,15 @@ def with_another(node, scope):
     for text, (other, kinds) in scope.ingredients.items():
         if not isinstance(other, NAMES) or text == unparse(node):
             continue
-        if kinds and not any(k == kind or k == "number" or (is_shape(k) and is_shape(kind) and broadcasts(k, kind)) for k in kinds):
+        if kinds and not any(
+            k == kind or k == "number" or (is_shape(k) and is_shape(kind) and broadcasts(k, kind)) for k in kinds
+        ):
             continue
         yield 1.7, ast.BinOp(node, ast.Add(), other)
         yield 1.8, ast.BinOp(node, ast.Mult(), other)
         yield 2.1, ast.BinOp(node, ast.Sub(), other)
         yield 2.1, ast.BinOp(node, ast.Div(), other)
-        if is_shape(kind) and not kinds == {"number"}:
+        if is_shape(kind) and kinds != {"number"}:
             yield 2.0, ast.BinOp(node, ast.Mult(), one_minus(other))
             yield 2.1, ast.BinOp(node, ast.Mult(), one_minus(squared(other)))
             yield 2.1, ast.BinOp(node, ast.Mult(), ast.BinOp(other, ast.Mult(), one_minus(other)))
@@ -579,7 +677,9 @@ def edits_of(statement, block, index, scope, slots, deep):
     for path, node, parent in expressions(statement):
         if not is_load(node) and not isinstance(node, ast.Subscript | ast.Tuple):
             continue
-        outer = slot in deep or not isinstance(parent, ast.BinOp | ast.UnaryOp | ast.Subscript | ast.Slice | ast.Attribute)
+        outer = slot in deep or not isinstance(
+            parent, ast.BinOp | ast.UnaryOp | ast.Subscript | ast.Slice | ast.Attribute
+        )
         outer = (outer or len(path) <= 2) and not isinstance(parent, ast.Slice | ast.Attribute)
         for cost, new in variants_of(node, parent, scope, outer=outer):
             if not is_load(node):
@@ -600,10 +700,15 @@ def edits_of_header(statement, block, index, scope, slots, deep):
     field = HEADERS[type(statement)]
     header = getattr(statement, field)
     slot = slots.of(block, index, "header")
-    found = [(1.1, header, ast.UnaryOp(ast.Not(), header)), (1.4, header, ast.Constant(True))] if field == "test" else []
+    found = (
+        [(1.1, header, ast.UnaryOp(ast.Not(), header)), (1.4, header, ast.Constant(True))] if field == "test" else []
+    )
     shell = ast.Expr(header)
     for path, node, parent in expressions(shell):
-        found += [(cost, node, replaced(header, path[1:], new)) for cost, new in variants_of(node, parent, scope, outer=slot in deep or len(path) <= 2)]
+        found += [
+            (cost, node, replaced(header, path[1:], new))
+            for cost, new in variants_of(node, parent, scope, outer=slot in deep or len(path) <= 2)
+        ]
     for cost, _, new in found:
         yield Edit(cost, statement.lineno, ((slot, new),), "change", header, new)
 
@@ -634,7 +739,11 @@ def other_statements(statement, scope):
     match statement:
         case ast.AugAssign(target=target, op=op, value=value):
             yield 1.0, ast.Assign([target], value)
-            yield from ((1.1, ast.AugAssign(target, other(), value)) for other in (ast.Add, ast.Sub, ast.Mult, ast.Div) if type(op) is not other)
+            yield from (
+                (1.1, ast.AugAssign(target, other(), value))
+                for other in (ast.Add, ast.Sub, ast.Mult, ast.Div)
+                if type(op) is not other
+            )
             yield 1.1, ast.Assign([target], ast.BinOp(load(target), op, value))
         case ast.Assign(targets=[target], value=value) if isinstance(target, NAMES):
             yield 1.0, ast.AugAssign(target, ast.Add(), value)
@@ -643,10 +752,20 @@ def other_statements(statement, scope):
             if isinstance(value, ast.BinOp) and unparse(value.left) == unparse(load(target)):  # p = p - x -> p -= x
                 yield 1.0, ast.AugAssign(target, value.op, value.right)
             if isinstance(target, ast.Name):
-                yield from ((1.4, ast.Assign([ast.Name(other, ast.Store())], value)) for other in sorted(scope.locals - {target.id}))
+                yield from (
+                    (1.4, ast.Assign([ast.Name(other, ast.Store())], value))
+                    for other in sorted(scope.locals - {target.id})
+                )
                 yield 1.6, ast.Assign([ast.Subscript(load(target), ast.Slice(), ast.Store())], value)
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[one])):
-            yield 1.6, ast.Expr(ast.Call(ast.Attribute(statement.value.func.value, "insert", ast.Load()), [ast.Constant(0), one], []))
+            yield (
+                1.6,
+                ast.Expr(
+                    ast.Call(
+                        ast.Attribute(statement.value.func.value, "insert", ast.Load()), [ast.Constant(0), one], []
+                    )
+                ),
+            )
 
 
 def moves_of(statement, owner, block, index, lists, slots):
@@ -667,13 +786,20 @@ def moves_of(statement, owner, block, index, lists, slots):
             continue
         before = target[k] if k < len(target) else None
         where = f"before line {before.lineno}" if before is not None else f"after line {target[-1].end_lineno}"
-        yield Edit(cost, statement.lineno, (gone, (slots.of(target, k, "before"), [statement])), "move", statement, where)
+        yield Edit(
+            cost, statement.lineno, (gone, (slots.of(target, k, "before"), [statement])), "move", statement, where
+        )
 
 
 def insertions(owner, block, lists, scope, slots, worth):
     """A new statement in a gap: a copy of another one of the function, a name reset, or one more term or factor."""
     loop = isinstance(owner, ast.For | ast.While)
-    others = [s for _, one in lists for s in one if isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) and not is_docstring(s)]
+    others = [
+        s
+        for _, one in lists
+        for s in one
+        if isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) and not is_docstring(s)
+    ]
     targets = {}
     for one in others:
         for target in getattr(one, "targets", [getattr(one, "target", None)]):
@@ -700,7 +826,11 @@ def new_statements(k, block, loop, others, targets, scope):
             continue
         kind = scope.ingredients.get(text, (None, set()))[1]
         for other, (ingredient, kinds) in scope.ingredients.items():
-            if other == text or not isinstance(ingredient, NAMES) or (kinds and kind and not kinds & kind and "number" not in kinds):
+            if (
+                other == text
+                or not isinstance(ingredient, NAMES)
+                or (kinds and kind and not kinds & kind and "number" not in kinds)
+            ):
                 continue
             yield 2.2, ast.Assign([target], ingredient)
             yield 2.3, ast.AugAssign(target, ast.Mult(), ingredient)

@@ -21,9 +21,10 @@ from compare.learner.switches import Judge, Subject, differing, executed
 
 
 def examine(file: str, exercise: str | None = None, tell: Callable = lambda report: None) -> list[Report]:
-    """A Report for each forward and backward pass of a file. tell: called with a report as soon as its verdict is known.
+    """A Report for each forward and backward pass of a file.
 
-    exercise: the name of the exercise that it is; None for any other file.
+    exercise: the name of the exercise that it is; None for any other file; tell: called with a report as soon as its
+    verdict is known.
     """
     source = Path(file).read_text(encoding="utf-8-sig")
     linecache.checkcache(file)
@@ -64,13 +65,21 @@ def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
         problems.program_for(exercise, module)  # raises CannotRun when the names are not those of the exercise
         cases = [case for case in problems.cases(exercise) if takes_options(module, case)]
         return [("", Subject(source, file, lambda m: (problems.program_for(exercise, m), cases)))]
-    return [(pair.name or "forward and backward", Subject(source, file, Bound(k, pair))) for k, pair in enumerate(pairs.pairs_in(module))]
+    return [
+        (pair.name or "forward and backward", Subject(source, file, Bound(k, pair)))
+        for k, pair in enumerate(pairs.pairs_in(module))
+    ]
 
 
 def takes_options(module, case) -> bool:
     """Whether a learner's forward takes the options of a case; otherwise the case is left out."""
     functions = [getattr(module, name, None) for name in ("forward", "backward")]
-    names = {name for f in functions if hasattr(f, "__code__") for name in f.__code__.co_varnames[: f.__code__.co_argcount + f.__code__.co_kwonlyargcount]}
+    names = {
+        name
+        for f in functions
+        if hasattr(f, "__code__")
+        for name in f.__code__.co_varnames[: f.__code__.co_argcount + f.__code__.co_kwonlyargcount]
+    }
     return "nonlinearity" not in case.inputs or "nonlinearity" in names
 
 
@@ -94,7 +103,9 @@ class Bound:
 
 
 def described(inputs) -> str:
-    return ", ".join(f"{name} {'x'.join(map(str, v.shape)) or 'a number'}" for name, v in inputs.items() if hasattr(v, "shape"))
+    return ", ".join(
+        f"{name} {'x'.join(map(str, v.shape)) or 'a number'}" for name, v in inputs.items() if hasattr(v, "shape")
+    )
 
 
 # ---- one program ----
@@ -142,7 +153,11 @@ def confirmed_by(subject) -> Callable:
                 more.append(subject.bind.another())
             except Exception:
                 more.append(None)
-        return all(passes_all(program, case, aliases=not isinstance(subject.bind, Bound)) for case in [*cases, *more] if case is not None)
+        return all(
+            passes_all(program, case, aliases=not isinstance(subject.bind, Bound))
+            for case in [*cases, *more]
+            if case is not None
+        )
 
     return confirm
 
@@ -151,7 +166,13 @@ def passes_all(program, case, *, aliases: bool) -> bool:
     outcome = program.run(case)
     judge = Judge(case)
     right = judge.right(judge.vector(program))
-    return bool(right is not None and right.all() and not outcome.written and not (aliases and outcome.shared) and not differing(program, case))
+    return bool(
+        right is not None
+        and right.all()
+        and not outcome.written
+        and not (aliases and outcome.shared)
+        and not differing(program, case)
+    )
 
 
 def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
@@ -256,7 +277,11 @@ def row_of(case, outcome, name) -> Row:
     got, expected = np.asarray(outcome.outputs[name]), case.expected[name]
     with np.errstate(all="ignore"):
         off = np.abs(got.astype(float) - expected)
-        right = (off <= allowed_error(case, name)) | (got == expected) | (np.isnan(got.astype(float)) & np.isnan(expected.astype(float)))
+        right = (
+            (off <= allowed_error(case, name))
+            | (got == expected)
+            | (np.isnan(got.astype(float)) & np.isnan(expected.astype(float)))
+        )
     worst = int(np.argmax(np.where(right, -1, np.nan_to_num(off, nan=np.inf)))) if off.size else 0
     entry = tuple(int(k) for k in np.unravel_index(worst, off.shape)) if off.ndim else ()
     eps = in_eps(got.astype(expected.dtype), expected) if expected.dtype.kind == "f" else 0.0
@@ -273,8 +298,8 @@ def is_clean(subject, seen, report):
         again = differing(program, case)
         if again:
             return index, (
-                f"a second call gives a different {', '.join(again)}: something is kept from the first call, or an array "
-                "from np.empty is not filled"
+                f"a second call gives a different {', '.join(again)}: something is kept from the first call, or an "
+                "array from np.empty is not filled"
             )
     return None
 
@@ -302,9 +327,16 @@ STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_cle
 def remarks_on(seen) -> list[str]:
     """Outputs in float64 for inputs in float32."""
     for case, outcome in seen:
-        wide = [n for n, v in outcome.outputs.items() if n in case.expected and v is not None and v.dtype.itemsize > case.expected[n].dtype.itemsize]
+        wide = [
+            n
+            for n, v in outcome.outputs.items()
+            if n in case.expected and v is not None and v.dtype.itemsize > case.expected[n].dtype.itemsize
+        ]
         if wide and "float32" in case.words:
-            return [f"float32 inputs gave float64 for {', '.join(wide)}: np.zeros and np.empty make float64 by default (np.zeros_like keeps the dtype)"]
+            return [
+                f"float32 inputs gave float64 for {', '.join(wide)}: np.zeros and np.empty make float64 by default "
+                "(np.zeros_like keeps the dtype)"
+            ]
     return []
 
 
@@ -336,14 +368,23 @@ def shapes_in_words(subject, module, case, error) -> str:
         return ""
     last = frames[-1]
     frame = error.__traceback__
-    while frame.tb_next is not None and not (frame.tb_frame.f_code.co_filename == subject.file and frame.tb_lineno == last.lineno and frame.tb_next.tb_frame.f_code.co_filename != subject.file):
+    while frame.tb_next is not None and not (
+        frame.tb_frame.f_code.co_filename == subject.file
+        and frame.tb_lineno == last.lineno
+        and frame.tb_next.tb_frame.f_code.co_filename != subject.file
+    ):
         frame = frame.tb_next
     names = frame.tb_frame.f_globals | frame.tb_frame.f_locals
     for node in ast.walk(subject.tree):
         place = (last.lineno, last.colno, last.end_lineno, last.end_colno)
-        if isinstance(node, ast.BinOp) and (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset) == place:
+        if (
+            isinstance(node, ast.BinOp)
+            and (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset) == place
+        ):
             try:
-                sides = [(ast.unparse(side), np.shape(eval(ast.unparse(side), names))) for side in (node.left, node.right)]
+                sides = [
+                    (ast.unparse(side), np.shape(eval(ast.unparse(side), names))) for side in (node.left, node.right)
+                ]
             except Exception:
                 return ""
             return f" in {' @ '.join(f'{text} {shape}' for text, shape in sides)}"

@@ -99,7 +99,9 @@ class Again(Given):
         if module is None:
             return program, cases
         if self.obj is not None:
-            return Program("forward", "backward", build=lambda inputs: (inputs, rehoused(self.obj, module)), wrt=self.wrt), cases
+            return Program(
+                "forward", "backward", build=lambda inputs: (inputs, rehoused(self.obj, module)), wrt=self.wrt
+            ), cases
         functions = [getattr(module, name) if name else None for name in self.names]
         return Program(*functions, wrt=self.wrt), cases
 

@@ -81,7 +81,11 @@ def as_diff(edit, source) -> tuple[str, str]:
 
 
 def needs_brackets(edit) -> bool:
-    return isinstance(edit.after, ast.BinOp) and isinstance(edit.node, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Call) and edit.inside
+    return (
+        isinstance(edit.after, ast.BinOp)
+        and isinstance(edit.node, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Call)
+        and edit.inside
+    )
 
 
 def kind_in_words(edit) -> str:
@@ -95,7 +99,9 @@ def kind_in_words(edit) -> str:
             return "This statement is in the wrong place."
     old, new = edit.node, edit.after
     if isinstance(old, ast.stmt) or not isinstance(new, ast.AST) or old is None:
-        adds = isinstance(new, ast.Assign) and edits.unparse(new.value).startswith(f"{edits.unparse(new.targets[0])} + ")
+        adds = isinstance(new, ast.Assign) and edits.unparse(new.value).startswith(
+            f"{edits.unparse(new.targets[0])} + "
+        )
         if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
             return "This replaces a value that should be added to."
         if isinstance(old, ast.AugAssign):
@@ -112,11 +118,17 @@ def kind_in_words(edit) -> str:
         return f"There is one {what} too many in {part}."
     if isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op):
         return f"The operator in {part} is wrong."
-    if isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript) and edits.unparse(old.value) == edits.unparse(new.value):
+    if (
+        isinstance(old, ast.Subscript)
+        and isinstance(new, ast.Subscript)
+        and edits.unparse(old.value) == edits.unparse(new.value)
+    ):
         return f"The index in {part} is wrong."
     if isinstance(old, ast.Tuple | ast.List):
         return f"The order in {part} is wrong."
-    if isinstance(old, ast.Name | ast.Attribute | ast.Subscript) and isinstance(new, ast.Name | ast.Attribute | ast.Subscript):
+    if isinstance(old, ast.Name | ast.Attribute | ast.Subscript) and isinstance(
+        new, ast.Name | ast.Attribute | ast.Subscript
+    ):
         return f"{part} is not what belongs here."
     return f"{part} is wrong."
 
@@ -130,7 +142,12 @@ def evidence(search: Search, edit) -> list[str]:
 def values_in_words(search, suspect) -> list[str]:
     """What a statement holds and what it should hold, at the first time that they differ."""
     sentences = []
-    times = [(m, k) for m, time in enumerate(suspect.found) for k, leaf in enumerate(time) if differs(leaf, suspect.expected[m][k])]
+    times = [
+        (m, k)
+        for m, time in enumerate(suspect.found)
+        for k, leaf in enumerate(time)
+        if differs(leaf, suspect.expected[m][k])
+    ]
     if not times:
         return []
     m, k = times[0]
@@ -149,7 +166,13 @@ def values_in_words(search, suspect) -> list[str]:
         sentences.append("Found: the same with the wrong sign.")
     elif found.ndim == 2 and found.shape[0] == found.shape[1] and np.allclose(found, expected.T, rtol=1e-6):
         sentences.append("Found: its transpose.")
-    which = f" the {ordinal(m + 1)} time it runs" if len(suspect.found) > 1 and m else " the first time it runs" if len(suspect.found) > 1 else ""
+    which = (
+        f" the {ordinal(m + 1)} time it runs"
+        if len(suspect.found) > 1 and m
+        else " the first time it runs"
+        if len(suspect.found) > 1
+        else ""
+    )
     off = np.abs(found - expected)
     entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
     got, want = enough_digits(float(found[entry]), float(expected[entry]))
@@ -171,10 +194,20 @@ def finding_without_fix(search: Search) -> Finding:
     suspect = search.possible[0]
     node = search.workshop.slots.all[suspect.slot - 1].node
     source = search.workshop.subject.source.splitlines()
-    return Finding(node.lineno, source[node.lineno - 1].rstrip(), sum(not one.innocent for one in search.possible) == 1, "No small edit of this line was found that makes everything right, but another value of it does.", (), values_in_words(search, suspect))
+    return Finding(
+        node.lineno,
+        source[node.lineno - 1].rstrip(),
+        sum(not one.innocent for one in search.possible) == 1,
+        "No small edit of this line was found that makes everything right, but another value of it does.",
+        (),
+        values_in_words(search, suspect),
+    )
 
 
 def uncertain(search: Search, fix: Fix) -> Finding:
     source = search.workshop.subject.source.splitlines()
-    words = "There is probably more than one mistake. A change here makes some entries right and none wrong; look at this line first."
+    words = (
+        "There is probably more than one mistake. A change here makes some entries right and none wrong; look at this "
+        "line first."
+    )
     return Finding(fix.edit.line, source[fix.edit.line - 1].rstrip(), False, words)

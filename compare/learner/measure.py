@@ -7,7 +7,7 @@ h^2 and h^4 cancel; what the last two estimates differ by is the error that is a
 import numpy as np
 
 from compare.agreement import least_size
-from compare.learner.calling import Case, Program, arrays_of, dot, flat, is_float_array, leaves, random_like, to_numpy
+from compare.learner.calling import Case, Program, arrays_of, dot, leaves, random_like, to_numpy
 
 STEPS = (2.0**-6, 2.0**-12, 2.0**-18)  # for smooth functions; next to a kink, smaller ones
 RESOLUTION = 1e-9  # of the largest entry: what differences resolve in float64
@@ -60,7 +60,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     Raises CannotRun, or whatever the program raises.
     """
     case = Case(words, inputs)
-    fresh, obj, outputs, _, taken = program.once(case)
+    _fresh, _obj, outputs, _, taken = program.once(case)
     rng = np.random.default_rng(seed)
     case.upstream = [random_like(one, rng) for one in outputs[:taken]]
     outcome = program.run(case)

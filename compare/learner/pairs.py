@@ -1,7 +1,7 @@
 """Find the forward and backward passes in a file, and inputs to try them on.
 
-Inputs come from `example()` (for the pair X, `example_X()`): the arguments of forward as a tuple or a dict; for a class,
-the object first. The layouts of two well-known courses need no example: the sizes follow from the parameters' names.
+Inputs come from `example()` (for the pair X, `example_X()`): the arguments of forward as a tuple or a dict; for a
+class, the object first. The layouts of two well-known courses need no example: the sizes follow from the parameters' names.
 """
 
 import ast
@@ -42,10 +42,22 @@ def pairs_in(module) -> list[Pair]:
         if not any(pair.program.forward is functions[forward_name] for pair in found):
             inputs = course_inputs(functions[forward_name], name)
             if inputs is not None and runs(functions[forward_name], inputs):
-                found.append(Pair(name, Program(functions[forward_name], functions[backward_name], result_names=result_names(functions[forward_name])), inputs))
+                found.append(
+                    Pair(
+                        name,
+                        Program(
+                            functions[forward_name],
+                            functions[backward_name],
+                            result_names=result_names(functions[forward_name]),
+                        ),
+                        inputs,
+                    )
+                )
     if not found:
         what = [n for n in functions if "backward" in n] or [
-            n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__ and hasattr(c, "backward")
+            n
+            for n, c in vars(module).items()
+            if inspect.isclass(c) and c.__module__ == module.__name__ and hasattr(c, "backward")
         ]
         if not what:
             raise CannotRun("there is no backward pass in it: no pair X_forward and X_backward, no class with both")
@@ -63,7 +75,9 @@ def examples_in(module) -> dict:
             again = thing() if callable(thing) else value
             if changed(value, again):
                 raise CannotRun(f"{name}() returns other numbers at each call; give its generator a seed")
-            found[name[8:]] = value if isinstance(value, tuple | dict) else tuple(value) if isinstance(value, list) else (value,)
+            found[name[8:]] = (
+                value if isinstance(value, tuple | dict) else tuple(value) if isinstance(value, list) else (value,)
+            )
     return found
 
 
@@ -95,7 +109,11 @@ def pair_for(name, example, functions) -> Pair:
     outer = [pair for pair in fitting if not called_by_others(pair[0], functions)] or fitting
     if outer:
         forward, backward = outer[-1]
-        return Pair(base(forward), Program(functions[forward], functions[backward], result_names=result_names(functions[forward])), as_inputs(functions[forward], example))
+        return Pair(
+            base(forward),
+            Program(functions[forward], functions[backward], result_names=result_names(functions[forward])),
+            as_inputs(functions[forward], example),
+        )
     alone = [f for n, f in functions.items() if not n.lower().startswith("example") and fits(f, example)]
     alone = [f for f in alone if not called_by_others(f.__name__, functions)]
     alone = [f for f in alone if "backward" not in f.__name__] or alone
@@ -108,14 +126,20 @@ def pair_for(name, example, functions) -> Pair:
 
 def fits(function, example) -> bool:
     try:
-        inspect.signature(function).bind(**example) if isinstance(example, dict) else inspect.signature(function).bind(*example)
+        inspect.signature(function).bind(**example) if isinstance(example, dict) else inspect.signature(function).bind(
+            *example
+        )
     except TypeError:
         return False
     return True
 
 
 def called_by_others(name, functions) -> bool:
-    return any(name in f.__code__.co_names for other, f in functions.items() if other != name and not other.startswith("example"))
+    return any(
+        name in f.__code__.co_names
+        for other, f in functions.items()
+        if other != name and not other.startswith("example")
+    )
 
 
 def result_names(function) -> list[str]:
@@ -179,14 +203,21 @@ def course_inputs(function, name: str) -> dict | None:
     blocks = 4 if "prev_c" in names or "lstm" in name else 1
     steps = () if "step" in name else (T,)
     shapes = {
-        "prev_h": (N, H), "prev_c": (N, H), "h0": (N, H), "Wx": (D, blocks * H), "Wh": (H, blocks * H), "b": (blocks * H,),
+        "prev_h": (N, H),
+        "prev_c": (N, H),
+        "h0": (N, H),
+        "Wx": (D, blocks * H),
+        "Wh": (H, blocks * H),
+        "b": (blocks * H,),
     }
     if {"Wx", "Wh", "b"} <= set(names) and set(names) <= {"x", *shapes}:
         return {n: normal(N, *steps, D) if n == "x" else normal(*shapes[n]) for n in names}
     if names == ["x", "W"] and "embed" in name:
         return {"x": rng.integers(0, V, (N, T)), "W": normal(V, D)}
     if [n.lower() for n in names] == ["x", "w", "b"]:
-        return dict(zip(names, (normal(N, *((T,) if "temporal" in name else ()), D), normal(D, M), normal(M)), strict=True))
+        return dict(
+            zip(names, (normal(N, *((T,) if "temporal" in name else ()), D), normal(D, M), normal(M)), strict=True)
+        )
     if "parameters" in names:
         return with_parameters(names, normal)
     return None
@@ -195,7 +226,6 @@ def course_inputs(function, name: str) -> dict | None:
 def with_parameters(names, normal) -> dict | None:
     """deeplearning.ai's cells: columns are examples, all weights in one dict."""
     D, N, T, H, V = 3, 2, 4, 5, 2
-    lstm = "c_prev" in names or "lstm" in names
     shapes = {"xt": (D, N), "x": (D, N, T), "a_prev": (H, N), "a0": (H, N), "c_prev": (H, N)}
     if not set(names) <= {*shapes, "parameters"}:
         return None

@@ -15,7 +15,17 @@ import numpy as np
 
 import scratch
 from compare.learner import ladder, training_loop
-from compare.learner.calling import CannotRun, Case, Outcome, Program, accepts, call, changed, copied, plain, random_like
+from compare.learner.calling import (
+    CannotRun,
+    Case,
+    Outcome,
+    Program,
+    call,
+    changed,
+    copied,
+    plain,
+    random_like,
+)
 from scratch.model import module_of
 
 
@@ -61,7 +71,9 @@ def embedding(T, B, V, E):
     rng = np.random.default_rng([T, B, V, E])
     ids = rng.integers(0, V, (T, B))
     ids[-1, -1] = ids[0, 0]  # at least one id twice
-    return Case(f"{T} steps, {B} rows, {V} words, {E} numbers each", {"ids": ids, "W": rng.standard_normal((V, E))}), 1.0
+    return Case(
+        f"{T} steps, {B} rows, {V} words, {E} numbers each", {"ids": ids, "W": rng.standard_normal((V, E))}
+    ), 1.0
 
 
 def lengths(lengths, I, H):
@@ -87,7 +99,9 @@ def adam(steps, large=1.0, weight_decay=0.0):
     grads = [{name: large * rng.standard_normal(p.shape) for name, p in params.items()} for _ in range(steps)]
     options = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-8, "weight_decay": weight_decay}
     words = counted(steps, "step") + f", gradients about {large:g}" * (large != 1)
-    return Case(words + f", weight decay {weight_decay}" * bool(weight_decay), {"params": params, **options, "grads": grads}), 1.0
+    return Case(
+        words + f", weight decay {weight_decay}" * bool(weight_decay), {"params": params, **options, "grads": grads}
+    ), 1.0
 
 
 def inputs_of(exercise: str) -> list:
@@ -146,7 +160,13 @@ def answered(program, case, scale=1.0, names=None) -> Case:
 
 
 STATES = {"rnn": ("h_n",), "gru": ("h_n",), "lstm": ("h_n", "c_n"), "lengths": ("h_n", "c_n")}
-TITLES = {"softmax": "cross_entropy", "linear": "Linear", "embedding": "Embedding", "clipping": "clip_grad_norm", "adam": "Adam"}
+TITLES = {
+    "softmax": "cross_entropy",
+    "linear": "Linear",
+    "embedding": "Embedding",
+    "clipping": "clip_grad_norm",
+    "adam": "Adam",
+}
 GRADIENTS = {
     "lengths": ["dx", "dh_0", "dc_0", "dW_ih", "dW_hh", "db_ih", "db_hh"],
     "linear": ["dx", "dW", "db"],
@@ -197,7 +217,10 @@ def tensor_maker(module):
     torch = sys.modules.get("torch")
     if torch is None or module.__dict__.get("__file__") in WANT_ARRAYS:
         return None
-    uses = any(value is torch or getattr(torch, str(getattr(value, "__name__", "")), 0) is value for value in vars(module).values())
+    uses = any(
+        value is torch or getattr(torch, str(getattr(value, "__name__", "")), 0) is value
+        for value in vars(module).values()
+    )
     return torch.from_numpy if uses else None
 
 
@@ -207,7 +230,9 @@ def class_with_backward(module, title):
     classes = [one for one in classes if hasattr(one, "backward")]
     classes = [one for one in classes if not any(other is not one and issubclass(other, one) for other in classes)]
     if not classes:
-        raise CannotRun("there is no function `backward` and no class with a method `backward`; keep the starter's names")
+        raise CannotRun(
+            "there is no function `backward` and no class with a method `backward`; keep the starter's names"
+        )
     kind = next((one for one in classes if one.__name__ == title), classes[-1])
     if not hasattr(kind, "forward"):
         raise CannotRun(f"class {kind.__name__} has a backward but no forward; the check calls both")
@@ -223,7 +248,9 @@ def builder(module, title):
         known = dict(inputs)
         if "W" in weights:
             O, I = weights["W"].shape
-            known |= dict(in_features=I, out_features=O, num_embeddings=O, embedding_dim=I, rng=np.random.default_rng(0))
+            known |= dict(
+                in_features=I, out_features=O, num_embeddings=O, embedding_dim=I, rng=np.random.default_rng(0)
+            )
             known |= dict(weight=weights["W"], bias=weights.get("b"), dtype=np.float64)
             order = ["in_features", "out_features"] if "b" in weights else ["num_embeddings", "embedding_dim"]
         else:

@@ -4,7 +4,6 @@ The edits of edits.py are tried one after another, the likeliest first: those of
 (suspects.py), and of these the smallest.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -74,8 +73,8 @@ class Search:
     def judge_suspects(self):
         """Which suspects hold right values already, or should hold a value that has a name.
 
-        Where a statement's values are right, the mistake comes after it: all before it are innocent, too. So is one that
-        only makes room: it holds zeros.
+        Where a statement's values are right, the mistake comes after it: all before it are innocent, too. So is a
+        statement that only makes room: it holds zeros.
         """
         order = list(self.workshop.lines)
         possible = [one for one in self.suspects if one.possible]
@@ -92,7 +91,9 @@ class Search:
     def only_reads(self, suspect) -> bool:
         """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
         value = getattr(self.workshop.slots.all[suspect.slot - 1].node, "value", None)
-        return isinstance(value, edits.NAMES) and suspect.moved[: -self.gradient_entries].any() or isinstance(value, edits.ast.Name)
+        return (isinstance(value, edits.NAMES) and suspect.moved[: -self.gradient_entries].any()) or isinstance(
+            value, edits.ast.Name
+        )
 
     def is_right(self, values) -> bool:
         """Whether a statement's values, each time it runs, are among the measured right gradients."""
@@ -108,10 +109,13 @@ class Search:
         """(cost, edit), cheapest first: those at the likely slots, then the others."""
         w = self.workshop
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
+
             def worth(slot, low=low, high=high):
                 return low < self.costs.get(slot, UNKNOWN) <= high
 
-            found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth, {one.slot for one in self.suspects if one.possible})
+            found = edits.all_edits(
+                w.subject.tree, w.facts, w.lines, w.slots, worth, {one.slot for one in self.suspects if one.possible}
+            )
             ranked = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
             yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
 

@@ -155,12 +155,18 @@ def finding_in_words(finding: Finding, *, fix: bool, another: bool) -> list[str]
         others = " or ".join(f"line {line}" for line in finding.also)
         lines += wrapped(f"It could also be changed in {others}.", "", 0)
     if fix and finding.after:
-        lines += ["", *(f"  - {line}" for line in finding.before.split("\n")), *(f"  + {line}" for line in finding.after.split("\n"))]
+        lines += [
+            "",
+            *(f"  - {line}" for line in finding.before.split("\n")),
+            *(f"  + {line}" for line in finding.after.split("\n")),
+        ]
     return lines
 
 
 def wrapped(text: str, first: str, indent: int) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * indent, break_long_words=False) or [first]
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * indent, break_long_words=False) or [
+        first
+    ]
 
 
 def enough_digits(a: float, b: float) -> tuple[str, str]:

@@ -65,7 +65,9 @@ class Probe:
             return value if changed is array else sys.modules["torch"].from_numpy(np.asarray(changed))
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return self.changed(value, stored)
-        if isinstance(value, float | np.floating) or (stored and isinstance(value, int) and not isinstance(value, bool)):
+        if isinstance(value, float | np.floating) or (
+            stored and isinstance(value, int) and not isinstance(value, bool)
+        ):
             return float(self.changed(np.array(float(value)), False))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*(self.visited(one, False) for one in value))
@@ -101,7 +103,9 @@ def probed(statement) -> list | None:
     """
 
     match statement:
-        case ast.AugAssign(target=target) | ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
+        case ast.AugAssign(target=target) | ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(
+            target
+        ):
             again = ast.Assign([target], seen(edits.load(target), ast.Constant(True)))
             return [statement, ast.copy_location(again, statement)]
         case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() if statement.value is not None:
@@ -116,7 +120,9 @@ def probed(statement) -> list | None:
 def can_be_read_again(target) -> bool:
     """Whether evaluating a target twice is harmless: its only calls are those of NumPy."""
     calls = [node.func for node in ast.walk(target) if isinstance(node, ast.Call)]
-    return all(isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id in edits.MODULES for f in calls)
+    return all(
+        isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id in edits.MODULES for f in calls
+    )
 
 
 class Investigation:

@@ -174,7 +174,6 @@ class Workshop:
         """How many runs evaluate so many expressions: what a search may cost, counted and not timed."""
         return max(100, expressions // max(1, self.work))
 
-
     def with_switches(self, chosen, **names):
         """(program, switches): slot k does what switches[k] says, 0 for what it did, m for its m-th variant.
 

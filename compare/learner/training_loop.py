@@ -18,7 +18,13 @@ ROWS = 64
 
 def runs():
     """(words, inputs) of every run: batches per epoch, whether they continue each other, steps, largest norm."""
-    for batches, carry_state, steps, clip in (3, True, 7, 1.0), (2, False, 5, None), (3, True, 1, 0.5), (1, True, 3, None), (2, True, 5, 14.0):
+    for batches, carry_state, steps, clip in (
+        (3, True, 7, 1.0),
+        (2, False, 5, None),
+        (3, True, 1, 0.5),
+        (1, True, 3, None),
+        (2, True, 5, 14.0),
+    ):
         continued = "each continuing the one before" if carry_state else "independent of each other"
         limit = f"gradients clipped at {clip:g}" if clip is not None else "no clipping"
         words = f"{steps} steps, {batches} batches per epoch, {continued}; {limit}"

@@ -1,6 +1,7 @@
 """check_backward and `byhand check` on programs that are no exercise."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,9 +47,9 @@ def test_a_pair_of_functions():
 def test_the_line_of_a_wrong_pair():
     result = check_backward(norm_forward, norm_backward_wrong, (X, GAMMA, BETA))
     assert not result.right
-    assert "dx = inverse *" in open(__file__, encoding="utf-8").read().split("\n")[result.line - 1]
+    assert "dx = inverse *" in Path(__file__).read_text(encoding="utf-8").split("\n")[result.line - 1]
     assert [row.name for row in result.arrays if row.verdict == "differs"] == ["dx"]
-    with pytest.raises(AssertionError, match="dx  *differs, most at"):
+    with pytest.raises(AssertionError, match=r"dx  *differs, most at"):
         result.assert_right()
 
 
