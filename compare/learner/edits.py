@@ -717,9 +717,9 @@ def names_throughout(statement, scope, edit):
     """One name, attribute or entry for another, wherever it occurs in a statement."""
     places = {}
     for path, node, parent in expressions(statement):
-        if isinstance(node, NAMES) and not (isinstance(parent, ast.Call) and node is parent.func):
-            if is_load(node) or isinstance(node, ast.Subscript):
-                places.setdefault(unparse(node), []).append((path, node))
+        called = isinstance(parent, ast.Call) and node is parent.func
+        if isinstance(node, NAMES) and not called and (is_load(node) or isinstance(node, ast.Subscript)):
+            places.setdefault(unparse(node), []).append((path, node))
     for found in places.values():
         if len(found) < 2:
             continue

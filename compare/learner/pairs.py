@@ -1,7 +1,7 @@
 """Find the forward and backward passes in a file, and inputs to try them on.
 
 Inputs come from `example()` (for the pair X, `example_X()`): the arguments of forward as a tuple or a dict; for a
-class, the object first. The layouts of two well-known courses need no example: the sizes follow from the parameters' names.
+class, the object first. The layouts of two courses need no example: the sizes follow from the parameters' names.
 """
 
 import ast
