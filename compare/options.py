@@ -2,8 +2,9 @@
 
 import argparse
 from dataclasses import dataclass, fields, replace
+from typing import get_args, get_type_hints
 
-from data import UserError, check_task
+from data import TASKS, UserError, check_task
 
 CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
@@ -52,6 +53,20 @@ class Settings:
             raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
         if self.batch_size * (self.window or 1) > LARGEST_BATCH:
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
+
+
+def stored_settings(stored: dict) -> Settings:
+    """The Settings that a file contains. Raises UserError, ValueError or TypeError for what no run can have stored."""
+    choices = {"task": TASKS, "cell": CELLS, "optimizer": OPTIMIZERS, "dtype": ("float32", "float64")}
+    hints = get_type_hints(Settings)
+    for name, value in stored.items():
+        types = get_args(hints[name]) or (hints[name],)
+        fits = type(value) in types or (type(value) is int and float in types)
+        if fits and type(value) in (int, float):
+            fits = 0 <= value <= (LARGEST if type(value) is int else HIGHEST)
+        if not fits or value not in choices.get(name, (value,)):
+            raise ValueError(f"{name} is {value!r}")
+    return Settings(**stored)
 
 
 # A cell for each task, so that the main job shows all three. The numbers learn in seconds and stay clear of the rates
@@ -129,6 +144,11 @@ def add_data(group):
     group.add_argument("--column", metavar="NAME", help="the CSV column to predict")
 
 
+def add_out(group, what):
+    words = f"folder for {what} (default results)"
+    group.add_argument("--out", type=folder, metavar="DIR", default="results", help=words)
+
+
 # Types for add_argument: each turns a string into a value, or says why it cannot.
 
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
@@ -148,6 +168,12 @@ def layers(text):
 
 def seed(text):
     return whole(text, least=0)
+
+
+def folder(text):
+    if not (text and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
+    return text
 
 
 def number(text, what, fits):

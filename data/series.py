@@ -7,7 +7,7 @@ import numpy as np
 
 from data.baselines import lag_error, seasonal_lag
 from data.batch import Batch
-from data.errors import UserError
+from data.errors import UserError, printable
 from data.table import read_column
 
 LONGEST_LAG = 400
@@ -39,7 +39,7 @@ class Series:
             path, column = Path(__file__).parent / "sunspots.csv", "sunspots"
         self.column, self.values, self.labels = read_column(path, column)
         self.seed, self.batch_size, self.window, self.dtype = seed, batch_size, window, dtype
-        self.metric = f"mean absolute error ({self.column})"
+        self.metric = f"mean absolute error ({printable(self.column)})"
 
         self.split = split = len(self.values) * 8 // 10
         needed = -(-10 * max(window + 1, 4) // 8)

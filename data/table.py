@@ -41,7 +41,18 @@ def read_table(path):
     first = next(rows, None)
     if first is None:
         raise UserError(f"{path}: has column names but no values; add them below, one row per step")
-    return header, chain([first], rows)
+    return header, within(path, header, chain([first], rows))
+
+
+def within(path, header, rows):
+    """Pass rows on. Raises UserError at the first one with more cells than there are column names."""
+    for line, row in rows:
+        if any(map(str.strip, row[len(header) :])):
+            raise UserError(
+                f"{path}: line {line} has {len(row)} cells for {len(header)} column names; "
+                "write numbers as 1234.5 and put quotes around text with commas"
+            )
+        yield line, row
 
 
 def read_rows(path):
@@ -69,6 +80,8 @@ def cells(line, mark):
 def only_numeric(path, header, row):
     """The name of the column that starts with a number, if just one does. row: the first one below the header."""
     numeric = [name for i, name in enumerate(header) if is_number(cell(row, i))]
+    # a decimal comma is refused where the values are read, in words that fit
+    numeric = numeric or [name for i, name in enumerate(header) if is_number(cell(row, i).replace(",", "."))]
     if len(numeric) != 1:
         found = "more than one column" if numeric else "no column"
         raise UserError(f"{path}: {found} starts with a number; pass --column, one of: {listed(header)}")

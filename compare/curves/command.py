@@ -8,6 +8,7 @@ from compare.options import (
     STATUS,
     add_data,
     add_model,
+    add_out,
     configure,
     defaults,
     not_negative,
@@ -56,7 +57,7 @@ def add_arguments(parser):
     training.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")
     files = parser.add_argument_group("data and results")
     add_data(files)
-    files.add_argument("--out", metavar="DIR", default="results", help="folder for the results (default results)")
+    add_out(files, "the results")
     files.add_argument(
         "--checkpoint-every",
         type=whole,

@@ -1,15 +1,20 @@
 """The pictures of what both models predict: one panel for both, unless they differ."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from compare import agreement, plots
 from compare.curves import sample_text
 from compare.curves.time_axis import time_axis
 from compare.plots import BASELINES, SCRATCH, TORCH, VERMILION, WIDTH, short
+
+MATRIX = 30  # classes: the names of more do not fit next to a matrix
+PAIRS = 25  # of classes, where there are more
 
 
 def draw(path: Path, run) -> None:
@@ -43,22 +48,30 @@ def _forecast(path, run):
 
 
 def _confusion(path, run):
-    """The confusion matrix in per cent of each true class; a second one if the models differ."""
-    dataset, C = run.dataset, len(run.dataset.classes)
-    truth = np.concatenate([batch.targets for batch in dataset.test_batches()])
+    """Which classes are taken for which: a matrix, or beyond MATRIX classes the pairs most often confused."""
+    truth = np.concatenate([batch.targets for batch in run.dataset.test_batches()])
     guesses = [np.concatenate(side).argmax(axis=1) for side in (run.predictions, run.torch_predictions)]
     words, same = agree(run.predictions, run.torch_predictions)
+    if len(run.dataset.classes) <= MATRIX:
+        figure, what = _matrices(run.dataset.classes, truth, guesses, same)
+    else:
+        figure, what = _confused_pairs(run.dataset.classes, truth, guesses)
+    count = np.sum(guesses[0] != guesses[1])
+    differ = f"{count:,} of {len(truth):,} names get different classes" if count else "every name gets the same class"
+    _headline(figure, run, what, f"outputs {words}; {differ}")
+    plots.save(figure, path)
+
+
+def _matrices(classes, truth, guesses, same):
+    """The confusion matrix in per cent of each true class; a second one if the models differ."""
+    C = len(classes)
     shown = {"both models": guesses[0]} if same else dict(zip(("scratch", "torch"), guesses, strict=True))
     figure = Figure(figsize=(WIDTH, 6.6 * len(shown) + 0.6), layout="constrained")
     for axes, (name, predicted) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown.items(), strict=True):
         counts = np.bincount(truth * C + predicted, minlength=C * C).reshape(C, C)
-        _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dataset.classes)
-        axes.set_title(f"{name}: {100 * (truth == predicted).mean():.1f} % correct")
-    count = np.sum(guesses[0] != guesses[1])
-    differ = f"{count:,} of {len(truth):,} names get different classes" if count else "every name gets the same class"
-    what = "predicted classes, in per cent of each true class"
-    _headline(figure, run, what, f"outputs {words}; {differ}")
-    plots.save(figure, path)
+        _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), classes)
+        axes.set_title(f"{name}: {_correct(truth, predicted)}")
+    return figure, "predicted classes, in per cent of each true class"
 
 
 def _draw_matrix(axes, share, classes):
@@ -69,11 +82,41 @@ def _draw_matrix(axes, share, classes):
         for row, column in np.argwhere(share.round() >= 1):
             colour = "white" if share[row, column] > 55 else "black"
             axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour)
-    ticks = range(0, C, -(-C // 36))
-    names = [short(classes[k]) for k in ticks]
-    axes.set_xticks(ticks, names, rotation=90)
-    axes.set_yticks(ticks, names)
+    names = [short(name) for name in classes]
+    axes.set_xticks(range(C), names, rotation=90)
+    axes.set_yticks(range(C), names)
     axes.set(xlabel="predicted class (below 1 % left blank)", ylabel="true class")
+
+
+def _confused_pairs(classes, truth, guesses):
+    """How many names of one class are taken for another, by both models: the PAIRS largest counts."""
+    C = len(classes)
+    counts = []  # of each model: true class * C + predicted class -> number of names
+    for predicted in guesses:
+        wrong = predicted != truth
+        counts.append(Counter((truth[wrong] * C + predicted[wrong]).tolist()))
+    pairs = [pair for pair, _ in (counts[0] | counts[1]).most_common(PAIRS)]
+    figure = Figure(figsize=(WIDTH, 0.2 * max(len(pairs), 5) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    places, (ours, theirs) = range(len(pairs)), ([count[pair] for pair in pairs] for count in counts)
+    bars = axes.barh(places, ours, color=SCRATCH["color"], alpha=SCRATCH["alpha"], label=SCRATCH["label"])
+    (dots,) = axes.plot(theirs, places, "o", color=TORCH["color"], markersize=4, label=TORCH["label"])
+    names = (map(classes.__getitem__, divmod(pair, C)) for pair in pairs)
+    axes.set_yticks(places, [f"{short(true)} \N{RIGHTWARDS ARROW} {short(guess)}" for true, guess in names])
+    axes.invert_yaxis()
+    axes.set_xlim(0)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.set(
+        xlabel=f"number of names ({len(truth):,} are held out)", ylabel="true \N{RIGHTWARDS ARROW} predicted class"
+    )
+    right = [_correct(truth, predicted) for predicted in guesses]
+    axes.set_title(f"{C:,} classes: scratch {right[0]}, torch {right[1]}")
+    figure.legend(handles=[bars, dots], loc="outside lower center", ncols=2, frameon=False)
+    return figure, "the pairs of classes most often confused"
+
+
+def _correct(truth, predicted):
+    return f"{100 * (truth == predicted).mean():.1f} % correct"
 
 
 def _sums(path, run):

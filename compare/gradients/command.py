@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from compare.options import STATUS, add_data, add_model, configure, seed, whole
+from compare.options import STATUS, add_data, add_model, configure, folder, seed, whole
 from data import TASKS, UserError
 
 DESCRIPTION = """\
@@ -27,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     batch.add_argument("--seed", type=seed, metavar="N", help="random seed for weights and batch (default 0)")
     add_data(batch)
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="DIR", help="folder for gradients.png (default results)")
+    output.add_argument("--out", type=folder, metavar="DIR", help="folder for gradients.png (default results)")
     other = output.add_mutually_exclusive_group()
     other.add_argument("--json", action="store_true", help="print the table as JSON")
     other.add_argument(

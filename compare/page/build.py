@@ -4,6 +4,7 @@ All numbers are computed in measurements.py; the script of the page only chooses
 style.css and script.js, next to this module, become one file that needs no network.
 """
 
+import ast
 import inspect
 import json
 import re
@@ -183,7 +184,8 @@ def body(function):
 
 def equations_of(module):
     """A docstring's equations: {"L1": [part, ...]}, where a part is an equation or a remark."""
-    lines = re.findall(r"^ +\(([A-Z]\d)\)  (.*)$", module.__doc__, re.M)
+    docstring = ast.get_docstring(ast.parse(inspect.getsource(module)), clean=False)  # __doc__ is None under -OO
+    lines = re.findall(r"^ +\(([A-Z]\d)\)  (.*)$", docstring, re.M)
     return {equation: re.split(r" {3,}", text) for equation, text in lines}
 
 

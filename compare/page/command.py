@@ -2,6 +2,8 @@
 
 from argparse import ArgumentParser, Namespace
 
+from compare.options import add_out
+
 DESCRIPTION = """\
 Write one HTML file that shows each hand-written cell next to its torch
 counterpart, line by line, with the equations between them and the numbers of
@@ -10,7 +12,7 @@ every step. Open it in any browser; it needs no network."""
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = "exit status: 0; 2 could not run (reason on stderr)"
-    parser.add_argument("--out", metavar="DIR", default="results", help="folder for page.html (default results)")
+    add_out(parser, "page.html")
 
 
 def run(options: Namespace) -> int:

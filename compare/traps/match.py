@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-import scratch
+from compare import model_pair
 from compare.agreement import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
@@ -70,8 +69,7 @@ def main(path: str, task: str | None = None, column: str | None = None, steps: i
     """
     curves = read(path, column, steps)
     settings = settings_of(path, task)
-    scratch.keep_freed_memory()
-    torch.set_num_threads(1)
+    model_pair.use_one_core_each()
     with display() as progress:
         runs = train(settings, max(int(curve.steps[-1]) for curve in curves), progress)
     step = runs.diverges_at(runs.torch)

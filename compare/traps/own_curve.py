@@ -1,15 +1,15 @@
 """The user's own curve: losses read from a CSV file, and the settings of the run that it is to be compared with."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import safetensors
 
+from compare import files
 from compare.options import Settings
 from compare.traps.training import STEPS, reference
 from data import TASKS, UserError, table
+from data.errors import printable
 
 FEWEST = 3  # steps: before the third, a state that is not detached makes no difference
 
@@ -40,11 +40,7 @@ def settings_of(path: str, task: str | None) -> Settings:
                 "or put the file into the folder of a run"
             )
         return reference(task)
-    try:
-        with safetensors.safe_open(checkpoint, framework="numpy") as file:
-            settings = Settings(**json.loads(file.metadata()["settings"]))
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(f"{checkpoint} is not a checkpoint of this project ({error}); run `curves` again") from error
+    settings = files.open_settings(checkpoint)
     if task not in (None, settings.task):
         raise UserError(f"{path} is in the folder of a run of {settings.task}; drop {task}, or move the file elsewhere")
     return replace(settings, dtype="float64", device="cpu")
@@ -74,7 +70,8 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     if within.sum() < FEWEST:
         raise UserError(f"{path}: has {within.sum()} losses in the first {most} steps; log at least {FEWEST}")
     steps = steps[within].astype(int)
-    return [OwnCurve(f"{path}, {name}", steps, losses[within], digit_of(losses)) for name, losses in columns.items()]
+    names = [printable(f"{path}, {name}") for name in columns]
+    return [OwnCurve(n, steps, c[within], digit_of(c)) for n, c in zip(names, columns.values(), strict=True)]
 
 
 def loss_columns(path, header, column):
