@@ -1,6 +1,5 @@
 """The pair: the scratch model and the torch model, built from one configuration and trained on the same batches."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from threadpoolctl import threadpool_limits
 import data
 import scratch
 import torch_impl
+from compare import USER_SETS_THREADS
 from compare.options import Settings
 from data import UserError
 
@@ -50,12 +50,12 @@ class Pair:
 
 
 def use_one_core_each() -> None:
-    """One thread for NumPy and one for torch, as `train` runs both at once, unless environment variables set threads.
+    """One thread for NumPy and one for torch, because `train` runs both at once, unless the environment sets threads.
 
     With more threads than cores, a step takes up to twice as long.
     """
     scratch.keep_freed_memory()
-    if not any(name.endswith("_NUM_THREADS") for name in os.environ):
+    if not USER_SETS_THREADS:
         threadpool_limits(1, user_api="blas")
         torch.set_num_threads(1)
 

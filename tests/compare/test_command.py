@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,17 @@ def test_pictures_are_pictures(two_runs):
     assert not list(two_runs[0].rglob(".*")), "a temporary file was left behind"
 
 
+def test_a_picture_that_fails_costs_no_results(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("compare.plots.save", lambda *_: 1 / 0)
+    assert main(["memory", "--steps", "1", *SIZES]) == 3
+    captured = capsys.readouterr()
+    assert "curves agree" in captured.out
+    assert "ZeroDivisionError" in captured.err
+    assert len(entries(Path("results"))) == 1
+    assert files.open_checkpoint("results/memory/checkpoint.safetensors")
+
+
 @pytest.fixture
 def own_data(tmp_path):
     (tmp_path / "text.txt").write_text("to be or not to be, that is the question. " * 200, encoding="utf-8")
@@ -219,6 +231,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, mon
         ["--steps", "1", "--epochs", "1"],
         ["--bogus"],
         ["--out"],
+        ["--out", ""],
+        ["--out", "a\x1b[31mb"],
     ],
 )
 def test_an_impossible_option_is_one_line_and_stops_before_anything(arguments, monkeypatch, tmp_path, capsys):
@@ -289,6 +303,57 @@ def test_a_bug_is_not_reported_as_a_difference(monkeypatch, capsys):
     monkeypatch.setattr("compare.curves.training.main", lambda *_, **__: np.ones(10**15))
     assert main(["memory"]) == 2
     assert capsys.readouterr().err.startswith("error: not enough memory")
+
+
+def test_a_reader_that_has_gone_and_a_full_device_are_no_difference(tmp_path):
+    command = [sys.executable, "-m", "compare", "gradients", "--cell", "rnn", "--steps", "2", "--hidden", "2"]
+    command += ["--out", str(tmp_path)]
+    for both in (False, True):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=write if both else subprocess.PIPE, text=True)
+        os.close(write)
+        assert done.returncode == 141
+        assert not done.stderr
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: No space left on device\n"
+
+
+def test_escape_codes_are_shown_and_not_obeyed(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    escape = "\x1b[31m"
+    rows = "".join(f"{k % 7},{k % 5}\n" for k in range(99))
+    Path("own.csv").write_text(f"{escape}a,b\n{rows}", encoding="utf-8")
+    series = ["series", "--data", "own.csv", "--window", "9", "--steps", "1", *SIZES]
+    assert main(series) == 2
+    assert main([*series, "--column", f"{escape}a"]) == 0
+    assert main(["text", "--data", f"{escape}.txt"]) == 2
+    monkeypatch.setattr("compare.traps.match.MISTAKES", ())
+    Path(f"[red]{escape}.csv").write_text(f"{escape}\n1\n1\n1\n", encoding="utf-8")
+    assert main(["traps", "memory", "--steps", "3", "--match", f"[red]{escape}.csv", "--column", escape]) == 0
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "(\\x1b[31ma)" in captured.out
+    assert r"[red]\x1b[31m.csv, \x1b[31m: this may be" in captured.out
+    assert r"\x1b[31m.txt: no such file" in captured.err
+
+
+@pytest.mark.parametrize("user_sets", [False, True])
+def test_numpy_and_torch_get_one_thread_each_unless_the_user_sets_threads(user_sets):
+    code = (
+        "import numpy, torch; from compare import model_pair; from compare.curves.summary import environment as now; "
+    )
+    code += "names = 'numpy_threads', 'torch_threads'; before = now(); model_pair.use_one_core_each(); "
+    code += "print(*(f'{before[name]} {now()[name]}' for name in names), sep='\\n')"
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environment |= {"OPENBLAS_NUM_THREADS": "2"} if user_sets else {}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        before, after = line.split()
+        assert after == (before if user_sets else "1")
+    assert done.stdout.count("\n") == 2, done.stderr
 
 
 def test_every_cell_of_scratch_has_a_name_to_be_shown():

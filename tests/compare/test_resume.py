@@ -30,6 +30,7 @@ from compare import files, model_pair, plots
 from compare.__main__ import main
 from compare.curves import sample_text, stopped_run, training
 from compare.options import configure
+from data import UserError
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "5"))
@@ -316,12 +317,13 @@ def test_every_optimizer_resumes_to_the_last_bit(here, options):
             assert array.tobytes() == ends[1][name].tobytes(), name
 
 
-def test_a_finished_run_is_not_trained_again(here, reference, monkeypatch):
+def test_a_finished_run_is_not_trained_again(here, reference, monkeypatch, capsys):
     shutil.copytree(reference / "alone", "results")
     for name in ("history.csv", "checkpoint.safetensors", "predictions.png"):
         Path("results/text", name).unlink()  # as if killed just before it wrote them
     monkeypatch.setattr(scratch.Adam, "step", None)
     assert main([*RUN, "--resume"]) == 0
+    assert "resuming: text is finished\n" in capsys.readouterr().out
     assert exact(contents("results")) == exact(contents(reference / "alone"))
     before, after = (
         json.loads(p.read_text()) for p in (reference / "alone/summary.json", Path("results/summary.json"))
@@ -355,6 +357,74 @@ def test_the_time_before_the_interruption_counts(stopped, quick):
     assert entry["seconds"] > 1000
 
 
+EPOCHS = [
+    "series",
+    "--data",
+    "own.csv",
+    "--hidden",
+    "3",
+    "--batch-size",
+    "8",
+    "--window",
+    "5",
+    "--checkpoint-every",
+    "1",
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["--epochs", "2"], ["--steps", "20"]),
+        (["--steps", "20"], ["--epochs", "2"]),
+        (["--steps", "20", "--column", "v"], ["--steps", "20"]),
+    ],
+)
+def test_the_same_run_in_other_words_is_resumed(here, quick, first, second, monkeypatch, capsys):
+    """Epochs instead of as many steps; the only column of numbers, with and without its name."""
+    Path("own.csv").write_text("day,v\n" + "".join(f"d{k},{k % 7}\n" for k in range(105)), encoding="utf-8")
+    with monkeypatch.context() as during:
+        interrupt(during, 5)
+        assert main([*EPOCHS, *first]) == 130
+    assert "step 5 of 20" in capsys.readouterr().err
+    assert main([*EPOCHS, *second, "--resume"]) == 0
+    assert "resuming: series from step 5" in capsys.readouterr().out
+
+
+# ---- two runs in one folder -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", [[], ["--resume"], ["--restart"]])
+def test_a_second_run_in_the_same_folder_is_refused(stopped, quick, option, capsys):
+    """It also leaves alone what the first one is just writing."""
+    Path(f"results/text/.history.csv.1{files.PARTIAL}").write_bytes(b"half")
+    with files.locked("results"):
+        refused(capsys, "another run is writing into results; wait", [*RUN, *option])
+    assert main([*RUN, "--restart"]) == 0, "the lock is gone with the first run"
+    assert not any(Path("results").rglob(".*")), "and so is what it left half-written"
+
+
+def test_a_lock_ends_with_its_process(here):
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from compare import files\n"
+    code += "with files.locked('.'): print('in', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout.read(2) == b"in"
+            with pytest.raises(UserError, match="another run"), files.locked("."):
+                pass
+        finally:
+            child.kill()
+    with files.locked("."):
+        pass
+
+
+def test_where_there_are_no_locks_a_line_says_so(here, monkeypatch, capsys):
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.locked("."):
+        pass
+    assert "cannot be locked on this system" in capsys.readouterr().out
+
+
 # ---- refused --------------------------------------------------------------------------------------------------------
 
 
@@ -368,6 +438,18 @@ def test_a_stopped_run_is_not_lost_by_a_plain_one(stopped, quick, capsys):
 def test_nothing_to_resume_starts_and_says_so(here, quick, capsys):
     assert main([*RUN, "--resume"]) == 0
     assert "results holds no run to resume: starting at step 0" in capsys.readouterr().out
+
+
+def test_a_run_of_another_task_is_not_taken_for_nothing_to_resume(stopped, capsys):
+    refused(capsys, "no run of memory to resume, but of text; name text", ["memory", "--steps", "1", "--resume"])
+
+
+def test_resuming_where_a_run_diverged_says_what_it_replaces(here, quick, capsys):
+    memory = ["memory", "--hidden", "3", "--steps"]
+    assert main([*memory, "1"]) == 0
+    (Path("results/memory") / stopped_run.FILE).unlink()
+    assert main([*memory, "2", "--resume"]) == 0
+    assert "replacing results/memory, a run with --steps 1 (now 2)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
