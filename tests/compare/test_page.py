@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def test_line_numbers_are_those_of_the_files(html, cell):
         assert len(pairs) > 5
         for number, code in pairs:
             assert source[int(number) - 1].strip().startswith(unescape(code))
+
+
+def test_equations_are_found_where_python_drops_docstrings():
+    code = "import scratch.lstm; from compare.page import build; print(len(build.equations_of(scratch.lstm)))"
+    root = Path(scratch.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-OO", "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.stdout == "4\n", done.stderr
 
 
 @pytest.mark.parametrize("cell", CELLS)
