@@ -12,7 +12,7 @@ import torch
 import data
 import scratch
 import torch_impl
-from compare.options import Settings
+from compare.options import Settings, reading
 from data import UserError
 
 OPTIMIZER_CLASSES = {
@@ -52,11 +52,11 @@ def load(settings: Settings):
     return data.load(
         settings.task,
         settings.data,
-        column=settings.column,
         seed=settings.seed,
         batch_size=settings.batch_size,
         window=settings.window,
         dtype=np.dtype(settings.dtype),
+        **reading(settings),
     )
 
 

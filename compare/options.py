@@ -3,7 +3,8 @@
 import argparse
 from dataclasses import dataclass, fields, replace
 
-from data import UserError, check_task
+from data import READING, UserError, check_task
+from data.text import TOKENS
 
 CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
@@ -17,7 +18,7 @@ class Settings:
     """One task's run. Raises UserError for values that do not go together.
 
     steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names); data None: the data that
-    come with the project; column None: the only column.
+    come with the project; what data.READING lists, None: as `data` does it unless told otherwise.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Settings:
     seed: int = 0
     device: str = "cpu"
     data: str | None = None
+    tokens: str | None = None
     column: str | None = None
 
     def __post_init__(self):
@@ -126,7 +128,13 @@ def add_data(group):
         metavar="PATH",
         help="your own text file, folder with one .txt file per class, or CSV file",
     )
+    group.add_argument("--tokens", choices=TOKENS, help="what the text is cut into (default characters)")
     group.add_argument("--column", metavar="NAME", help="the CSV column to predict")
+
+
+def reading(settings: Settings) -> dict:
+    """The options of `data.load` that say how to read the data."""
+    return {name: getattr(settings, name) for name in READING}
 
 
 # Types for add_argument: each turns a string into a value, or says why it cannot.

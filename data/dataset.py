@@ -12,7 +12,7 @@ from data.batch import Batch
 class Dataset(Protocol):
     """A task: its batches, its metric and what a simple model achieves.
 
-    lacks             option of `load` that the task does not have -> the reason
+    lacks             option that other tasks' classes have -> why this one does not, unless data.READING says it
     name              the task
     predict           does a model predict at each step, or after the last one?
     carry_state       is the state at the end of one batch the initial state of the next?

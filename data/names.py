@@ -65,7 +65,7 @@ class Names:
     directory of UTF-8 files, one per class, one name per line; None for surnames by language of origin.
     """
 
-    lacks: ClassVar = {"column": "only a CSV file has columns", "window": "each name is one sequence"}
+    lacks: ClassVar = {"window": "each name is one sequence"}
     name = "names"
     predict = "last"
     carry_state = False

@@ -128,6 +128,9 @@ def remarks(run, entry: Entry) -> list[str]:
                 "predict the differences of neighbouring values instead"
             )
         said.append(f"{entry.scratch:.5g} is worse than the baseline, {best:.5g} ({label}): {advice}.")
+    if run.settings.task == "text":
+        ours, trigrams = map(run.dataset.perplexity, (entry.scratch, best))
+        said.append(f"{entry.metric} as perplexity per word: {ours:,.0f}, {label} {trigrams:,.0f}.")
     return [f"{entry.task}: {sentence}" for sentence in said]
 
 

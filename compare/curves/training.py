@@ -53,7 +53,8 @@ class Run:
         hidden, layers = self.settings.hidden, self.settings.layers
         size = f"{layers} x {hidden}" if layers > 1 else f"{hidden}"
         direction = "bidirectional " * self.settings.bidirectional
-        return f"{self.settings.task}, {direction}{CELLS[self.settings.cell]} {size}"
+        cut = f" ({self.settings.tokens})" if self.settings.tokens else ""
+        return f"{self.settings.task}{cut}, {direction}{CELLS[self.settings.cell]} {size}"
 
     @property
     def step(self) -> int:

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from compare.options import STATUS, add_data, add_model, configure, seed, whole
-from data import TASKS, UserError
+from data import READING, TASKS, UserError
 
 DESCRIPTION = """\
 Compare every gradient of one batch of TASK, by hand and by autograd: those of
@@ -12,7 +12,7 @@ the parameters and of every intermediate. Without --cell: rnn, gru and lstm
 
 # What describes the batch and its models, and what --tape and --mistakes accept of it.
 OPTIONS = ("task", "cell", "layers", "hidden", "bidirectional", "steps", "batch_size", "dtype", "seed", "data")
-OPTIONS += ("column", "out")
+OPTIONS += (*READING, "out")
 ACCEPTED = {"tape": ("cell", "seed"), "mistakes": ("cell",)}
 
 
@@ -71,7 +71,7 @@ def compare_gradients(options: Namespace) -> int:
 
     task = options.task or "memory"
     window = options.steps or (60 if task != "names" else None)
-    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "seed", "data", "column")
+    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "seed", "data", *READING)
     given = {name: getattr(options, name) for name in names}
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
     try:

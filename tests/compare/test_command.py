@@ -157,6 +157,7 @@ def own_data(tmp_path):
     "arguments",
     [
         ["text", "--data", "text.txt", "--window", "10", "--cell", "rnn", "--epochs", "1"],
+        ["text", "--data", "text.txt", "--tokens", "words", "--window", "5", "--steps", "3"],
         ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3"],
         ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--steps", "3", "--cell", "rnn_relu"],
         ["memory", "--optimizer", "sgd", "--momentum", "0.9", "--nesterov", "--steps", "3", "--clip", "0"],
@@ -181,6 +182,7 @@ def test_own_data_and_options(own_data, arguments, monkeypatch):
         (["series", "--data", "table.csv", "--column", "bought"], "bought"),
         (["text", "--bidirectional"], "--bidirectional"),
         (["names", "--window", "9"], "--window"),
+        (["names", "--tokens", "words"], "--tokens"),
         (["memory", "--data", "text.txt"], "--data"),
         (["memory", "--momentum", "0.9"], "--optimizer sgd"),
         (["memory", "--nesterov", "--optimizer", "sgd"], "--momentum"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import data
 from data.baselines import Bigrams, Trigram, lag_error, seasonal_lag
+from data.text import TOKENS
 
 SMALL = settings(max_examples=25, deadline=None)
 
@@ -239,22 +240,23 @@ def test_python_without_its_topics(monkeypatch):
     assert "--data FILE.txt" in refusal("text")
 
 
-def test_text_score_is_the_bits_of_the_right_characters():
+def test_text_score_is_the_bits_of_the_right_characters(ours):
+    score = ours["text"].score
     rng = np.random.default_rng(0)
     logits, targets = rng.normal(size=(3, 2, 5)) * 4, rng.integers(0, 5, (3, 2))
     bits = 0.0
     for t in range(3):
         for b in range(2):
             bits -= math.log2(math.exp(logits[t, b, targets[t, b]]) / sum(math.exp(x) for x in logits[t, b]))
-    total, count = data.Text.score(logits, data.Batch(targets, targets))
+    total, count = score(logits, data.Batch(targets, targets))
     assert total == pytest.approx(bits, rel=1e-12) and count == 6
     # Large logits neither overflow nor lose precision in float32.
     shifted = (logits + 1e4).astype(np.float32)
     direct = shifted.astype(np.float64) - 1e4
-    assert data.Text.score(shifted, data.Batch(targets, targets))[0] == pytest.approx(
-        data.Text.score(direct, data.Batch(targets, targets))[0], rel=1e-9
+    assert score(shifted, data.Batch(targets, targets))[0] == pytest.approx(
+        score(direct, data.Batch(targets, targets))[0], rel=1e-9
     )
-    assert data.Text.score(np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
+    assert score(np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
 
 
 def slow_trigram(ids, size, context, c):
@@ -290,6 +292,64 @@ def test_trigram_baseline_scores_the_test_targets(tmp_path):
         for t in range(len(train) + 1, len(train) + 1 + scored)
     ]
     assert dataset.baselines == {"trigram model": pytest.approx(sum(bits) / scored, rel=1e-12)}
+
+
+# ---- words
+
+
+@SMALL
+@given(st.text("ab é_9 -.\n\t", max_size=60))
+def test_the_tokens_of_words_are_the_text(tmp_path_factory, text):
+    text = "the cat, the hat -- and: the cat's mat.\n" * 9 + text
+    path = write(tmp_path_factory.mktemp("words") / "own.txt", text.replace("\n", "\r\n"))
+    words = data.load("text", path, tokens="words", batch_size=2, window=3)
+    assert words.decode([*words.train_ids, *words.test_ids]) == text
+    assert words.decode(words.encode(text)) == text
+    assert words.vocab_size == words.output_size == len(set(words.tokens)) == len(words.tokens)
+    assert words.sizes.tolist() == [len(token) for token in words.tokens]
+    assert {" the", " cat", ",", " --", ":"} <= set(words.tokens)  # what is before "the" is a line end or a space
+    # the same characters as the character model trains on, and the words of the training part alone
+    assert words.decode(words.train_ids) == text[: len(text) * 9 // 10]
+
+
+def test_only_the_most_frequent_words_of_the_training_part_have_an_id(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.text.MOST_FREQUENT", 2)
+    path = write(tmp_path / "own.txt", "of it of it of it if if\n" * 20 + "of rare rare rare rare rare")
+    words = data.load("text", path, tokens="words", batch_size=2, window=3)
+    assert words.tokens == (*words.characters, " it", " if") and "rare" not in words.tokens
+    assert words.decode(words.encode(" it if rare")) == " it if rare"
+    assert [words.tokens[i] for i in words.encode(" it if of")] == [" it", " if", " ", "o", "f"]
+    with pytest.raises(data.UserError, match="'z' does not occur"):
+        words.encode(" it zoo")
+
+
+def test_both_levels_count_bits_per_character(tmp_path):
+    text = "the cat sat on the mat; the rat ate the cat's hat. " * 12
+    both = [data.load("text", write(tmp_path / "own.txt", text), tokens=t, batch_size=3, window=4) for t in TOKENS]
+    for dataset in both:
+        batches = list(dataset.test_batches())
+        scores = [dataset.score(np.zeros((*b.targets.shape, dataset.vocab_size)), b) for b in batches]
+        bits, characters = map(sum, zip(*scores, strict=True))
+        assert bits == pytest.approx(sum(b.targets.size for b in batches) * math.log2(dataset.vocab_size))
+        assert characters == sum(len(dataset.decode(b.targets)) for b in batches)
+        # a word is four characters here, with its space: both have the same number of words
+        assert dataset.perplexity(2) == pytest.approx(2 ** (2 * dataset.characters_per_word))
+    assert both[0].characters_per_word == both[1].characters_per_word
+    # the trigram model's bits, straight from the definition
+    words = both[1]
+    train, size = words.train_ids.tolist(), words.vocab_size
+    whole = train + words.test_ids.tolist()
+    scored = range(len(train) + 1, len(train) + 1 + sum(b.targets.size for b in words.test_batches()))
+    bits = [-math.log2(slow_trigram(train, size, tuple(whole[t - 2 : t]), whole[t])) for t in scored]
+    characters = sum(len(words.tokens[whole[t]]) for t in scored)
+    assert words.baselines == {"trigram model": pytest.approx(sum(bits) / characters, rel=1e-12)}
+
+
+def test_words_that_cannot_be_used(tmp_path):
+    assert "no tokens 'syllables'; choose one of: characters, words" in refusal("text", tokens="syllables")
+    message = refusal("text", write(tmp_path / "short", "one two three\n" * 9), tokens="words", batch_size=9, window=9)
+    assert "has 38 words" in message and "need about 92" in message
+    assert "names has no --tokens (only a text is cut into tokens)" in refusal("names", tokens="words")
 
 
 def test_trigram_bits_of_the_default_text(ours):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import data
 import scratch
+from data.text import TOKENS
 
 ROOT = Path(__file__).parents[2]
 MANY = settings(max_examples=10 * settings.default.max_examples)
@@ -84,10 +85,10 @@ def tables(draw):
 
 @pytest.mark.slow
 @MANY
-@given(st.one_of(damaged(texts), st.binary(max_size=99)), st.integers(1, 3), st.integers(1, 9))
-def test_any_bytes_as_a_text(place, raw, batch_size, window):
+@given(st.one_of(damaged(texts), st.binary(max_size=99)), st.integers(1, 3), st.integers(1, 9), st.sampled_from(TOKENS))
+def test_any_bytes_as_a_text(place, raw, batch_size, window, tokens):
     (place / "text").write_bytes(raw)
-    works_or_is_refused("text", place / "text", batch_size=batch_size, window=window)
+    works_or_is_refused("text", place / "text", batch_size=batch_size, window=window, tokens=tokens)
 
 
 @pytest.mark.slow
