@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass, fields, replace
 
 from data import READING, UserError, check_task
+from data.table import WAYS
 from data.text import TOKENS
 
 CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
@@ -42,6 +43,9 @@ class Settings:
     data: str | None = None
     tokens: str | None = None
     column: str | None = None
+    inputs: str | None = None
+    missing: str | None = None
+    difference: bool | None = None
 
     def __post_init__(self):
         if self.bidirectional and self.task in ("text", "series"):
@@ -129,7 +133,12 @@ def add_data(group):
         help="your own text file, folder with one .txt file per class, or CSV file",
     )
     group.add_argument("--tokens", choices=TOKENS, help="what the text is cut into (default characters)")
-    group.add_argument("--column", metavar="NAME", help="the CSV column to predict")
+    group.add_argument("--column", metavar="NAME", help="the CSV column to predict, or several: Open,Close")
+    group.add_argument("--inputs", metavar="NAME", help="other CSV columns to read: Volume,Temperature")
+    group.add_argument("--missing", choices=WAYS, help="drop rows with missing values, or repeat the last value")
+    group.add_argument(
+        "--difference", action="store_true", default=None, help="predict changes: for a series that leaves its range"
+    )
 
 
 def reading(settings: Settings) -> dict:

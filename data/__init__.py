@@ -19,6 +19,9 @@ TASKS = tuple(DATASETS)
 READING = {
     "tokens": "only a text is cut into tokens",
     "column": "only a CSV file has columns",
+    "inputs": "only a CSV file has columns",
+    "missing": "only a CSV file has missing values",
+    "difference": "only a series has neighbouring values",
 }
 
 __all__ = [

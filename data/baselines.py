@@ -105,6 +105,6 @@ def seasonal_lag(train, longest):
     return min(lags, key=lambda lag: np.abs(train[lag:] - train[:-lag]).mean())
 
 
-def lag_error(values, start, lag):
-    """Mean |values[t] - values[t - lag]| over t = start, start + 1, ... up to the end."""
-    return float(np.abs(values[start:] - values[start - lag : len(values) - lag]).mean())
+def lag_errors(values, start, lag):
+    """|values[t] - values[t - lag]| for t = start, start + 1, ... up to the end."""
+    return np.abs(values[start:] - values[start - lag : len(values) - lag])

@@ -18,24 +18,25 @@ def draw(path: Path, run) -> None:
 
 
 def _forecast(path, run):
-    """The truth, both forecasts one step ahead, and below them their errors."""
-    dataset = run.dataset
-    batch = next(iter(dataset.test_batches()))
-    truth = dataset.unscale(batch.targets[dataset.run_in :, 0, 0])
-    both = [dataset.unscale(side[0][dataset.run_in :, 0, 0]) for side in (run.predictions, run.torch_predictions)]
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    values, errors = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    x = time_axis(errors, dataset.labels, dataset.split)
+    """For each target, at most four: the truth, both forecasts one step ahead, and below them their errors."""
+    dataset, shown = run.dataset, min(4, run.dataset.output_size)
+    both = [dataset.forecast(side[0]) for side in (run.predictions, run.torch_predictions)]
+    figure = Figure(figsize=(WIDTH, 4 * shown + 0.6), layout="constrained")
+    panels = figure.subplots(2 * shown, 1, sharex=True, height_ratios=(2, 1) * shown)
+    x = time_axis(panels[-1], dataset.labels, dataset.split)
     thinner = SCRATCH | dict(linewidth=3.5)
-    for axes, minus in ((values, 0), (errors, truth)):
-        axes.plot(x, both[0] - minus, **thinner)
-        axes.plot(x, both[1] - minus, **TORCH | dict(linewidth=1))
-        axes.margins(x=0)
-    values.plot(x, truth, color="black", linewidth=0.8, label="truth")
-    errors.axhline(0, color="black", linewidth=0.8)
-    values.set_ylabel(short(dataset.column, 30))
-    errors.set_ylabel("forecast - truth")
-    error = _numbers("mean absolute error", [np.abs(side - truth).mean() for side in both], "{:.4g}")
+    for k, (values, errors) in enumerate(panels.reshape(shown, 2)):
+        truth = np.where(dataset.known[:, k], dataset.values[:, k], np.nan)[dataset.split :]
+        for axes, minus in ((values, 0), (errors, truth)):
+            axes.plot(x, both[0][:, k] - minus, **thinner)
+            axes.plot(x, both[1][:, k] - minus, **TORCH | dict(linewidth=1))
+            axes.margins(x=0)
+        values.plot(x, truth, color="black", linewidth=0.8, label="truth")
+        errors.axhline(0, color="black", linewidth=0.8)
+        values.set_ylabel(short(dataset.columns[k], 30))
+        errors.set_ylabel("forecast - truth")
+    _, ours, theirs = run.series("test")
+    error = _numbers("mean absolute error", (ours[-1], theirs[-1]), "{:.4g}")
     words, _ = agree(run.predictions, run.torch_predictions)
     _headline(figure, run, "forecasts one step ahead", f"{error}; forecasts {words}")
     figure.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)

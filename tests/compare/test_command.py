@@ -129,7 +129,9 @@ def test_a_model_that_its_baseline_beats_is_mentioned(monkeypatch, tmp_path, cap
     assert main(["series", "--data", "growing.csv", "--column", "price", "--window", "20", "--steps", "2", *SIZES]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "is worse than the baseline" in said
-    assert "(repeat the last value): the held-out values leave the range of the training values; predict" in said
+    assert (
+        "(repeat the last value): the held-out values leave the range of the training values; add --difference" in said
+    )
     assert main(["memory", "--steps", "1", *SIZES]) == 0
     assert "(always 1): try more --steps (now 1) or another --lr" in " ".join(capsys.readouterr().out.split())
 
@@ -150,6 +152,8 @@ def own_data(tmp_path):
         (tmp_path / "classes" / f"{name}.txt").write_text("".join(f"{name}{k}\n" for k in range(40)), encoding="utf-8")
     lines = "".join(f"{k},{k % 12}\n" for k in range(300))
     (tmp_path / "table.csv").write_text(f"day,sold\n{lines}", encoding="utf-8")
+    lines = "".join(f"{k};{k % 12 if k % 9 else ''};{k % 7},5;{k % 5}\n" for k in range(300))
+    (tmp_path / "gaps.csv").write_text(f"day;Sold;Costs;Rain\n{lines}", encoding="utf-8")
     return tmp_path
 
 
@@ -160,6 +164,20 @@ def own_data(tmp_path):
         ["text", "--data", "text.txt", "--tokens", "words", "--window", "5", "--steps", "3"],
         ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3"],
         ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--steps", "3", "--cell", "rnn_relu"],
+        [
+            "series",
+            "--data",
+            "gaps.csv",
+            "--column",
+            "sold,costs",
+            "--inputs",
+            "rain",
+            "--missing",
+            "repeat",
+            "--difference",
+            "--window",
+            "20",
+        ],
         ["memory", "--optimizer", "sgd", "--momentum", "0.9", "--nesterov", "--steps", "3", "--clip", "0"],
     ],
 )
@@ -180,6 +198,8 @@ def test_own_data_and_options(own_data, arguments, monkeypatch):
         (["text", "names", "--data", "text.txt"], "one task"),
         (["text", "--data", "text.txt", "--window", "5000"], "--window"),
         (["series", "--data", "table.csv", "--column", "bought"], "bought"),
+        (["series", "--data", "gaps.csv", "--column", "sold"], "--missing drop or repeat"),
+        (["series", "--missing", "drop"], "--data FILE.csv"),
         (["text", "--bidirectional"], "--bidirectional"),
         (["names", "--window", "9"], "--window"),
         (["names", "--tokens", "words"], "--tokens"),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from data.baselines import Bigrams, Trigram, lag_error, seasonal_lag
+from data.baselines import Bigrams, Trigram, lag_errors, seasonal_lag
 from data.text import TOKENS
 
 SMALL = settings(max_examples=25, deadline=None)
@@ -511,17 +511,17 @@ def test_series_split_scale_and_run_in(ours):
     series = ours["series"]
     assert len(series.values) == 3177 and series.split == 2541
     assert (series.labels[0], series.labels[-1]) == ("1749-01", "2013-09")
-    assert (series.values[0], series.values[-1], series.column) == (58.0, 37.0, "sunspots")
+    assert (series.values[0], series.values[-1], series.column) == ([58.0], [37.0], "sunspots")
     assert series.metric == "mean absolute error (sunspots)"
-    train = series.values[:2541]
+    train = series.values[:2541, 0]
     assert series.mean == pytest.approx(sum(train) / 2541)
-    assert series.std == pytest.approx(math.sqrt(sum((v - series.mean) ** 2 for v in train) / 2541))
+    assert series.std == pytest.approx(math.sqrt(sum((v - series.mean) ** 2 for v in train).item() / 2541))
 
     (batch,) = series.test_batches()
     assert batch.inputs.shape == (series.run_in + 636, 1, 1) and series.run_in == 96
     np.testing.assert_array_equal(batch.inputs[1:], batch.targets[:-1])
-    np.testing.assert_allclose(series.unscale(batch.targets[96:, 0, 0]), series.values[2541:], atol=1e-4)
-    np.testing.assert_allclose(series.unscale(batch.inputs[:, 0, 0]), series.values[2444:-1], atol=1e-4)
+    np.testing.assert_allclose(series.unscale(batch.targets[96:, 0]), series.values[2541:], atol=1e-4)
+    np.testing.assert_allclose(series.unscale(batch.inputs[:, 0]), series.values[2444:-1], atol=1e-4)
 
 
 @SMALL
@@ -543,7 +543,7 @@ def test_series_windows_stay_in_the_training_part(tmp_path_factory, size, window
             seen = np.append(batch.inputs[:, b, 0], batch.targets[-1, b, 0])
             np.testing.assert_array_equal(batch.inputs[1:, b], batch.targets[:-1, b])
             start = int(np.flatnonzero(np.isclose(series.scaled, seen[0], atol=1e-12))[0])
-            np.testing.assert_array_equal(series.scaled[start : start + window + 1], seen)
+            np.testing.assert_array_equal(series.scaled[start : start + window + 1, 0], seen)
             assert start + window < split
             starts.append(start)
     assert len(set(starts)) == len(starts) >= 1
@@ -584,7 +584,8 @@ def test_series_baselines_are_scored_on_the_same_targets(ours):
     label = next(label for label in series.baselines if label.startswith("same as"))
     lag = int(label.split()[2])
     assert 120 < lag < 140  # the solar cycle: about eleven years
-    errors = [abs(series.values[t] - series.values[t - lag]) for t in range(2541, 3177)]
+    values = series.values[:, 0]
+    errors = [abs(values[t] - values[t - lag]) for t in range(2541, 3177)]
     assert series.baselines[label] == pytest.approx(sum(errors) / 636, rel=1e-12)
 
 
@@ -608,7 +609,7 @@ def test_seasonal_lag(values):
     assert max(2, begin) <= best <= longest
     assert error(best) == pytest.approx(min(error(lag) for lag in range(max(2, begin), longest + 1)))
     expected = np.mean([abs(train[t] - train[t - best]) for t in range(longest, len(train))])
-    assert lag_error(train, longest, best) == pytest.approx(expected)
+    assert lag_errors(train, longest, best).mean() == pytest.approx(expected)
 
 
 def test_seasonal_lag_is_chosen_without_the_test_part(tmp_path):
@@ -630,7 +631,7 @@ def test_a_users_csv(mark, tmp_path):
     quoted = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows) + "\r\n\r\n"
     path = write(tmp_path / "own.csv", f"  \r\n\r\n{quoted}", encoding="utf-8-sig")
     series = data.load("series", path, column="rain, mm", window=5)
-    assert series.values.tolist() == [float(i % 7) for i in range(50)]
+    assert series.values[:, 0].tolist() == [float(i % 7) for i in range(50)]
     assert series.labels == [f"d{i}" for i in range(50)]
     assert series.metric == "mean absolute error (rain, mm)"
     listed = refusal("series", path)
@@ -664,7 +665,8 @@ def test_series_that_cannot_be_used(tmp_path):
     # Blank lines are passed over, but they count when a line is named.
     assert "line 5" in refused("day,v\n\nd0,1\n  \nd1,high\n")
     missing = refused("\n".join(["day,v", *good]), column="w")
-    assert "'w'" in missing and "day, v" in missing
+    assert "'w'" in missing and "day, v" in missing and "did you mean" not in missing
+    assert "did you mean 'Close'?" in refused("day,Close\na,1\n", column="Clse")
     assert "2 columns named 'v'" in refused("v,v\n1,2\n")
     assert "no column starts with a number" in refused("day,v\nmon,low\n", column=None)
     assert "first line is numbers" in refused("1\n2\n3\n", column=None)
@@ -682,6 +684,145 @@ def test_series_that_cannot_be_used(tmp_path):
     for wild in ("1e300", "-1e300"):
         assert "too far apart" in refused("\n".join(["v", *good_numbers(79), wild, *good_numbers(20)]), window=5)
         assert "too far apart" in refused("\n".join(["v", *good_numbers(99), wild]), window=5)
+
+
+# ---- tables as they are
+
+
+def table(tmp_path, header, *columns, mark=","):
+    rows = zip(*columns, strict=True)
+    return write(tmp_path / "own.csv", "\n".join([header, *(mark.join(map(str, row)) for row in rows)]))
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells", "values"),
+    [
+        (";", ["1,5", "-2", "+3,25e1"], [1.5, -2, 32.5]),
+        (";", ["1.234.567,5", "1.234,25", "950"], [1234567.5, 1234.25, 950]),
+        (";", ["1,234", "2,345", "0"], [1.234, 2.345, 0]),  # the comma is not needed between the cells
+        (";", ["1.234", "950", "2.5"], [1.234, 950, 2.5]),
+        (";", ["1 234,5", "1\u00a0234,5", "1\u202f234"], [1234.5, 1234.5, 1234]),
+        (",", ['"1,234"', '"2,345,678"', "0"], [1234, 2345678, 0]),
+        (",", ['"1,234.5"', "1'234.5", ".5"], [1234.5, 1234.5, 0.5]),
+        (",", ['"1,5"', '"1,234"', '"0,25"'], [1.5, 1.234, 0.25]),  # no thousands: not all have groups of three
+        ("\t", ["1,5", "2,25", "3"], [1.5, 2.25, 3]),
+        ("\t", ["1,234.5", "2,345", "3"], [1234.5, 2345, 3]),
+    ],
+)
+def test_decimal_commas_and_thousands_separators(mark, cells, values, tmp_path):
+    path = table(tmp_path, mark.join(["when", "v"]), [f"d{k}" for k in range(60)], cells * 20, mark=mark)
+    for column in (None, "v"):
+        series = data.load("series", path, column=column, window=5)
+        assert series.values[:, 0].tolist() == values * 20
+
+
+def test_numbers_that_fit_no_style(tmp_path):
+    def refused(mark, *cells):
+        return refusal("series", table(tmp_path, mark.join("tv"), "abcdef"[: len(cells)], cells, mark=mark), column="v")
+
+    assert "is the comma in '1,234' a decimal comma?" in refused("\t", "1,234", "1,500")
+    assert "line 3: v is '1,5', not a number" in refused(";", "1.5", "1,5")
+    assert "line 3: v is '1,23,4'" in refused(";", "1,5", "1,23,4")
+    assert "line 2: v is '1_000'" in refused(";", "1_000", "1,5")
+    assert "line 3: v is '.'" in refused(";", "1,5", ".")
+
+
+def test_missing_values(tmp_path):
+    cells = [*"123456789", "", "7", "NA", "?", "8", *"123456"]
+    path = table(tmp_path, "day,v,w", [f"d{k}" for k in range(20)], cells, range(20))
+    options = dict(column="v", window=3, dtype=np.float64)
+    message = refusal("series", path, **options)
+    assert "line 11: v is blank, 3 of 20 values are missing" in message and "--missing drop or repeat" in message
+    dropped = data.load("series", path, missing="drop", **options)
+    assert dropped.values[:, 0].tolist() == [float(c) for c in cells if c not in ("", "NA", "?")]
+    assert dropped.labels == [f"d{k}" for k, c in enumerate(cells) if c not in ("", "NA", "?")]
+    repeated = data.load("series", path, missing="repeat", **options)
+    assert repeated.values[8:14, 0].tolist() == [9, 9, 7, 7, 7, 8] and len(repeated.labels) == 20
+    # A missing input counts as well; the message names it.
+    assert "line 11: v is blank" in refusal("series", path, column="w", inputs="v", window=3)
+    assert "cannot be treated by 'guess'" in refusal("series", path, missing="guess", **options)
+    none = table(tmp_path, "day,v", "abcd", ["", "na", "-", "NULL"])
+    assert "v has no values" in refusal("series", none, column="v", missing="drop")
+    ends = table(tmp_path, "day,v", range(20), [*range(16), "", "", "", ""])
+    assert "no values in the last 20 %" in refusal("series", ends, column="v", missing="repeat", window=3)
+    starts = table(tmp_path, "day,v", range(20), ["", "", *range(18)])
+    assert data.load("series", starts, column="v", missing="repeat", window=3).values[:4, 0].tolist() == [0, 0, 0, 1]
+
+
+def test_a_missing_target_is_not_scored(tmp_path):
+    cells = [*(k % 7 for k in range(90)), *("" if k % 3 == 0 else k for k in range(10))]
+    path = table(tmp_path, "day,v", range(100), cells)
+    series = data.load("series", path, column="v", missing="repeat", window=5, dtype=np.float64)
+    (batch,) = series.test_batches()
+    wrong = batch.targets + np.where(series.known[series.split - 6 + 1 :, None], 0, 1e6)
+    total, count = series.score(wrong, batch)
+    assert total == pytest.approx(0, abs=1e-9) and count == 20 - 4
+    repeat, count = series.score(batch.inputs, batch)
+    assert series.baselines["repeat the last value"] == pytest.approx(repeat / count)
+
+
+def test_several_targets_and_inputs(tmp_path):
+    t = np.arange(60)
+    path = table(tmp_path, 'day,Close,Volume,"Temp, C"', t, t % 5, t % 7 * 1e6, t % 3)
+    series = data.load("series", path, column="close, VOLUME", inputs="Temp, C", window=7, dtype=np.float64)
+    assert series.columns == ("Close", "Volume", "Temp, C")
+    assert (series.output_size, series.input_size, series.column) == (2, 3, "Close, Volume")
+    assert series.metric == "mean absolute error in standard deviations (Close, Volume)"
+    np.testing.assert_array_equal(series.values, np.stack([t % 5, t % 7 * 1e6, t % 3], axis=1))
+    batch = next(series.train_batches(0))
+    assert batch.inputs.shape[2] == 3 and batch.targets.shape[2] == 2
+    np.testing.assert_array_equal(batch.inputs[1:, :, :2], batch.targets[:-1])
+    (test,) = series.test_batches()
+    np.testing.assert_allclose(series.forecast(test.targets), series.values[48:, :2], atol=1e-8)
+    total, count = series.score(test.inputs[..., :2], test)
+    assert count == 24 and series.baselines["repeat the last value"] == pytest.approx(total / count)
+    # "same as 5, 7 steps before": each target at its own season, so that both are exact
+    assert series.baselines["same as 5, 7 steps before"] == pytest.approx(0)
+    assert data.load("series", path, column="Close,Close", inputs="close", window=7).columns == ("Close",)
+    assert "did you mean 'Volume'?" in refusal("series", path, column="Close,Volumes", window=7)
+
+
+def test_case_counts_only_between_names_that_differ_in_nothing_else(tmp_path):
+    path = table(tmp_path, "day,V,v,W", range(40), range(40), range(1, 41), range(2, 42))
+    for name, value in (("V", 0), ("v", 1), ("w", 2), ("W", 2)):
+        assert data.load("series", path, column=name, window=5).values[0] == value
+
+
+def test_differences(tmp_path):
+    values = np.cumsum(np.arange(80) % 7 + 1.0)
+    path = table(tmp_path, "day,v", [f"d{k}" for k in range(80)], values)
+    plain = data.load("series", path, column="v", window=7, dtype=np.float64)
+    series = data.load("series", path, column="v", window=7, dtype=np.float64, difference=True)
+    np.testing.assert_array_equal(series.values[:, 0], values[1:])
+    np.testing.assert_array_equal(series.changes[:, 0], np.diff(values))
+    assert series.labels[0] == "d1" and len(series.labels) == len(series.values) == 79
+    np.testing.assert_allclose(series.scaled * series.std + series.mean, series.changes, atol=1e-12)
+    (batch,) = series.test_batches()
+    np.testing.assert_allclose(series.forecast(batch.targets), series.values[series.split :], atol=1e-9)
+    # Metric and baselines are those of the values: predicting no change is repeating the last value.
+    assert series.metric == plain.metric
+    still = np.broadcast_to(-series.mean / series.std, batch.targets.shape)
+    total, count = series.score(still, batch)
+    assert series.baselines["repeat the last value"] == pytest.approx(total / count)
+    linear = table(tmp_path, "v", range(50))
+    assert "the difference of v is constant" in refusal("series", linear, window=5, difference=True)
+    assert "has 9 differences" in refusal("series", table(tmp_path, "v", range(10)), window=9, difference=True)
+
+
+def test_dates_that_run_backwards_are_refused(tmp_path):
+    days = [f"2024-{1 + k // 28:02d}-{1 + k % 28:02d}" for k in range(60)]
+    assert data.load("series", table(tmp_path, "day,v", days, range(60)), column="v", window=5).labels == days
+    message = refusal("series", table(tmp_path, "day,v", days[::-1], range(60)), column="v", window=5)
+    assert "its dates run backwards; sort the rows" in message
+    mixed = [*days[30:], *days[:30]]
+    assert data.load("series", table(tmp_path, "day,v", mixed, range(60)), column="v", window=5).labels == mixed
+
+
+def test_options_of_a_table_need_a_table():
+    for option, value in (("inputs", "v"), ("missing", "drop"), ("column", "v")):
+        assert f"--{option} is for your own CSV file; add --data" in refusal("series", **{option: value})
+        assert f"memory has no --{option}" in refusal("memory", **{option: value})
+    assert data.load("series", difference=True).metric == "mean absolute error (sunspots)"
 
 
 def good_numbers(count):

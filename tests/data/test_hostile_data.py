@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import data
 import scratch
+from data.table import WAYS
 from data.text import TOKENS
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def place(tmp_path_factory):
 
 ODD = ["\0", "\r", "\r\n", "\n", "\t", " ", "\ufeff", '"', '""', "'", ",", ";", ",,,", "\u2028", "\x85", "\x1b[2J"]
 ODD += ["e\u0301", "😀", "\u0661", "nan", "inf", "-inf", "1e999", "1e-999", "1e308", "-1e308", "5e-324", "-0.0"]
-ODD += ["0x1p3", "1_000", "1,5", "1e", "v", "day"]
+ODD += ["0x1p3", "1_000", "1,5", "1.234.567,5", "", "NA", "1e", "v", "day"]
 ODD += ["9" * 400, "x" * 140_000]
 odd = st.sampled_from(ODD)
 numbers = st.one_of(st.integers(-9, 9).map(str), st.floats().map(repr))
@@ -93,10 +94,22 @@ def test_any_bytes_as_a_text(place, raw, batch_size, window, tokens):
 
 @pytest.mark.slow
 @MANY
-@given(damaged(tables()), st.sampled_from([None, "v", "v", "day", "", "a b", "\0"]), st.integers(1, 4))
-def test_any_bytes_as_a_table(place, raw, column, window):
+@given(
+    damaged(tables()),
+    st.sampled_from([None, "v", "v", "day", "", "a b", "\0", "v, a b"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "inputs": st.sampled_from(["v", "day", "", "V,", "a b,v"]),
+            "missing": st.sampled_from(WAYS),
+            "difference": st.booleans(),
+        },
+    ),
+    st.integers(1, 4),
+)
+def test_any_bytes_as_a_table(place, raw, column, reading, window):
     (place / "table").write_bytes(raw)
-    works_or_is_refused("series", place / "table", column=column, window=window, batch_size=2)
+    works_or_is_refused("series", place / "table", column=column, window=window, batch_size=2, **reading)
 
 
 @pytest.mark.slow
@@ -105,6 +118,7 @@ def test_any_bytes_as_a_table(place, raw, column, window):
 def test_any_numbers_as_a_series(place, values, dtype):
     (place / "series").write_text("\n".join(["v", *map(repr, values)]))
     works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype))
+    works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype), difference=True)
 
 
 class_names = st.sampled_from(["a", "b", "c.d", ".hidden", "😀", "n" * 200, "\udcff", "x\ny", "$\\frac$"])
@@ -267,7 +281,7 @@ def test_line_ends_and_byte_order_marks_make_no_difference(way, tmp_path):
     assert sorted(names.train_names + names.test_names) == sorted(f"{name}{k}" for name in "ab" for k in range(20))
     table = ["day,v", *(f"{k},{k % 5}" for k in range(50))]
     series = trained(data.load("series", written(tmp_path / "table", table, way), column="v", window=9))
-    assert series.values.tolist() == [k % 5 for k in range(50)]
+    assert series.values[:, 0].tolist() == [k % 5 for k in range(50)]
     assert series.labels == [str(k) for k in range(50)]
 
 
@@ -295,7 +309,7 @@ def test_a_table_of_any_width(mark, columns, tmp_path):
     rows = [[f"c{i}" for i in range(columns)], *([str((k * i) % 11) for i in range(columns)] for k in range(30))]
     path = written(tmp_path / "wide", [mark.join(row) for row in rows])
     series = trained(data.load("series", path, column="c2", window=5))
-    assert series.values.tolist() == [(2 * k) % 11 for k in range(30)]
+    assert series.values[:, 0].tolist() == [(2 * k) % 11 for k in range(30)]
 
 
 def test_a_text_of_one_character(tmp_path):
