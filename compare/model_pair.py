@@ -14,6 +14,7 @@ import scratch
 import torch_impl
 from compare.options import Settings, reading
 from data import UserError
+from data.masks import Masked
 
 OPTIMIZER_CLASSES = {
     "sgd": "SGD",
@@ -48,8 +49,8 @@ class Pair:
 
 
 def load(settings: Settings):
-    """The dataset that a Settings names. Raises UserError for data that cannot be used."""
-    return data.load(
+    """The dataset that a Settings names, with masks for dropout. Raises UserError for data that cannot be used."""
+    dataset = data.load(
         settings.task,
         settings.data,
         seed=settings.seed,
@@ -58,6 +59,10 @@ def load(settings: Settings):
         dtype=np.dtype(settings.dtype),
         **reading(settings),
     )
+    if not settings.dropout:
+        return dataset
+    width = (1 + settings.bidirectional) * settings.hidden
+    return Masked(dataset, settings.dropout, embedded=settings.hidden, width=width)
 
 
 def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: dict | None = None) -> Pair:
@@ -97,6 +102,8 @@ def model_of(settings: Settings, dataset) -> dict:
         vocab_size=dataset.vocab_size,
         input_size=dataset.input_size,
         predict=dataset.predict,
+        dropout=settings.dropout,
+        forget_bias=settings.forget_bias,
     )
 
 

@@ -29,6 +29,8 @@ class Settings:
     epochs: int | None = None
     layers: int = 1
     bidirectional: bool = False
+    dropout: float = 0.0
+    forget_bias: float = 0.0
     optimizer: str = "adam"
     lr: float = 0.003
     momentum: float = 0.0
@@ -52,6 +54,8 @@ class Settings:
             raise UserError(
                 f"--bidirectional reads the next step before {self.task} must predict it; use it with names or memory"
             )
+        if self.forget_bias and self.cell != "lstm":
+            raise UserError(f"--forget-bias is for lstm, not {self.cell}: it has no forget gate; add --cell lstm")
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise UserError(f"--momentum is for sgd and rmsprop, not {self.optimizer}; add --optimizer sgd")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
@@ -183,6 +187,10 @@ def rate(text):
 
 def not_negative(text):
     return number(text, f"from 0 to {HIGHEST:g}", lambda value: value >= 0)
+
+
+def finite(text):
+    return number(text, f"from -{HIGHEST:g} to {HIGHEST:g}", lambda value: True)
 
 
 def share(text):

@@ -10,6 +10,7 @@ from compare.options import (
     add_model,
     configure,
     defaults,
+    finite,
     not_negative,
     rate,
     seed,
@@ -38,6 +39,12 @@ def add_arguments(parser):
     )
     add_model(parser)
     training = parser.add_argument_group("training")
+    training.add_argument(
+        "--dropout", type=share, metavar="P", help="drop embedded ids and the linear layer's inputs with probability P"
+    )
+    training.add_argument(
+        "--forget-bias", type=finite, metavar="X", help="add X to the first biases of the forget gates, with lstm"
+    )
     training.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
     training.add_argument("--lr", type=rate, metavar="X", help="learning rate")
     training.add_argument("--momentum", type=share, metavar="X", help="momentum for sgd and rmsprop, 0 <= X < 1")

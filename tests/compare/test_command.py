@@ -162,7 +162,7 @@ def own_data(tmp_path):
     [
         ["text", "--data", "text.txt", "--window", "10", "--cell", "rnn", "--epochs", "1"],
         ["text", "--data", "text.txt", "--tokens", "words", "--window", "5", "--steps", "3"],
-        ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3"],
+        ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3", "--dropout", "0.5"],
         ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--steps", "3", "--cell", "rnn_relu"],
         [
             "series",
@@ -203,6 +203,7 @@ def test_own_data_and_options(own_data, arguments, monkeypatch):
         (["text", "--bidirectional"], "--bidirectional"),
         (["names", "--window", "9"], "--window"),
         (["names", "--tokens", "words"], "--tokens"),
+        (["names", "--cell", "gru", "--forget-bias", "1"], "--cell lstm"),
         (["memory", "--data", "text.txt"], "--data"),
         (["memory", "--momentum", "0.9"], "--optimizer sgd"),
         (["memory", "--nesterov", "--optimizer", "sgd"], "--momentum"),
@@ -236,6 +237,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, mon
         ["--steps", "1.5"],
         ["--clip", "-1"],
         ["--momentum", "1"],
+        ["--dropout", "1"],
+        ["--forget-bias", "inf"],
         ["--seed", "-1"],
         ["--cell", "transformer"],
         ["--steps", "1", "--epochs", "1"],

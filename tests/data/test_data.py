@@ -1,5 +1,6 @@
 """The datasets: what the batches contain, that no test data leaks into training, and the message for each mistake."""
 
+import copy
 import math
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import data
 from data.baselines import Bigrams, Trigram, lag_errors, seasonal_lag
+from data.masks import Masked
 from data.text import TOKENS
 
 SMALL = settings(max_examples=25, deadline=None)
@@ -877,6 +879,35 @@ def test_memory_score_and_baseline(ours):
     assert memory.baselines == {"always 1": 1 / 6}
     totals, counts = np.transpose([memory.score(np.ones_like(b.targets), b) for b in memory.test_batches()])
     assert totals.sum() / counts.sum() == pytest.approx(1 / 6, rel=0.1)
+
+
+# ---------------------------------------------------------------- dropout
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_masks_of_dropout(task, ours):
+    """Training batches have them, drawn from seed, epoch and step; everything else is as it was."""
+    plain = ours[task]
+    masked = Masked(plain, 0.25, embedded=5, width=7)
+    assert isinstance(masked, data.Dataset) and masked.baselines is plain.baselines
+    assert same(first(masked.train_batches(1), 3), first(plain.train_batches(1), 3))
+    assert same(first(masked.test_batches(), 3), first(plain.test_batches(), 3))
+    assert all(batch.masks is None for batch in first(masked.test_batches(), 3))
+    shares = []
+    for batch, again in zip(first(masked.train_batches(1), 3), first(masked.train_batches(1), 3), strict=True):
+        T, B = batch.inputs.shape[:2]
+        inputs, outputs = batch.masks
+        assert (inputs is None) == (plain.vocab_size is None)
+        assert inputs is None or inputs.shape == (T, B, 5)
+        assert outputs.shape == ((T, B, 7) if plain.predict == "each" else (B, 7)) and outputs.dtype == bool
+        for mask, twice in zip(batch.masks, again.masks, strict=True):
+            np.testing.assert_array_equal(mask, twice)
+        shares.append(outputs)
+    assert np.mean(np.concatenate([m.ravel() for m in shares])) == pytest.approx(0.75, abs=0.05)
+    assert not np.array_equal(*(m.ravel()[:64] for m in shares[:2]))
+    other = next(masked.train_batches(2)).masks[1]
+    assert not np.array_equal(other.ravel()[:64], shares[0].ravel()[:64])
+    assert copy.copy(masked).name == task
 
 
 # ---------------------------------------------------------------- the files
