@@ -18,8 +18,8 @@ STATUS = "exit status: 0 agree, 1 differ, 2 could not run (reason on stderr), 3 
 class Settings:
     """One task's run. Raises UserError for values that do not go together.
 
-    steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names); data None: the data that
-    come with the project; what data.READING lists, None: as `data` does it unless told otherwise.
+    steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names, digits); data None: the
+    data that come with the project; what data.READING lists, None: the task's default way of reading its data.
     """
 
     task: str
@@ -52,7 +52,8 @@ class Settings:
     def __post_init__(self):
         if self.bidirectional and self.task in ("text", "series"):
             raise UserError(
-                f"--bidirectional reads the next step before {self.task} must predict it; use it with names or memory"
+                f"--bidirectional reads the next step before {self.task} must predict it; "
+                "use it with names, digits or memory"
             )
         if self.forget_bias and self.cell != "lstm":
             raise UserError(f"--forget-bias is for lstm, not {self.cell}: it has no forget gate; add --cell lstm")
@@ -70,6 +71,7 @@ DEFAULTS = {
     "text": Settings("text", "gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
     "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015, batch_size=64),
     "series": Settings("series", "rnn", hidden=32, steps=1000, lr=0.001, batch_size=32, window=96),
+    "digits": Settings("digits", "lstm", hidden=64, steps=600, lr=0.002, batch_size=32),
     "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001, batch_size=32, window=30),
 }
 # An LSTM on text counts in its cell state, up to 40 in a row of dashes, and Adam makes that grow; plain SGD does not.
@@ -100,8 +102,8 @@ def _settings(task, given, *, alone):
         changes["steps"] = None
     if given.get("clip") == 0:
         changes["clip"] = None
-    if task == "names" and not alone:
-        changes["window"] = None  # a name is one sequence: the window is for the other tasks
+    if DEFAULTS[task].window is None and not alone:
+        changes["window"] = None  # of whole sequences; the window is for the other tasks
     return replace(DEFAULTS[task], **changes)
 
 
@@ -125,7 +127,7 @@ def add_model(parser):
     model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
     model.add_argument("--hidden", type=whole, metavar="N", help="hidden units per layer and direction")
     model.add_argument(
-        "--bidirectional", action="store_true", default=None, help="read in both directions (names and memory only)"
+        "--bidirectional", action="store_true", default=None, help="read in both directions (not for text and series)"
     )
 
 
@@ -134,7 +136,7 @@ def add_data(group):
     group.add_argument(
         "--data",
         metavar="PATH",
-        help="your own text file, folder with one .txt file per class, or CSV file",
+        help="your own text file, folder with one .txt file per class, CSV file, or file of labelled sequences",
     )
     group.add_argument("--tokens", choices=TOKENS, help="what the text is cut into (default characters)")
     group.add_argument("--column", metavar="NAME", help="the CSV column to predict, or several: Open,Close")

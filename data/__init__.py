@@ -1,4 +1,4 @@
-"""Four sequence tasks as batches of NumPy arrays, shared by both implementations. See Dataset for the contract."""
+"""Five sequence tasks as batches of NumPy arrays, shared by both implementations. See Dataset for the contract."""
 
 from inspect import signature
 
@@ -6,13 +6,14 @@ import numpy as np
 
 from data.batch import Batch
 from data.dataset import Dataset
+from data.digits import Digits
 from data.errors import UserError
 from data.memory import Memory
 from data.names import Names
 from data.series import Series
 from data.text import Text
 
-DATASETS = {"text": Text, "names": Names, "series": Series, "memory": Memory}
+DATASETS = {"text": Text, "names": Names, "series": Series, "digits": Digits, "memory": Memory}
 TASKS = tuple(DATASETS)
 
 # How to read the data: the options of `load` that only some tasks have, and why the others have not.
@@ -29,6 +30,7 @@ __all__ = [
     "TASKS",
     "Batch",
     "Dataset",
+    "Digits",
     "Memory",
     "Names",
     "Series",
@@ -51,7 +53,8 @@ def load(
 ) -> Dataset:
     """The dataset for one of TASKS.
 
-    path         the user's own data: a text file, a directory of names or a CSV file; None for the project's own
+    path         the user's own data: a text file, a directory of names, a CSV file or a file of labelled sequences;
+                 None for the project's own
     seed         at least 0, fixes every random choice
     batch_size   B, and
     window       T: at least 1, None for the task's default

@@ -93,6 +93,13 @@ class Bigrams:
         return scores
 
 
+def nearest(rows, asked):
+    """For each row of asked (M, P) the index of the nearest row of rows (N, P), by Euclid; the first if several are."""
+    squares = (rows**2).sum(axis=1) / 2
+    parts = [asked[i : i + 256] for i in range(0, len(asked), 256)]  # a whole (M, N) array may not fit
+    return np.concatenate([(squares - part @ rows.T).argmin(axis=1) for part in parts])
+
+
 def seasonal_lag(train, longest):
     """The lag of at most `longest` with the smallest mean |train[t] - train[t - lag]|, leaving out close neighbours.
 

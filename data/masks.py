@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-MASKS = 2  # the first word of each seed, see data/names.py
+MASKS = 2  # the first word of each seed, see data/labelled.py
 
 
 class Masked:

@@ -215,6 +215,8 @@ def refuse_missing(path, column, lines, cells, fix="fill in what is missing"):
 
 def number(text, decimal):
     """The float that a cell contains, None if it is no number with this decimal mark."""
+    if text.isascii() and text.isdecimal():
+        return float(text)
     match = NUMBER[decimal].fullmatch(text)
     if match:
         text = text.replace(match["mark"] or "", "").replace(decimal, ".")

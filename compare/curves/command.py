@@ -57,7 +57,7 @@ def add_arguments(parser):
     length.add_argument("--steps", type=whole, metavar="N", help="batches to train on")
     length.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data, instead of --steps")
     training.add_argument("--batch-size", type=whole, metavar="N", help="sequences per batch")
-    training.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names")
+    training.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names, digits")
     training.add_argument("--dtype", choices=("float32", "float64"), help="(default float32)")
     training.add_argument("--seed", type=seed, metavar="N", help="seed of weights, batches and split (default 0)")
     training.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")

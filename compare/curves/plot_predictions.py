@@ -14,7 +14,9 @@ from compare.plots import BASELINES, SCRATCH, TORCH, VERMILION, WIDTH, short
 
 def draw(path: Path, run) -> None:
     """What both models of a finished run predict for the held-out data; for text, what they write."""
-    {"series": _forecast, "names": _confusion, "memory": _sums, "text": _sample}[run.settings.task](path, run)
+    {"series": _forecast, "names": _confusion, "digits": _confusion, "memory": _sums, "text": _sample}[
+        run.settings.task
+    ](path, run)
 
 
 def _forecast(path, run):
@@ -36,7 +38,7 @@ def _forecast(path, run):
         values.set_ylabel(short(dataset.columns[k], 30))
         errors.set_ylabel("forecast - truth")
     _, ours, theirs = run.series("test")
-    error = _numbers("mean absolute error", (ours[-1], theirs[-1]), "{:.4g}")
+    error = _numbers(dataset.metric.split(" (")[0], (ours[-1], theirs[-1]), "{:.4g}")
     words, _ = agree(run.predictions, run.torch_predictions)
     _headline(figure, run, "forecasts one step ahead", f"{error}; forecasts {words}")
     figure.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
@@ -56,7 +58,10 @@ def _confusion(path, run):
         _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dataset.classes)
         axes.set_title(f"{name}: {100 * (truth == predicted).mean():.1f} % correct")
     count = np.sum(guesses[0] != guesses[1])
-    differ = f"{count:,} of {len(truth):,} names get different classes" if count else "every name gets the same class"
+    entry = dataset.entry
+    differ = (
+        f"{count:,} of {len(truth):,} {entry}s get different classes" if count else f"every {entry} gets the same class"
+    )
     what = "predicted classes, in per cent of each true class"
     _headline(figure, run, what, f"outputs {words}; {differ}")
     plots.save(figure, path)

@@ -227,7 +227,7 @@ TRAPS = (
         why="The loss is a mean over rows and steps (torch's default reduction, scratch/losses.py), and so is its "
         "gradient. Adam hides the factor, but clipping and SGD do not.",
         fix="divide the loss by the number of its targets before backward",
-        applies=lambda s, data: s.task in ("text", "names"),
+        applies=lambda s, data: s.task in ("text", "names", "digits"),
         mistake=MISTAKE["not_divided_by_the_count"],
     ),
     Trap(

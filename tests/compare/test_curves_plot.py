@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import data
 from compare import plots
 from compare.curves import plot, plot_predictions, sample_text, summary, time_axis, training
 from compare.options import configure
@@ -42,7 +43,7 @@ def trained(task, **options):
 
 @pytest.fixture(scope="module")
 def runs():
-    return {task: trained(task) for task in ("text", "names", "series", "memory")}
+    return {task: trained(task) for task in data.TASKS}
 
 
 def words(figure):

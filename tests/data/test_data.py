@@ -1,6 +1,7 @@
 """The datasets: what the batches contain, that no test data leaks into training, and the message for each mistake."""
 
 import copy
+import gzip
 import math
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from data.baselines import Bigrams, Trigram, lag_errors, seasonal_lag
+from data.baselines import Bigrams, Trigram, lag_errors, nearest, seasonal_lag
 from data.masks import Masked
 from data.text import TOKENS
 
@@ -116,12 +117,12 @@ def test_shapes_and_dtypes_of_batches(task, dtype):
             assert batch.inputs.shape == (steps, size) and batch.inputs.dtype == np.int64
             assert batch.inputs.min() >= 0 and batch.inputs.max() < dataset.vocab_size
         where = (steps, size) if dataset.predict == "each" else (size,)
-        if task in ("text", "names"):
+        if task in ("text", "names", "digits"):
             assert batch.targets.shape == where and batch.targets.dtype == np.int64
             assert batch.targets.min() >= 0 and batch.targets.max() < dataset.output_size
         else:
             assert batch.targets.shape == (*where, dataset.output_size) and batch.targets.dtype == dtype
-        assert (batch.lengths is not None) == (task == "names")
+        assert (batch.lengths is not None) == (task in ("names", "digits"))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,7 @@ def test_shapes_and_dtypes_of_batches(task, dtype):
         ("series", {"window": 11}, 11),
         ("memory", {"window": 11}, 11),
         ("names", {}, None),
+        ("digits", {}, 8),
     ],
 )
 def test_batch_size_and_window_set_the_shape(task, sizes, steps):
@@ -156,7 +158,7 @@ def test_options_that_a_task_does_not_have(tmp_path):
         assert f"{task} has no --column" in refusal(task, tmp_path, column="a")
     assert "add --data" in refusal("series", column="sunspots")
     assert "memory has no --data (its sequences are generated)" in refusal("memory", tmp_path)
-    assert "names has no --window (each name is one sequence)" in refusal("names", window=5)
+    assert "names has no --window (each of its sequences is read as a whole)" in refusal("names", window=5)
     assert "use --window 2 or more" in refusal("memory", window=1)
 
 
@@ -831,6 +833,93 @@ def good_numbers(count):
     return [str(i % 5) for i in range(count)]
 
 
+# ---------------------------------------------------------------- digits
+
+
+def test_digits_are_the_stored_images_row_by_row(ours):
+    digits = ours["digits"]
+    raw = gzip.decompress((Path(data.__file__).parent / "digits.csv.gz").read_bytes()).decode().splitlines()
+    assert len(raw) == 1797 and {len(line.split(",")) for line in raw} == {65}
+    assert sorted(digits.classes) == list("0123456789") and (digits.input_size, digits.output_size) == (8, 10)
+    stored = Counter(raw)
+    pixels = Counter()
+    for sequences, classes in (
+        (digits.train_sequences, digits.train_classes),
+        (digits.test_sequences, digits.test_classes),
+    ):
+        for sequence, c in zip(sequences, classes, strict=True):
+            assert sequence.shape == (8, 8)
+            values = np.rint(sequence.astype(float) * digits.std + digits.mean).astype(int)
+            pixels[",".join([digits.classes[c], *map(str, values.ravel())])] += 1
+    assert pixels == stored
+    train = np.concatenate([s.ravel() for s in digits.train_sequences])
+    assert (train.mean(), train.std()) == pytest.approx((0, 1), abs=1e-3)
+
+
+def test_digits_baselines(ours):
+    digits = ours["digits"]
+    train, test = (np.array([s.ravel() for s in part]) for part in (digits.train_sequences, digits.test_sequences))
+    distances = ((test[:, None] - train) ** 2).sum(axis=2)
+    guesses = digits.train_classes[distances.argmin(axis=1)]
+    assert digits.baselines["nearest neighbour"] == (guesses == digits.test_classes).mean() > 0.97
+    means = [
+        np.mean([s for s, c in zip(train, digits.train_classes, strict=True) if c == k], axis=0) for k in range(10)
+    ]
+    guesses = ((test[:, None] - np.array(means)) ** 2).sum(axis=2).argmin(axis=1)
+    assert digits.baselines["nearest class mean"] == (guesses == digits.test_classes).mean() > 0.85
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";", " ", "   "])
+def test_a_users_labelled_sequences(mark, tmp_path):
+    """As in the UCR archive: lengths differ, or nan fills the lines up."""
+    lines = [[f"{k % 2 + 1}.0000000e+00", *(f"{0.5 * k + t:.7e}" for t in range(3 + k % 4))] for k in range(20)]
+    lines = [[*line, *["NaN"] * (k % 3)] for k, line in enumerate(lines)]
+    path = write(tmp_path / "X_TRAIN.tsv", "\r\n".join(mark.join(line) for line in lines) + "\r\n\r\n")
+    own = data.load("digits", path, batch_size=4, dtype=np.float64)
+    assert own.classes == ("1.0000000e+00", "2.0000000e+00") and own.input_size == 1
+    found = []
+    for batch in [*own.train_batches(0), *own.test_batches()]:
+        for b, length in enumerate(batch.lengths):
+            assert not batch.inputs[length:, b].any()
+            found.append((batch.targets[b], *np.round(batch.inputs[:length, b, 0] * own.std + own.mean, 9)))
+    assert sorted(found) == sorted((k % 2, *(0.5 * k + t for t in range(3 + k % 4))) for k in range(20))
+    np.testing.assert_allclose(own.encode("1, 2.5")[:, 0] * own.std + own.mean, [1, 2.5])
+
+
+def test_labelled_sequences_that_cannot_be_used(tmp_path):
+    def refused(text):
+        return refusal("digits", write(tmp_path / "own.csv", text))
+
+    good = "a,1,2\nb,2,1\na,3,4\n"
+    data.load("digits", write(tmp_path / "own.csv", good))
+    assert "line 4: 'x' is not a number; write the class first" in refused(good + "b,1,x\n")
+    assert "line 1: 'v1' is not a number" in refused("class,v1,v2\n" + good)
+    assert "line 4: 'inf'" in refused(good + "b,inf,1\n")
+    assert "line 5: '' is not a number" in refused(good + "\nb,1,,2\n")
+    assert "line 4: has no values" in refused(good + "b,nan,\n")
+    assert "line 4: has no class" in refused(good + ",1,2\n")
+    assert "has 1 classes" in refused("a,1,2\na,2,3\n")
+    assert "one sequence only" in refused("1,2,3\n2,3,4\n")
+    assert "all values to train on are equal" in refused("a,1,1\nb,1,1\na,1,1\n")
+    assert "too far apart" in refused("a,1,1e300\nb,1,-1e300\na,1,3\na,3,1e300\n")
+    assert "10,001 values" in refused(good + "b" + ",1" * 10_001)
+    assert "digits has no --column (only a CSV file has columns)" in refusal("digits", column="a")
+    digits = data.load("digits")
+    with pytest.raises(data.UserError, match="3 values are no rows of 8"):
+        digits.encode("1,2,3")
+    with pytest.raises(data.UserError, match="these values: 'x' is not a number"):
+        digits.encode("1,2,x")
+
+
+@SMALL
+@given(st.integers(1, 5), st.integers(1, 400), st.integers(0, 99))
+def test_nearest(columns, asked, seed):
+    rng = np.random.default_rng(seed)
+    rows, asked = rng.integers(-3, 4, (7, columns)).astype(float), rng.integers(-3, 4, (asked, columns)).astype(float)
+    distances = ((asked[:, None] - rows) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(nearest(rows, asked), distances.argmin(axis=1))
+
+
 # ---------------------------------------------------------------- memory
 
 
@@ -925,6 +1014,15 @@ def test_rebuild_makes_the_stored_files():
     assert made == {file.name: file.read_bytes() for file in (here / "surnames").iterdir()}
     lines = (here / "sunspots.csv").read_text().splitlines()
     assert lines == ["month,sunspots", *(f"{month},{value}" for month, value in rebuild.sunspots())]
+
+
+def test_rebuild_makes_the_stored_digits():
+    pytest.importorskip("sklearn")
+    from data import rebuild
+
+    stored = gzip.decompress((Path(data.__file__).parent / "digits.csv.gz").read_bytes()).decode()
+    made = "".join(f"{digit},{','.join(map(str, pixels))}\n" for digit, pixels in rebuild.digits())
+    assert made == stored
 
 
 def test_rebuild_says_what_to_install(monkeypatch, capsys):

@@ -114,6 +114,14 @@ def test_any_bytes_as_a_table(place, raw, column, reading, window):
 
 @pytest.mark.slow
 @MANY
+@given(damaged(tables()), st.integers(1, 3))
+def test_any_bytes_as_labelled_sequences(place, raw, batch_size):
+    (place / "labelled").write_bytes(raw)
+    works_or_is_refused("digits", place / "labelled", batch_size=batch_size)
+
+
+@pytest.mark.slow
+@MANY
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=5), st.sampled_from(["f4", "f8"]))
 def test_any_numbers_as_a_series(place, values, dtype):
     (place / "series").write_text("\n".join(["v", *map(repr, values)]))
@@ -154,7 +162,7 @@ paths = st.one_of(
 
 @pytest.mark.slow
 @MANY
-@given(paths, st.sampled_from(["text", "names", "series"]))
+@given(paths, st.sampled_from(["text", "names", "series", "digits"]))
 def test_any_path(path, task):
     works_or_is_refused(task, path)
 
@@ -177,7 +185,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path):
         os.symlink(os.path.abspath("pipe"), "classes/b.txt")
         tracemalloc.start()
         for path in ("pipe", "socket", "large", "classes", "/dev/zero", "/dev/full", "/dev/random", "/dev/tty"):
-            for task in ("text", "names", "series"):
+            for task in ("text", "names", "series", "digits"):
                 try:
                     data.load(task, path)
                 except data.UserError as error:
@@ -188,7 +196,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 8 * 3
+    assert len(done.stdout.splitlines()) == 8 * 4
     assert "1,099,511,627,776 bytes" in done.stdout
 
 
@@ -198,6 +206,7 @@ GOOD = {
     "text": LETTERS,
     "names": "\n".join(LETTERS[i : i + 7].replace("\n", "x") for i in range(0, SIZE - 8, 8)),
     "series": "day,v\n" + "".join(f"{i},{i % 7}\n" for i in range(SIZE // 9)),
+    "digits": "".join(f"{i % 2},{i % 7},{i % 3}\n" for i in range(SIZE // 6)),
 }
 BULKY = {
     "a character": "a" * SIZE,

@@ -132,6 +132,7 @@ SMALL = {
     "text": dict(batch_size=4, window=16),
     "names": dict(batch_size=8),
     "series": dict(batch_size=8, window=24),
+    "digits": dict(batch_size=8),
     "memory": dict(batch_size=8, window=10),
 }
 
