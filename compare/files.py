@@ -16,6 +16,7 @@ import torch
 
 import torch_impl
 from compare import model_pair
+from compare.options import Settings
 from data import UserError
 
 PARTIAL = ".partial"  # how the names of files end that are being written
@@ -103,6 +104,19 @@ def open_checkpoint(path) -> model_pair.Pair:
     except Exception as error:  # whatever it is, it came from what is in the file
         raise UserError(f"{path} is not a checkpoint of this project ({error}); give one that a run wrote") from error
     return model_pair.build(model, dtype, weights=weights)
+
+
+def settings_of(path) -> Settings:
+    """The settings of the run that wrote a checkpoint. Raises UserError when the file is not one of this project."""
+    try:
+        return Settings(**json.loads(read_safetensors(path)[0]["settings"]))
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a checkpoint of this project ({error}); run `curves` again") from error
+
+
+def fingerprint_of(path) -> int | None:
+    """The checksum of the data that a checkpoint's run was trained on; None in one that has none."""
+    return json.loads(read_safetensors(path)[0].get("data", "null"))
 
 
 def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:

@@ -48,6 +48,7 @@ class Settings:
     inputs: str | None = None
     missing: str | None = None
     difference: bool | None = None
+    horizon: int | None = None
 
     def __post_init__(self):
         if self.bidirectional and self.task in ("text", "series"):
@@ -57,6 +58,10 @@ class Settings:
             )
         if self.forget_bias and self.cell != "lstm":
             raise UserError(f"--forget-bias is for lstm, not {self.cell}: it has no forget gate; add --cell lstm")
+        if self.horizon and self.task != "series":
+            raise UserError(f"--horizon is for series, not {self.task}; leave it out, or name series alone")
+        if self.horizon and self.inputs:
+            raise UserError("--horizon runs ahead of the data, where --inputs are not known; leave one of them out")
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise UserError(f"--momentum is for sgd and rmsprop, not {self.optimizer}; add --optimizer sgd")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):

@@ -51,7 +51,8 @@ class Digits(Labelled):
 
     def encode(self, line):
         """A line of values, without a class -> (T, F) as a model reads it. Raises UserError."""
-        _, values = parse(None, 1, f"?,{line}", "," if "," in line else None)
+        mark = "," if "," in line else None
+        _, values = parse(None, 1, f"?{mark or ' '}{line}", mark)
         if len(values) % self.input_size:
             raise UserError(f"{len(values)} values are no rows of {self.input_size}; give all values of a sequence")
         return self.standardize(values)

@@ -123,6 +123,11 @@ class Series:
         predicted = self.unscale(predictions[self.run_in :, 0])
         return predicted + self.values[self.split - 1 : -1, : self.output_size] if self.difference else predicted
 
+    def ahead(self, predictions, starts):
+        """Outputs (N, S, O) of models that ran ahead from values at indices `starts` (S,) -> values (N, S, O)."""
+        predicted = self.unscale(predictions)
+        return predicted.cumsum(axis=0) + self.values[starts, : self.output_size] if self.difference else predicted
+
     def train_batches(self, epoch):
         """Batches of overlapping windows: inputs (T, B, I), and targets (T, B, O) one step later."""
         rng = np.random.default_rng([self.seed, epoch])

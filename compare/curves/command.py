@@ -63,6 +63,9 @@ def add_arguments(parser):
     training.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")
     files = parser.add_argument_group("data and results")
     add_data(files)
+    files.add_argument(
+        "--horizon", type=whole, metavar="N", help="after training on a series, also run ahead N steps (horizon.png)"
+    )
     files.add_argument("--out", metavar="DIR", default="results", help="folder for the results (default results)")
     files.add_argument(
         "--checkpoint-every",

@@ -72,6 +72,7 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
             for name in (
                 "checkpoint.safetensors",
                 "predictions.png",
+                "horizon.png",
             ):  # should this run stop, they would not be its own
                 (folder / name).unlink(missing_ok=True)
     elif any(run.step for run in runs):

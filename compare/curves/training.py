@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import scratch
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
-from compare.curves import first_nonfinite, plot, plot_predictions, stopped_run, summary
+from compare.curves import ahead, first_nonfinite, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
 from data import UserError
 
@@ -125,6 +125,8 @@ def main(
 def prepare(settings: Settings) -> Run:
     """Load the data and build both models. Raises UserError for what cannot be trained."""
     dataset = model_pair.load(settings)
+    if settings.horizon:
+        ahead.check(dataset, settings.horizon)
     if settings.steps is None:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
     pair = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
@@ -151,8 +153,12 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
             files.write_history(folder / "history.csv", run.rows)
             if problem:
                 return runs[: k + 1], problem
-            files.write_checkpoint(folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings))
+            files.write_checkpoint(
+                folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings), data=run.fingerprint
+            )
             plot_predictions.draw(folder / "predictions.png", run)
+            if run.settings.horizon:
+                ahead.draw(folder / "horizon.png", run)
     return runs, None
 
 
@@ -242,6 +248,8 @@ def report(runs: list[Run], entries: list[summary.Entry], out: Path) -> None:
     task = runs[0].settings.task if len(runs) == 1 else "TASK"
     listed = {"curves.png": "both training curves and their gap", summary.FILE: "the numbers of the table"}
     listed |= {f"{task}/{name}": what for name, what in FILES.items()}
+    if runs[0].settings.horizon:
+        listed[f"{task}/horizon.png"] = f"forecasts up to {runs[0].settings.horizon} steps ahead"
     print(f"files in {out}:")
     for name, what in listed.items():
         print(f"  {name:{max(map(len, listed))}}  {what}")

@@ -1,12 +1,11 @@
 """The user's own curve: losses read from a CSV file, and the settings of the run that it is to be compared with."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import safetensors
 
+from compare import files
 from compare.options import Settings
 from compare.traps.training import STEPS, reference
 from data import TASKS, UserError, table
@@ -40,11 +39,7 @@ def settings_of(path: str, task: str | None) -> Settings:
                 "or put the file into the folder of a run"
             )
         return reference(task)
-    try:
-        with safetensors.safe_open(checkpoint, framework="numpy") as file:
-            settings = Settings(**json.loads(file.metadata()["settings"]))
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(f"{checkpoint} is not a checkpoint of this project ({error}); run `curves` again") from error
+    settings = files.settings_of(checkpoint)
     if task not in (None, settings.task):
         raise UserError(f"{path} is in the folder of a run of {settings.task}; drop {task}, or move the file elsewhere")
     return replace(settings, dtype="float64", device="cpu")
