@@ -126,7 +126,7 @@ def remarks(run, entry: Entry) -> list[str]:
             advice = "the held-out values leave the range of the training values"
             advice += "" if run.settings.difference else "; add --difference to predict changes instead"
         said.append(f"{entry.scratch:.5g} is worse than the baseline, {best:.5g} ({label}): {advice}.")
-    if run.settings.task == "text":
+    if run.settings.tokens == "words":
         ours, trigrams = map(run.dataset.perplexity, (entry.scratch, best))
         said.append(f"{entry.metric} as perplexity per word: {ours:,.0f}, {label} {trigrams:,.0f}.")
     return [f"{entry.task}: {sentence}" for sentence in said]

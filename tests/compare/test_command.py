@@ -29,7 +29,7 @@ def rows_of(path):
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory):
-    """All four tasks, briefly, by the real command, twice with one seed."""
+    """All tasks but text and digits, briefly, by the real command, twice with one seed."""
     folders = [tmp_path_factory.mktemp("run") / "results" for _ in range(2)]
     for folder in folders:
         command = ["curves", "names", "series", "memory", "--steps", "25", *SIZES, "--out", str(folder)]

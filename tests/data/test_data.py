@@ -61,7 +61,7 @@ def refusal(*args, **kwargs):
     return str(caught.value)
 
 
-# ---------------------------------------------------------------- all four
+# ---------------------------------------------------------------- all tasks
 
 
 @pytest.mark.parametrize("task", data.TASKS)
