@@ -18,7 +18,7 @@ class Dataset(Protocol):
     carry_state       is the state at the end of one batch the initial state of the next?
     vocab_size        V if inputs are ids, else None
     input_size        I if inputs are floats, else None
-    output_size       V, C (classes) or 1
+    output_size       V, C (classes) or the number of targets
     metric, better    what `score` measures, and whether a lower or a higher value is better
     baselines         label -> the metric of a simple model on the same test targets
     seed              fixes every random choice

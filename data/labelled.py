@@ -7,7 +7,7 @@ import numpy as np
 from data.batch import Batch
 from data.errors import UserError
 
-PADDING = 0  # fills the steps after the end of a sequence; as an id it stands for nothing else
+PADDING = 0  # fills the steps after the end of a sequence; no character has this id
 LONGEST = 10_000  # steps: every other sequence of the batch is padded to this length
 CHUNK = 16  # batches that are sorted by length together
 TRAIN, SPLIT = 0, 1  # the first word of each seed; without it [seed] and [seed, 0] would draw the same numbers
@@ -16,7 +16,8 @@ TRAIN, SPLIT = 0, 1  # the first word of each seed; without it [seed] and [seed,
 class Labelled:
     """80 % of each class are for training and 20 % for testing. Batches are padded with 0 at the end.
 
-    A subclass calls `split`, then sets train_sequences and test_sequences, lists of arrays (T,) or (T, F).
+    A subclass calls `split`, then sets train_sequences and test_sequences, lists of arrays (T,) or (T, F). `entry` is
+    what messages call one of them.
     """
 
     lacks: ClassVar = {"window": "each of its sequences is read as a whole"}

@@ -78,7 +78,7 @@ class Text:
         # The two tokens before the first target are real text: the last of train and the first of test.
         read = np.append(self.train_ids[-1:], self.test_ids[: 1 + scored])
         bits = trigram_bits(self.train_ids, read, self.vocab_size) * scored
-        self.baselines = {"trigram model": bits / self.sizes[read[2:]].sum()}
+        self.baselines = {"trigram model": bits / int(self.sizes[read[2:]].sum())}
         self.characters_per_word = len(test) / len(WORD.findall(test))
 
     def perplexity(self, bits_per_character):

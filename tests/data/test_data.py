@@ -69,6 +69,7 @@ def test_every_dataset_keeps_the_contract(task, ours):
     assert isinstance(ours[task], data.Dataset)
     assert not isinstance(SimpleNamespace(name=task), data.Dataset)
     assert ours[task].name == task
+    assert all(type(value) is float for value in ours[task].baselines.values())
     assert ours[task].better in ("lower", "higher") and ours[task].predict in ("each", "last")
 
 
