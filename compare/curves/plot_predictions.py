@@ -14,9 +14,8 @@ from compare.plots import BASELINES, SCRATCH, TORCH, VERMILION, WIDTH, short
 
 def draw(path: Path, run) -> None:
     """What both models of a finished run predict for the held-out data; for text, what they write."""
-    {"series": _forecast, "names": _confusion, "digits": _confusion, "memory": _sums, "text": _sample}[
-        run.settings.task
-    ](path, run)
+    pictures = {"series": _forecast, "names": _confusion, "digits": _confusion, "memory": _sums, "text": _sample}
+    pictures[run.settings.task](path, run)
 
 
 def _forecast(path, run):
@@ -58,10 +57,9 @@ def _confusion(path, run):
         _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dataset.classes)
         axes.set_title(f"{name}: {100 * (truth == predicted).mean():.1f} % correct")
     count = np.sum(guesses[0] != guesses[1])
-    entry = dataset.entry
-    differ = (
-        f"{count:,} of {len(truth):,} {entry}s get different classes" if count else f"every {entry} gets the same class"
-    )
+    differ = f"every {dataset.entry} gets the same class"
+    if count:
+        differ = f"{count:,} of {len(truth):,} {dataset.entry}s get different classes"
     what = "predicted classes, in per cent of each true class"
     _headline(figure, run, what, f"outputs {words}; {differ}")
     plots.save(figure, path)
