@@ -16,6 +16,7 @@ from data.errors import one_line, printable
 # DESCRIPTION, add_arguments(parser) and run(options) -> exit status; it is imported when its command is called.
 COMMANDS = (
     ("curves", "compare.curves.command", "train both models, plot both training curves and their gap"),
+    ("predict", "compare.curves.predict", "ask both models of a run: the class of a name, how a text goes on"),
     ("gradients", "compare.gradients.command", "compare every gradient of one batch, by hand and by autograd"),
     ("check", "compare.learner.check", "is your own backward pass right, and if not, which line is wrong?"),
     ("exercise", "compare.learner.exercise", "exercises: write the backward passes yourself, easy to hard"),

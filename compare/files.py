@@ -161,6 +161,12 @@ def reading(path, what: str) -> Iterator[None]:
         raise UserError(f"{path} is damaged, or not {what} ({error})") from error
 
 
+def fingerprint_of(path) -> int | None:
+    """The checksum of the data that a checkpoint's run was trained on; None in one that has none."""
+    with reading(path, "a checkpoint of a run"):
+        return json.loads(read_safetensors(path)[0].get("data", "null"))
+
+
 def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:
     """Raise unless the weights are those of the model. Returns their dtype, "float32" or "float64".
 

@@ -14,8 +14,9 @@ import data
 import scratch
 import torch_impl
 from compare import USER_SETS_THREADS
-from compare.options import Settings
+from compare.options import Settings, reading
 from data import UserError
+from data.masks import Masked
 
 OPTIMIZER_CLASSES = {
     "sgd": "SGD",
@@ -61,16 +62,20 @@ def use_one_core_each() -> None:
 
 
 def load(settings: Settings):
-    """The dataset that a Settings names. Raises UserError for data that cannot be used."""
-    return data.load(
+    """The dataset that a Settings names, with masks for dropout. Raises UserError for data that cannot be used."""
+    dataset = data.load(
         settings.task,
         settings.data,
-        column=settings.column,
         seed=settings.seed,
         batch_size=settings.batch_size,
         window=settings.window,
         dtype=np.dtype(settings.dtype),
+        **reading(settings),
     )
+    if not settings.dropout:
+        return dataset
+    width = (1 + settings.bidirectional) * settings.hidden
+    return Masked(dataset, settings.dropout, embedded=settings.hidden, width=width)
 
 
 def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: dict | None = None) -> Pair:
@@ -110,6 +115,8 @@ def model_of(settings: Settings, dataset) -> dict:
         vocab_size=dataset.vocab_size,
         input_size=dataset.input_size,
         predict=dataset.predict,
+        dropout=settings.dropout,
+        forget_bias=settings.forget_bias,
     )
 
 

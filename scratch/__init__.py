@@ -1,6 +1,6 @@
 """Recurrent networks in NumPy with back-propagation through time written by hand."""
 
-from scratch.layers import Embedding, Linear
+from scratch.layers import Dropout, Embedding, Linear
 from scratch.losses import cross_entropy, mse
 from scratch.memory import keep_freed_memory
 from scratch.model import CELLS, SequenceModel, module_of
@@ -17,6 +17,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Dropout",
     "Embedding",
     "Linear",
     "RMSprop",

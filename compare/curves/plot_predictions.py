@@ -19,28 +19,30 @@ PAIRS = 25  # of classes, where there are more
 
 def draw(path: Path, run) -> None:
     """What both models of a finished run predict for the held-out data; for text, what they write."""
-    {"series": _forecast, "names": _confusion, "memory": _sums, "text": _sample}[run.settings.task](path, run)
+    pictures = {"series": _forecast, "names": _confusion, "digits": _confusion, "memory": _sums, "text": _sample}
+    pictures[run.settings.task](path, run)
 
 
 def _forecast(path, run):
-    """The truth, both forecasts one step ahead, and below them their errors."""
-    dataset = run.dataset
-    batch = next(iter(dataset.test_batches()))
-    truth = dataset.unscale(batch.targets[dataset.run_in :, 0, 0])
-    both = [dataset.unscale(side[0][dataset.run_in :, 0, 0]) for side in (run.predictions, run.torch_predictions)]
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    values, errors = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    x = time_axis(errors, dataset.labels, dataset.split)
+    """For each target, at most four: the truth, both forecasts one step ahead, and below them their errors."""
+    dataset, shown = run.dataset, min(4, run.dataset.output_size)
+    both = [dataset.forecast(side[0]) for side in (run.predictions, run.torch_predictions)]
+    figure = Figure(figsize=(WIDTH, 4 * shown + 0.6), layout="constrained")
+    panels = figure.subplots(2 * shown, 1, sharex=True, height_ratios=(2, 1) * shown)
+    x = time_axis(panels[-1], dataset.labels, dataset.split)
     thinner = SCRATCH | dict(linewidth=3.5)
-    for axes, minus in ((values, 0), (errors, truth)):
-        axes.plot(x, both[0] - minus, **thinner)
-        axes.plot(x, both[1] - minus, **TORCH | dict(linewidth=1))
-        axes.margins(x=0)
-    values.plot(x, truth, color="black", linewidth=0.8, label="truth")
-    errors.axhline(0, color="black", linewidth=0.8)
-    values.set_ylabel(short(dataset.column, 30))
-    errors.set_ylabel("forecast - truth")
-    error = _numbers("mean absolute error", [np.abs(side - truth).mean() for side in both], "{:.4g}")
+    for k, (values, errors) in enumerate(panels.reshape(shown, 2)):
+        truth = np.where(dataset.known[:, k], dataset.values[:, k], np.nan)[dataset.split :]
+        for axes, minus in ((values, 0), (errors, truth)):
+            axes.plot(x, both[0][:, k] - minus, **thinner)
+            axes.plot(x, both[1][:, k] - minus, **TORCH | dict(linewidth=1))
+            axes.margins(x=0)
+        values.plot(x, truth, color="black", linewidth=0.8, label="truth")
+        errors.axhline(0, color="black", linewidth=0.8)
+        values.set_ylabel(short(dataset.columns[k], 30))
+        errors.set_ylabel("forecast - truth")
+    _, ours, theirs = run.series("test")
+    error = _numbers(dataset.metric.split(" (")[0], (ours[-1], theirs[-1]), "{:.4g}")
     words, _ = agree(run.predictions, run.torch_predictions)
     _headline(figure, run, "forecasts one step ahead", f"{error}; forecasts {words}")
     figure.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
@@ -52,12 +54,15 @@ def _confusion(path, run):
     truth = np.concatenate([batch.targets for batch in run.dataset.test_batches()])
     guesses = [np.concatenate(side).argmax(axis=1) for side in (run.predictions, run.torch_predictions)]
     words, same = agree(run.predictions, run.torch_predictions)
-    if len(run.dataset.classes) <= MATRIX:
-        figure, what = _matrices(run.dataset.classes, truth, guesses, same)
+    classes, entry = run.dataset.classes, run.dataset.entry
+    if len(classes) <= MATRIX:
+        figure, what = _matrices(classes, truth, guesses, same)
     else:
-        figure, what = _confused_pairs(run.dataset.classes, truth, guesses)
+        figure, what = _confused_pairs(classes, entry, truth, guesses)
     count = np.sum(guesses[0] != guesses[1])
-    differ = f"{count:,} of {len(truth):,} names get different classes" if count else "every name gets the same class"
+    differ = (
+        f"{count:,} of {len(truth):,} {entry}s get different classes" if count else f"every {entry} gets the same class"
+    )
     _headline(figure, run, what, f"outputs {words}; {differ}")
     plots.save(figure, path)
 
@@ -88,10 +93,10 @@ def _draw_matrix(axes, share, classes):
     axes.set(xlabel="predicted class (below 1 % left blank)", ylabel="true class")
 
 
-def _confused_pairs(classes, truth, guesses):
-    """How many names of one class are taken for another, by both models: the PAIRS largest counts."""
+def _confused_pairs(classes, entry, truth, guesses):
+    """How many entries of one class are taken for another, by both models: the PAIRS largest counts."""
     C = len(classes)
-    counts = []  # of each model: true class * C + predicted class -> number of names
+    counts = []  # of each model: true class * C + predicted class -> number of entries
     for predicted in guesses:
         wrong = predicted != truth
         counts.append(Counter((truth[wrong] * C + predicted[wrong]).tolist()))
@@ -107,7 +112,7 @@ def _confused_pairs(classes, truth, guesses):
     axes.set_xlim(0)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set(
-        xlabel=f"number of names ({len(truth):,} are held out)", ylabel="true \N{RIGHTWARDS ARROW} predicted class"
+        xlabel=f"number of {entry}s ({len(truth):,} are held out)", ylabel="true \N{RIGHTWARDS ARROW} predicted class"
     )
     right = [_correct(truth, predicted) for predicted in guesses]
     axes.set_title(f"{C:,} classes: scratch {right[0]}, torch {right[1]}")

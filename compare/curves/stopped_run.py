@@ -75,7 +75,7 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     for run in reversed(fresh):
         # the first: of a finished run, too, or it would be taken for a task of this one; the others: should this run
         # stop, they would not be its own
-        for name in (FILE, "checkpoint.safetensors", "predictions.png"):
+        for name in (FILE, "checkpoint.safetensors", "predictions.png", "horizon.png"):
             files.remove(out / run.settings.task / name)
 
 

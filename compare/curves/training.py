@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
-from compare.curves import first_nonfinite, plot, plot_predictions, stopped_run, summary
+from compare.curves import ahead, first_nonfinite, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
 from data import UserError
 
@@ -65,7 +65,8 @@ class Run:
         hidden, layers = self.settings.hidden, self.settings.layers
         size = f"{layers} x {hidden}" if layers > 1 else f"{hidden}"
         direction = "bidirectional " * self.settings.bidirectional
-        return f"{self.settings.task}, {direction}{CELLS[self.settings.cell]} {size}"
+        cut = f" ({self.settings.tokens})" if self.settings.tokens else ""
+        return f"{self.settings.task}{cut}, {direction}{CELLS[self.settings.cell]} {size}"
 
     @property
     def step(self) -> int:
@@ -140,6 +141,8 @@ def main(
 def prepare(settings: Settings) -> Run:
     """Load the data and build both models. Raises UserError for what cannot be trained."""
     dataset = model_pair.load(settings)
+    if settings.horizon:
+        ahead.check(dataset, settings.horizon)
     if settings.epochs:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch, epochs=None)
     if settings.data and settings.task == "series":
@@ -168,7 +171,9 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
             files.write_history(folder / "history.csv", run.rows)
             if problem:
                 return runs[: k + 1], problem
-            files.write_checkpoint(folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings))
+            files.write_checkpoint(
+                folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings), data=run.fingerprint
+            )
     return runs, None
 
 
@@ -254,6 +259,8 @@ def draw(begun: list[Run], out: Path) -> None:
     for run in begun:
         if run.finished:
             plot_predictions.draw(out / run.settings.task / "predictions.png", run)
+        if run.finished and run.settings.horizon:
+            ahead.draw(out / run.settings.task / "horizon.png", run)
 
 
 def report(runs: list[Run], entries: list[summary.Entry]) -> None:
@@ -269,6 +276,8 @@ def list_files(runs: list[Run], out: Path) -> None:
     task = runs[0].settings.task if len(runs) == 1 else "TASK"
     listed = {"curves.png": "both training curves and their gap", summary.FILE: "the numbers of the table"}
     listed |= {f"{task}/{name}": what for name, what in FILES.items()}
+    if runs[0].settings.horizon:
+        listed[f"{task}/horizon.png"] = f"forecasts up to {runs[0].settings.horizon} steps ahead"
     print(f"files in {out}:")
     for name, what in listed.items():
         print(f"  {name:{max(map(len, listed))}}  {what}")

@@ -511,6 +511,27 @@ self.grads = {"weight": np.zeros((V, E), dy.dtype)}
         right="dy_rows.sum(axis=0)",
         wrong="dy_rows.mean(axis=0)",
     ),
+    Mistake(
+        name="new_mask_in_backward",
+        file="layers",
+        why="backward draws its own mask, as forward does, and drops other numbers than the loss has seen dropped.",
+        right="dy * self._factor",
+        wrong="dy * np.random.default_rng().permuted(self._factor)",
+    ),
+    Mistake(
+        name="dropout_not_scaled",
+        file="layers",
+        why="The mask looks like all there is to dropout; the mean then differs between training and evaluation.",
+        right="kept / x.dtype.type(1 - self.p)",
+        wrong="kept.astype(x.dtype)",
+    ),
+    Mistake(
+        name="dropout_in_evaluation",
+        file="layers",
+        why="The layer draws whenever nobody hands it a mask, and a held-out metric that is noisy looks plausible.",
+        right="self._factor = None if kept is None else kept /",
+        wrong="self._factor = (np.random.default_rng().random(x.shape) >= self.p if kept is None else kept) /",
+    ),
 )
 
 LOSSES = (

@@ -41,12 +41,12 @@ def window() -> tuple[list[dict], np.ndarray, np.ndarray]:
             {
                 "month": f"{date:%b}",
                 "year": f"{date:%Y}",
-                "spots": f"{series.values[t]:.1f}",
-                "x": f"{series.scaled[t]:.4f}".replace("-", "\N{MINUS SIGN}"),
-                "next": f"{series.values[t + 1]:.1f}",
+                "spots": f"{series.values[t, 0]:.1f}",
+                "x": f"{series.scaled[t, 0]:.4f}".replace("-", "\N{MINUS SIGN}"),
+                "next": f"{series.values[t + 1, 0]:.1f}",
             }
         )
-    scaled = series.scaled[start : start + T + 1, None, None]
+    scaled = series.scaled[start : start + T + 1, None]
     return months, scaled[:-1], scaled[1:]
 
 

@@ -52,14 +52,16 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     column: the one with the losses, None for `loss`. A column `step` counts from 0 or from 1; without it the rows are
     steps 1, 2, 3. Of a history.csv only the training rows count. Raises UserError for a file that cannot be used.
     """
-    header, rows = table.read_table(path)
+    header, rows, delimiter = table.read_table(path)
     rows = list(rows)
     if "split" in header:
         rows = [(line, row) for line, row in rows if table.cell(row, header.index("split")) == "train"]
 
     def values(name):
         index = table.index_of(path, header, name)
-        return np.array([table.finite(path, line, name, table.cell(row, index)) for line, row in rows])
+        lines, cells = [line for line, _ in rows], [table.cell(row, index) for _, row in rows]
+        table.refuse_missing(path, name, lines, cells)
+        return table.numbers(path, name, lines, cells, delimiter)
 
     columns = {name: values(name) for name in loss_columns(path, header, column)}
     steps = values("step") if "step" in header else np.arange(1.0, len(rows) + 1)

@@ -30,7 +30,7 @@ def rows_of(path):
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory):
-    """All four tasks, briefly, by the real command, twice with one seed."""
+    """All tasks but text and digits, briefly, by the real command, twice with one seed."""
     folders = [tmp_path_factory.mktemp("run") / "results" for _ in range(2)]
     for folder in folders:
         command = ["curves", "names", "series", "memory", "--steps", "25", *SIZES, "--out", str(folder)]
@@ -130,7 +130,9 @@ def test_a_model_that_its_baseline_beats_is_mentioned(monkeypatch, tmp_path, cap
     assert main(["series", "--data", "growing.csv", "--column", "price", "--window", "20", "--steps", "2", *SIZES]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "is worse than the baseline" in said
-    assert "(repeat the last value): the held-out values leave the range of the training values; predict" in said
+    assert (
+        "(repeat the last value): the held-out values leave the range of the training values; add --difference" in said
+    )
     assert main(["memory", "--steps", "1", *SIZES]) == 0
     assert "(always 1): try more --steps (now 1) or another --lr" in " ".join(capsys.readouterr().out.split())
 
@@ -162,6 +164,8 @@ def own_data(tmp_path):
         (tmp_path / "classes" / f"{name}.txt").write_text("".join(f"{name}{k}\n" for k in range(40)), encoding="utf-8")
     lines = "".join(f"{k},{k % 12}\n" for k in range(300))
     (tmp_path / "table.csv").write_text(f"day,sold\n{lines}", encoding="utf-8")
+    lines = "".join(f"{k};{k % 12 if k % 9 else ''};{k % 7},5;{k % 5}\n" for k in range(300))
+    (tmp_path / "gaps.csv").write_text(f"day;Sold;Costs;Rain\n{lines}", encoding="utf-8")
     return tmp_path
 
 
@@ -169,8 +173,23 @@ def own_data(tmp_path):
     "arguments",
     [
         ["text", "--data", "text.txt", "--window", "10", "--cell", "rnn", "--epochs", "1"],
-        ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3"],
+        ["text", "--data", "text.txt", "--tokens", "words", "--window", "5", "--steps", "3"],
+        ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3", "--dropout", "0.5"],
         ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--steps", "3", "--cell", "rnn_relu"],
+        [
+            "series",
+            "--data",
+            "gaps.csv",
+            "--column",
+            "sold,costs",
+            "--inputs",
+            "rain",
+            "--missing",
+            "repeat",
+            "--difference",
+            "--window",
+            "20",
+        ],
         ["memory", "--optimizer", "sgd", "--momentum", "0.9", "--nesterov", "--steps", "3", "--clip", "0"],
     ],
 )
@@ -191,8 +210,12 @@ def test_own_data_and_options(own_data, arguments, monkeypatch):
         (["text", "names", "--data", "text.txt"], "one task"),
         (["text", "--data", "text.txt", "--window", "5000"], "--window"),
         (["series", "--data", "table.csv", "--column", "bought"], "bought"),
+        (["series", "--data", "gaps.csv", "--column", "sold"], "--missing drop or repeat"),
+        (["series", "--missing", "drop"], "--data FILE.csv"),
         (["text", "--bidirectional"], "--bidirectional"),
         (["names", "--window", "9"], "--window"),
+        (["names", "--tokens", "words"], "--tokens"),
+        (["names", "--cell", "gru", "--forget-bias", "1"], "--cell lstm"),
         (["memory", "--data", "text.txt"], "--data"),
         (["memory", "--momentum", "0.9"], "--optimizer sgd"),
         (["memory", "--nesterov", "--optimizer", "sgd"], "--momentum"),
@@ -226,6 +249,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, mon
         ["--steps", "1.5"],
         ["--clip", "-1"],
         ["--momentum", "1"],
+        ["--dropout", "1"],
+        ["--forget-bias", "inf"],
         ["--seed", "-1"],
         ["--cell", "transformer"],
         ["--steps", "1", "--epochs", "1"],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import data
 from compare import plots
 from compare.curves import plot, plot_predictions, sample_text, summary, time_axis, training
 from compare.options import configure
@@ -44,7 +45,7 @@ def trained(task, **options):
 
 @pytest.fixture(scope="module")
 def runs():
-    return {task: trained(task) for task in ("text", "names", "series", "memory")}
+    return {task: trained(task) for task in data.TASKS}
 
 
 def words(figure):
@@ -148,7 +149,9 @@ def test_of_many_classes_the_most_confused_pairs_are_shown(runs, drawn):
     for logits, guesses in zip(both, (ours, theirs), strict=True):
         logits[range(len(truth)), guesses] = 1
     dataset = SimpleNamespace(
-        classes=[f"the class {k}" for k in range(C)], test_batches=lambda: [SimpleNamespace(targets=np.array(truth))]
+        classes=[f"the class {k}" for k in range(C)],
+        entry="name",
+        test_batches=lambda: [SimpleNamespace(targets=np.array(truth))],
     )
     run = replace(runs["names"], dataset=dataset, predictions=[both[0]], torch_predictions=[both[1]])
     tracemalloc.start()
@@ -175,6 +178,7 @@ def test_of_many_classes_a_few_pairs_are_named_and_none_need_be(runs, drawn):
     truth = rng.integers(C, size=3000)
     dataset = SimpleNamespace(
         classes=["a long name of a class " + str(k) for k in range(C)],
+        entry="name",
         test_batches=lambda: [SimpleNamespace(targets=truth)],
     )
     for guesses in (rng.integers(C, size=3000), truth):
@@ -229,6 +233,8 @@ def test_a_text_is_wrapped_at_words():
         (["07.03.2024 16:00", "08.03.2024 09:30"], (2024, 3, 8, 9, 30)),
         (["07/03/2024", "08/03/2024", "01/04/2024"], (2024, 4, 1)),  # the day first, or time would run backwards
         (["03/07/2024", "03/08/2024", "04/01/2024"], (2024, 4, 1)),
+        (["Mar 07, 2024", "Apr 01, 2024"], (2024, 4, 1)),
+        (["2024-03-07T06:00:30Z", "2024-03-07T16:00:00Z"], (2024, 3, 7, 16, 0, 0, 0, datetime.UTC)),
     ],
 )
 def test_dates_are_read(labels, last):

@@ -3,7 +3,6 @@
 import inspect
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from compare.__main__ import main
 from compare.gradients import table, tape_view
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted
+from compare.options import Settings
 from scratch import lstm, rnn
 from torch_impl import unrolled
 
@@ -44,7 +44,7 @@ def refusal(arguments, capsys):
 def test_the_unrolled_layers_are_torch_nn(cell, task):
     """Two layers, both directions, different lengths: the same loss and the same gradients of the parameters."""
     dataset = data.load(task, batch_size=5, dtype=np.float64)
-    settings = SimpleNamespace(cell=cell, hidden=4, layers=2, bidirectional=True)
+    settings = Settings(task, cell, hidden=4, layers=2, bidirectional=True)
     model = model_pair.build(model_pair.model_of(settings, dataset), "float64").torch
     batch = next(iter(dataset.train_batches(0)))
     loss, kept = model.loss(batch), []

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import data
 from compare.__main__ import COMMANDS, main, parser
 from compare.learner import check, exercise
-from compare.options import Settings
+from compare.options import Settings, reading
 
 MANY = settings(max_examples=10 * settings.default.max_examples)
 
@@ -42,7 +42,7 @@ def own(tmp_path_factory):
 def only_load(settings):
     s = settings
     return data.load(
-        s.task, s.data, column=s.column, seed=s.seed, batch_size=s.batch_size, window=s.window, dtype=np.dtype(s.dtype)
+        s.task, s.data, seed=s.seed, batch_size=s.batch_size, window=s.window, dtype=np.dtype(s.dtype), **reading(s)
     )
 
 

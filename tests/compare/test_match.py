@@ -316,6 +316,10 @@ ALTERED = {
     "a clip in words": the_settings(clip="1"),
     "no such data": the_settings(data="nowhere.txt"),
     "data of 1": the_settings(data=1),
+    "no such tokens": the_settings(tokens="syllables"),
+    "no such way": the_settings(missing="guess"),
+    "a difference of 1": the_settings(difference=1),
+    "nothing but dropout": the_settings(dropout=1.0),
     "an unknown setting": the_settings(more=1),
 }
 
@@ -327,10 +331,12 @@ def test_an_altered_checkpoint_next_to_the_file_is_refused(altered, tmp_path, ca
     model, settings = altered(pair.model, asdict(small))
     metadata = {"model": json.dumps(model), "settings": json.dumps(settings)}
     safetensors.numpy.save_file(pair.scratch.params, tmp_path / "checkpoint.safetensors", metadata)
-    assert main(["traps", "--match", write(tmp_path / "mine.csv", [0.5, 0.4, 0.3])]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
+    mine = write(tmp_path / "mine.csv", [0.5, 0.4, 0.3])
+    for command in (["traps", "--match", mine], ["predict", str(tmp_path)]):
+        assert main(command) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
 
 
 def test_a_pipe_for_a_checkpoint_is_refused(tmp_path, capsys):
