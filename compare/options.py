@@ -3,9 +3,14 @@
 import argparse
 from dataclasses import dataclass, fields, replace
 
+import scratch
 from data import UserError, check_task
 
-CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
+# The cells as typed and as shown.
+CELLS = {
+    name: "ReLU RNN" if "relu" in options.values() else layer.__name__
+    for name, (layer, options) in scratch.CELLS.items()
+}
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
