@@ -6,8 +6,8 @@ Sizes: T steps, B batch rows, I inputs, H hidden units. Gate blocks in the order
     (M2)  z_t = sigmoid(a_z)      n_t = a_n
     (M3)  h_t = (1 - z_t) * h_{t-1} + z_t * n_t
 
-Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, "Were RNNs all we needed?" (2024). It is the GRU without the reset gate,
-without h_{t-1} in the gates and without tanh. As in the paper z weights the new value; in torch's GRU it is the old one.
+Feng, Tung, Ahmed, Bengio and Hajimirsadeghi, "Were RNNs all we needed?" (2024): the GRU without the reset gate, without
+h_{t-1} in the gates and without tanh. As in the paper z weights the new value; in torch's GRU it weights the old one.
 """
 
 from typing import NamedTuple
@@ -42,9 +42,11 @@ def forward(x, h_0, W_ih, b_ih, y=None):
     of them; and the Cache for `backward`.
     """
     # (M1)  a_t = W_ih x_t + b_ih needs no state: all steps in one product
-    a_z, n = np.split(inputs.forward(x, W_ih, b_ih), 2, axis=2)  # (T, B, H) each
-    # (M2)  z_t = sigmoid(a_z), and n_t is a_n itself
+    a = inputs.forward(x, W_ih, b_ih)  # (T, B, 2H)
+    a_z, a_n = np.split(a, 2, axis=2)  # (T, B, H) each, views
+    # (M2)  z_t = sigmoid(a_z)      n_t = a_n
     z = sigmoid(a_z)  # (T, B, H)
+    n = a_n.copy()  # (T, B, H)  with a view, all of a would be kept
     # (M3)  h_t = (1 - z_t) * h_{t-1} + z_t * n_t
     y = scan(1 - z, z * n, h_0, y)  # (T, B, H)
     return y, y[-1], Cache(x, h_0, W_ih, z, n, y)

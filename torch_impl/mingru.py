@@ -1,4 +1,4 @@
-"""minGRU as a torch layer. torch.nn has none, so this one is written by hand: its forward; the backward is autograd's."""
+"""minGRU as a torch layer, which torch.nn does not have: the forward is written here, the backward is autograd's."""
 
 import torch
 from torch import nn
@@ -8,10 +8,10 @@ from torch_impl import unrolled
 
 
 class MinGRU(nn.Module):
-    """The equations of unrolled.mingru in layers and directions. Arguments, attributes, parameter names and first values
-    as torch.nn.GRU, but without weight_hh and bias_hh; its gate blocks are z and n.
+    """unrolled.mingru in layers and directions. Arguments, attributes, parameter names and first values as torch.nn.GRU,
+    but without weight_hh and bias_hh; the gate blocks are z and n.
 
-    It runs step by step, as simply as possible, because it is what scratch/mingru.py is compared with.
+    It runs step by step, which is slow and simple: it is here to be right, for scratch/mingru.py to be compared with.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class MinGRU(nn.Module):
                 self._all_weights.append([f"{kind}_l{layer}{end}" for kind in shapes])
 
     def forward(self, x, state=None):
-        """x (T, B, I), or packed; state (L*D, B, H), None for zeros. Returns y (T, B, D*H), or packed, and the state."""
+        """x (T, B, I) or packed; state (L*D, B, H), None for zeros. Returns y (T, B, D*H), or packed, and h_n."""
         if isinstance(x, PackedSequence):
             x, lengths = pad_packed_sequence(x)
             y, state_n, _ = unrolled.layers(self, x, lengths, state)

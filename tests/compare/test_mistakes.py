@@ -26,7 +26,7 @@ def test_the_suite_sees_every_mistake_and_names_the_gradient_of_a_wrong_cell():
     assert {result["name"] for result in results} == set(BY_NAME)
     for result in results:
         assert result["status"] == pytest.ExitCode.TESTS_FAILED, f"{result['name']}: {result['text']}"
-        if result["file"] in ("rnn", "gru", "lstm"):
+        if result["file"] in map(scratch.file_of, scratch.CELLS):
             assert result["lines"] < 40, result["text"]
             assert f"run: byhand check scratch/{result['file']}.py" in result["text"]
             first = result["text"].partition("FAILURES")[2].splitlines()[2]
@@ -142,8 +142,8 @@ class TestTheTable:
         assert table.main() == 0
         assert "seen in all, of 2" in capsys.readouterr().out
 
-    @pytest.mark.parametrize(("cell", "file"), [("rnn", "rnn"), ("rnn_relu", "rnn"), ("gru", "gru"), ("lstm", "lstm")])
-    def test_a_cell_shows_its_own_mistakes_alone(self, cell, file, monkeypatch, capsys):
+    @pytest.mark.parametrize("cell", scratch.CELLS)
+    def test_a_cell_shows_its_own_mistakes_alone(self, cell, monkeypatch, capsys):
         from compare.__main__ import main
         from compare.mistakes import table
 
@@ -151,4 +151,4 @@ class TestTheTable:
         assert main(["gradients", "--mistakes", "--cell", cell]) == 0
         said = capsys.readouterr().out
         for mistake in MISTAKES:
-            assert (f"{mistake.file}.py: {mistake.name} " in said) == (mistake.file == file)
+            assert (f"{mistake.file}.py: {mistake.name} " in said) == (mistake.file == cell.removesuffix("_relu"))
