@@ -99,7 +99,8 @@ class Trial:
 
     def loss(self, arrays: dict) -> complex:
         """The number whose gradient `backward` computes: the sum of every output times its upstream gradient."""
-        out = self.forward(copies(arrays))
+        dtype = np.result_type(*arrays.values())  # all complex where one is: a mistake may write one into another
+        out = self.forward({name: array.astype(dtype) for name, array in arrays.items()})
         return sum(np.sum(out[name] * self.given()[f"d{name}"]) for name in out)
 
     def pack(self, state: list):
