@@ -50,7 +50,7 @@ class Case:
 
     @property
     def path(self):
-        return f"scratch/{self.file}.py"
+        return self.module.__name__.replace(".", "/") + ".py"
 
     @property
     def states(self):
