@@ -41,6 +41,7 @@ FORWARD = {
         "tanh_c[t]": ["tanh_c"],
         "y[t]": ["h"],
     },
+    "mingru": {"a": ["a_z", "a_n"], "z": ["z"], "n": ["n"], "y": ["h"]},
 }
 BACKWARD = {
     "rnn": {
@@ -82,6 +83,14 @@ BACKWARD = {
         "dh_carried": ("to h_{t-1}:  W_hh^T da_t", ["dh_sent"]),
         "dW_hh": ("dW_hh = Σ_t da_t h_{t-1}^T", []),
         "db_hh": ("db_hh = Σ_t da_t", []),
+        "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", []),
+        "db_ih": ("db_ih = Σ_t da_t", []),
+    },
+    "mingru": {
+        "dh": ("dh_t = dy_t + (1 - z_{t+1}) * dh_{t+1}", ["dy", "+dh_later", "=dh"]),
+        "dh_0": ("to h_{t-1}:  (1 - z_t) * dh_t", ["dh_sent"]),
+        "da_z": ("da_z = dh_t * (n_t - h_{t-1}) * z_t * (1 - z_t)", ["da_z"]),
+        "da_n": ("da_n = dh_t * z_t", ["da_n"]),
         "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", []),
         "db_ih": ("db_ih = Σ_t da_t", []),
     },
