@@ -1,4 +1,4 @@
-"""The minGRU cell: one layer, one direction, all steps. Its gates do not read the state, so time needs no matrix.
+"""The minGRU cell: one layer, one direction, all steps. No gate reads the state, so the recurrence is linear.
 
 Sizes: T steps, B batch rows, I inputs, H hidden units. Gate blocks in the order z, n.
 

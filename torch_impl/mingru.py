@@ -8,8 +8,8 @@ from torch_impl import unrolled
 
 
 class MinGRU(nn.Module):
-    """unrolled.mingru in layers and directions. Arguments, attributes, parameter names and first values as torch.nn.GRU,
-    but without weight_hh and bias_hh; the gate blocks are z and n.
+    """unrolled.mingru in layers and directions. Arguments, attributes, parameter names and first values are those of
+    torch.nn.GRU, but without weight_hh and bias_hh; the gate blocks are z and n.
 
     It runs step by step, which is slow and simple: it is here to be right, for scratch/mingru.py to be compared with.
     """
