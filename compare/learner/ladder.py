@@ -197,12 +197,12 @@ EXERCISES = (
         file="mingru",
         keep=CELL,
         blank="backward",
-        task="Its state enters no gate, so h_t = a_t * h_{t-1} + b_t with factors that are known beforehand, and forward "
-        "calls scan(a, b, h_0). Go backwards through time with the same function: without a loop. For the input "
-        "projection you may call inputs.backward.",
+        task="No gate reads the state, so h_t = a_t * h_{t-1} + b_t with factors that are known beforehand, and "
+        "forward calls scan(a, b, h_0). Go backwards through time with the same function: without a loop. For the "
+        "input projection you may call inputs.backward.",
         hints=(
-            "The gradient that step t + 1 sends to h_t is dh_{t+1} times one factor. Write dh_t = dy_t + ... and compare "
-            "it with the recurrence that scan computes. Which way through time does it run?",
+            "The gradient that step t + 1 sends to h_t is dh_{t+1} times one factor. Write dh_t = dy_t + ... and "
+            "compare it with the recurrence that scan computes. Which way through time does it run?",
             "dh_t = dy_t + (1 - z_{t+1}) * dh_{t+1}: a scan over reversed arrays whose factors are those of the step "
             "AFTER t. The last step's factor is 1 and its dh_{t+1} is dh_n. Reverse the result as well.",
             "dh_0 = (1 - z_0) * dh of the first step, one factor further than the scan goes. (M3) z_t gets "
