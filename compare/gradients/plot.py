@@ -25,6 +25,7 @@ def draw(path: Path, flows: list[GradientFlow], title: str) -> None:
         draw_flow(panels, flow, dashes(place))
     if not any(flow.term for flow in flows):
         panels["term"].text(0.5, 0.5, f"{flows[0].name} has no W_hh", ha="center", transform=panels["term"].transAxes)
+        panels["term"].set_axis_off()
     panels["size"].set(title="Gradient of the loss at step t", ylabel="norm of dLoss/dh_t")
     panels["term"].set(title="Contribution of step t to dW_hh", ylabel="norm of the contribution")
     panels["error"].set(title="Error of dLoss/dh_t, scratch against torch", ylabel="error in eps of the largest entry")
