@@ -34,7 +34,7 @@ def stretches(lengths, T, B):
     for end in ends:
         n = B if lengths is None else int(np.sum(lengths >= end))
         pieces = max(1, round((end - start) / max(STEPS, ROWS / n)))
-        cuts = np.linspace(start, end, pieces + 1).round().astype(int).tolist()
+        cuts = [start + k * (end - start) // pieces for k in range(pieces + 1)]
         chain += [(*cut, n) for cut in pairwise(cuts)]
         start = end
     return chain
