@@ -255,9 +255,10 @@ def counted(names):
 
 
 def targets_of(group):
-    """What the lines of a Group with an equation assign: ["dh[t]"]."""
-    code = [line.strip() for _, line in group.lines if group.equations]
-    return [line.split(" = ")[0] for line in code if " = " in line]
+    """What the lines of a Group with an equation assign, or write into: ["dh[t]"]."""
+    code = [line.split("  #")[0].strip() for _, line in group.lines if group.equations]
+    written = [re.search(r"^(.*?) = |, out=(.*)\)$", line) for line in code]
+    return [found[1] or found[2] for found in written if found]
 
 
 NOTHING = '<div class="middle"></div>'

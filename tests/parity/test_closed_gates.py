@@ -34,6 +34,16 @@ def test_the_logistic_function_of_complex_numbers_is_finite_and_has_the_real_slo
     np.testing.assert_allclose(got.imag / 1e-20, sigmoid(a) * sigmoid(-a), rtol=64 * eps, atol=1e-15)
 
 
+@pytest.mark.parametrize(("dtype", "of_out"), [("float32", "float32"), ("float64", "complex128")])
+def test_the_logistic_function_is_the_same_written_into_an_array(dtype, of_out):
+    """Also real numbers into a complex array, as at the first step of an LSTM of which only c_0 is complex."""
+    values = [-1e30, -1000, -3, 0, 3, 1e30]
+    a, out = np.array(values, dtype), np.full(6, 7, of_out)
+    assert sigmoid(a, out=out) is out
+    np.testing.assert_array_equal(out, sigmoid(a.astype(of_out)))
+    np.testing.assert_array_equal(a, np.array(values, dtype))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("cell", "not_a_gate"), [("lstm", "g"), ("gru", "n"), ("mingru", "n")])
 def test_the_gradient_of_a_nearly_closed_gate_is_torchs_to_a_few_eps_of_each_entry(cell, not_a_gate, dtype):
