@@ -99,7 +99,7 @@ class Recurrent:
         self.kept = Kept(caches, (T, B), lengths, order, inverse, embedding)
         y = y[:, inverse].view()
         y.flags.writeable = False  # with one direction `backward` reads this very array: `y += ...` would spoil it
-        return y, self._like_torch([np.stack(s)[:, inverse] for s in zip(*last, strict=True)])  # (L*D, B, H)
+        return y, self._like_torch([np.array(s)[:, inverse] for s in zip(*last, strict=True)])  # (L*D, B, H)
 
     def _forward_entry(self, k, x, state, lengths, embedding):
         """One layer in one direction. Returns y (T, B, H) in the order of time, the last state, and a cache."""
@@ -145,7 +145,7 @@ class Recurrent:
             trace.extend({name: d[:, inverse] for name, d in traces[k].items()} for k in sorted(traces))
         dx = dy[:, inverse] if self.kept.embedding is None else dy
         dstate_0 = zip(*(dfirst[k] for k in sorted(dfirst)), strict=True)
-        return dx, self._like_torch([np.stack(ds)[:, inverse] for ds in dstate_0])
+        return dx, self._like_torch([np.array(ds)[:, inverse] for ds in dstate_0])
 
     def _backward_entry(self, k, dy, dstate_n, trace):
         """One layer in one direction, dy (T, B, H). Returns dx (for ids dembedding), dstate_0, weight gradients."""
