@@ -62,8 +62,9 @@ class Recurrent:
     def _weights(self, k, embedding):
         """The weights that the cell takes. For ids, layer 0 gets W_ih times every row of the table."""
         W_ih, *others = (self.params[name] for name in self._names(k))
-        zeros = np.zeros_like(W_ih, shape=len(W_ih))  # of the biases that it does not have
-        others += [zeros] * (len(self.weights) - 1 - len(others))
+        if not self.bias:
+            zeros = np.zeros_like(W_ih, shape=len(W_ih))
+            others += [zeros for kind in self.weights if kind.startswith("bias")]
         if embedding is not None and k < self.directions:
             W_ih = W_ih @ embedding.T  # (G*H, V)  one product per word of the vocabulary, none per step
         return W_ih, *others
