@@ -6,6 +6,7 @@ from cases import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scratch
 from scratch import scan
 
 lengths = st.integers(1, 70)
@@ -86,3 +87,22 @@ def test_a_narrow_step_takes_the_doubling_scan(width, faster, monkeypatch):
     for name in ("doubling", "loop"):
         monkeypatch.setattr(scan, name, lambda *_, name=name: name)
     assert scan.scan(np.ones((4, width)), np.ones((4, width)), np.ones(width)) == faster
+
+
+@given(st.integers(1, 9), seeds)
+def test_the_backward_of_an_rnn_is_a_linear_recurrence_whose_factors_are_jacobians(T, seed):
+    """Steps combined in pairs, pairs in fours and so on, before any dh is known: (P2) with matrices."""
+    H, rng = 3, np.random.default_rng(seed)
+    layer = scratch.RNN(2, H, dtype=np.float64, rng=rng)
+    x, h_0, dy, dh_n = (rng.standard_normal(shape) for shape in ((T, 1, 2), (1, 1, H), (T, 1, H), (1, 1, H)))
+    y, _ = layer.forward(x, h_0)
+    _, dh_0 = layer.backward(dy, dh_n)
+
+    jacobians = [(1 - h[0, :, None] ** 2) * layer.params["weight_hh_l0"] for h in y]  # dh_t / dh_{t-1}
+    before = [np.zeros(H), *dy[:-1, 0]]  # what the loss sends to h_{t-1}
+    spans = [(J.T, d) for J, d in zip(jacobians, before, strict=True)][::-1]  # last step first
+    while len(spans) > 1:
+        pairs = zip(spans[::2], spans[1::2], strict=False)
+        spans = [(A @ a, A @ b + B) for (a, b), (A, B) in pairs] + spans[len(spans) // 2 * 2 :]
+    ((a, b),) = spans
+    np.testing.assert_allclose(a @ (dy[-1, 0] + dh_n[0, 0]) + b, dh_0[0, 0], rtol=0, atol=1e-13)
