@@ -608,8 +608,8 @@ LOSSES = (
         name="mean_over_padding_too",
         file="losses",
         why="A mean over the whole array is simpler; loss and gradient agree, and both are too small.",
-        right="np.prod(targets_shape) if valid is None else valid.sum()",
-        wrong="np.prod(targets_shape)",
+        right="math.prod(targets_shape) if valid is None else int(valid.sum())",
+        wrong="math.prod(targets_shape)",
     ),
     Mistake(
         name="mask_forgotten_in_the_gradient",
