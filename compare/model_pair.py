@@ -259,7 +259,7 @@ def _layout(pair, optimizers, B):
     params, layer = pair.scratch.params, pair.scratch.recurrent
     state = np.broadcast_to(params["linear.bias"][0], (layer.num_layers * layer.directions, B, layer.hidden_size))
     both = {f"weights/{name}": p for name, p in params.items()}
-    both |= {f"state/{k}": state for k in range(2 if pair.model["cell"] == "lstm" else 1)}
+    both |= {f"state/{k}": state for k in range(layer.states)}
     ours = dict(both)
     if not (isinstance(by_hand, scratch.SGD) and not by_hand.momentum):
         kept = KEPT & vars(by_hand).keys()

@@ -4,11 +4,16 @@ import argparse
 from dataclasses import dataclass, fields, replace
 from typing import get_args, get_type_hints
 
+import scratch
 from data import READING, TASKS, UserError, check_task
 from data.table import WAYS
 from data.text import TOKENS
 
-CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
+# The cells as typed and as shown.
+CELLS = {
+    name: "ReLU RNN" if "relu" in options.values() else layer.__name__
+    for name, (layer, options) in scratch.CELLS.items()
+}
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")

@@ -1,7 +1,7 @@
 r"""The sequence model: ids through an embedding (or numbers as they are), recurrent layers, a linear output.
 
     ids (T, B) -> Embedding -> Dropout -> (T, B, E)  \
-                                                       RNN | GRU | LSTM -> Dropout -> Linear -> logits or values
+                                                       recurrent layers -> Dropout -> Linear -> logits or values
     numbers                        (T, B, F)         /
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from scratch.layers import Dropout, Embedding, Linear
 from scratch.losses import cross_entropy, mse
-from scratch.recurrent import GRU, LSTM, RNN
+from scratch.recurrent import GRU, LSTM, RNN, MinGRU
 
 # The cells by name: the layer, and its options.
 CELLS = {
@@ -17,12 +17,18 @@ CELLS = {
     "rnn_relu": (RNN, {"nonlinearity": "relu"}),
     "gru": (GRU, {}),
     "lstm": (LSTM, {}),
+    "mingru": (MinGRU, {}),
 }
 
 
 def module_of(cell):
     """The module of a cell in CELLS, with its forward, backward, GATES, TRACED and Cache."""
     return CELLS[cell][0].cell
+
+
+def file_of(cell):
+    """The name of that module's file in scratch/, without .py: "rnn" for rnn_relu."""
+    return module_of(cell).__name__.split(".")[-1]
 
 
 class SequenceModel:

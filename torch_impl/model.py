@@ -6,6 +6,16 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from torch_impl import unrolled
+from torch_impl.mingru import MinGRU
+
+# The cells by name: the layer, and its options.
+CELLS = {
+    "rnn": (nn.RNN, {"nonlinearity": "tanh"}),
+    "rnn_relu": (nn.RNN, {"nonlinearity": "relu"}),
+    "gru": (nn.GRU, {}),
+    "lstm": (nn.LSTM, {}),
+    "mingru": (MinGRU, {}),
+}
 
 
 class SequenceModel(nn.Module):
@@ -33,6 +43,8 @@ class SequenceModel(nn.Module):
             raise ValueError("give vocab_size for ids or input_size for numbers, and not both")
         if predict not in ("each", "last"):
             raise ValueError(f"predict is {predict!r}; it must be 'each' or 'last'")
+        if cell not in CELLS:
+            raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}; it must be from 0 to below 1")
         if forget_bias and cell != "lstm":
@@ -44,17 +56,8 @@ class SequenceModel(nn.Module):
             input_size = embedding_size or hidden_size
             self.embedding = nn.Embedding(vocab_size, input_size, **place)
         sizes = dict(num_layers=num_layers, bidirectional=bidirectional, **place)
-        match cell:
-            case "rnn":
-                self.recurrent = nn.RNN(input_size, hidden_size, **sizes)
-            case "rnn_relu":
-                self.recurrent = nn.RNN(input_size, hidden_size, nonlinearity="relu", **sizes)
-            case "gru":
-                self.recurrent = nn.GRU(input_size, hidden_size, **sizes)
-            case "lstm":
-                self.recurrent = nn.LSTM(input_size, hidden_size, **sizes)
-            case _:
-                raise ValueError(f"cell is {cell!r}; it must be 'rnn', 'rnn_relu', 'gru' or 'lstm'")
+        layer, options = CELLS[cell]
+        self.recurrent = layer(input_size, hidden_size, **options, **sizes)
         for name, p in self.recurrent.named_parameters():
             if forget_bias and "bias_ih" in name:
                 p.data[hidden_size : 2 * hidden_size] += forget_bias

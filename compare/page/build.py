@@ -42,6 +42,7 @@ FORWARD = {
         "tanh_c[t]": ["tanh_c"],
         "y[t]": ["h"],
     },
+    "mingru": {"a": ["a_z", "a_n"], "z": ["z"], "n": ["n"], "y": ["h"]},
 }
 BACKWARD = {
     "rnn": {
@@ -83,6 +84,14 @@ BACKWARD = {
         "dh_carried": ("to h_{t-1}:  W_hh^T da_t", ["dh_sent"]),
         "dW_hh": ("dW_hh = Σ_t da_t h_{t-1}^T", []),
         "db_hh": ("db_hh = Σ_t da_t", []),
+        "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", []),
+        "db_ih": ("db_ih = Σ_t da_t", []),
+    },
+    "mingru": {
+        "dh": ("dh_t = dy_t + (1 - z_{t+1}) * dh_{t+1}", ["dy", "+dh_later", "=dh"]),
+        "dh_0": ("to h_{t-1}:  (1 - z_t) * dh_t", ["dh_sent"]),
+        "da_z": ("da_z = dh_t * (n_t - h_{t-1}) * z_t * (1 - z_t)", ["da_z"]),
+        "da_n": ("da_n = dh_t * z_t", ["da_n"]),
         "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", []),
         "db_ih": ("db_ih = Σ_t da_t", []),
     },
@@ -248,9 +257,10 @@ def counted(names):
 
 
 def targets_of(group):
-    """What the lines of a Group with an equation assign: ["dh[t]"]."""
-    code = [line.strip() for _, line in group.lines if group.equations]
-    return [line.split(" = ")[0] for line in code if " = " in line]
+    """What the lines of a Group with an equation assign, or write into: ["dh[t]"]."""
+    code = [line.split("  #")[0].strip() for _, line in group.lines if group.equations]
+    written = [re.search(r"^(.*?) = |, out=(.*)\)$", line) for line in code]
+    return [found[1] or found[2] for found in written if found]
 
 
 NOTHING = '<div class="middle"></div>'

@@ -11,7 +11,7 @@ from scratch import losses, module_of
 from scratch.activations import gate_blocks
 from torch_impl import unrolled
 
-CELLS = ("rnn", "gru", "lstm")
+CELLS = ("rnn", "gru", "lstm", "mingru")
 T, H = 8, 4
 START = "1847-02"  # two calm months, then a steep rise
 LOSSES = ("each", "last")  # which steps the loss reads
@@ -21,12 +21,14 @@ BLOCKS = {
     "rnn": {},
     "gru": {"u": ("u_r", "u_z", "u_n"), "v": ("v_r", "v_z", "v_n")},
     "lstm": {"a": ("a_i", "a_f", "a_g", "a_o")},
+    "mingru": {"a": ("a_z", "a_n")},
 }
 # The tensors that an equation computes: its torch operations lie between these and the tensors of earlier equations.
 MADE = {
     "rnn": {"R1": ("a",), "R2": ("h",)},
     "gru": {"G1": ("u",), "G2": ("v",), "G3": ("r", "z"), "G4": ("n",), "G5": ("h",)},
     "lstm": {"L1": ("a",), "L2": ("i", "f", "g", "o"), "L3": ("c",), "L4": ("tanh_c", "h")},
+    "mingru": {"M1": ("a",), "M2": ("z", "n"), "M3": ("h",)},
 }
 
 
@@ -85,7 +87,7 @@ def number(ours, theirs, limit):
 def by_hand(cell, model, x, targets, valid):
     """What scratch computes, forward and backward: two dicts of arrays (T, H), without the axis B, which is 1."""
     module = module_of(cell)
-    weights = [model.recurrent.params[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    weights = list(model.recurrent.params.values())
     states = [np.zeros((1, H)) for _ in range(model.recurrent.states)]
     y, *_, cache = module.forward(x, *states, *weights)
     kept = cache._asdict() | {"h": y}
@@ -100,7 +102,7 @@ def by_hand(cell, model, x, targets, valid):
     trace = {}
     module.backward(dy, *(np.zeros((1, H)) for _ in states), cache, trace)
     trace["dy"] = dy
-    return forward, shown(cell, trace | terms(cell, trace, kept, W_hh=weights[1]))
+    return forward, shown(cell, trace | terms(cell, trace, kept, W_hh=model.recurrent.params.get("weight_hh_l0")))
 
 
 def terms(cell, trace, kept, W_hh):
@@ -120,12 +122,14 @@ def terms(cell, trace, kept, W_hh):
         found["dc_sent"] = trace["dc"] * kept["f"]
         found["dc_later"] = later(found["dc_sent"])
         found["dc_own"] = trace["dh"] * (kept["o"] * (1 - kept["tanh_c"] ** 2))
+    if cell == "mingru":
+        found["dh_sent"] = trace["dh"] * (1 - kept["z"])
     return found | {"dh_later": later(found["dh_sent"])}
 
 
 def by_torch(cell, model, x, targets, valid):
     """The same from the unrolled forward pass and autograd, and the names of its operations by equation."""
-    weights = [getattr(model.recurrent, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    weights = list(model.recurrent.parameters())
     states = [torch.zeros(1, H, dtype=torch.float64) for _ in range(2 if cell == "lstm" else 1)]
     in_steps = getattr(unrolled, cell)
     y, *_, kept = in_steps(torch.tensor(x), *states, *weights)

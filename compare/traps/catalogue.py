@@ -205,7 +205,8 @@ TRAPS = (
         why="torch.nn and scratch/rnn.py (R1) add b_ih and b_hh. Both receive the same update, so their sum moves "
         "twice as far as a single bias would.",
         fix="use two biases, as torch does",
-        applies=lambda s, data: s.cell != "gru" and not s.weight_decay,  # in a GRU the two enter different terms
+        # in a GRU the two enter different terms; a minGRU has only one
+        applies=lambda s, data: s.cell not in ("gru", "mingru") and not s.weight_decay,
         change=keep_one_bias,
     ),
     Trap(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+import scratch
 from compare import model_pair
 from compare.agreement import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
@@ -150,7 +151,7 @@ def mistakes_that_fit(curve, runs) -> Iterator[Mistake]:
     """The mistakes of compare/mistakes/ whose training follows the curve; each is trained until it diverges from it."""
     losses = dict(zip(curve.steps.tolist(), curve.losses.tolist(), strict=True))
     allowed = max(AGREEMENT["float32"], curve.digit)
-    other_cells = {"rnn", "gru", "lstm"} - {runs.settings.cell.removesuffix("_relu")}
+    other_cells = set(map(scratch.file_of, scratch.CELLS)) - {scratch.file_of(runs.settings.cell)}
     known = {trap.mistake for trap in TRAPS}
     tried = [mistake for mistake in MISTAKES if mistake not in known and mistake.file not in other_cells]
     with display() as progress:

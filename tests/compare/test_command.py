@@ -15,7 +15,7 @@ import torch
 
 import scratch
 import torch_impl
-from compare import files, options
+from compare import files, options, plots
 from compare.__main__ import main
 from compare.agreement import AGREEMENT
 
@@ -381,5 +381,6 @@ def test_numpy_and_torch_get_one_thread_each_unless_the_user_sets_threads(user_s
     assert done.stdout.count("\n") == 2, done.stderr
 
 
-def test_every_cell_of_scratch_has_a_name_to_be_shown():
-    assert list(options.CELLS) == list(scratch.CELLS)
+def test_every_cell_of_scratch_has_a_torch_counterpart_a_name_of_its_own_and_a_colour():
+    assert list(torch_impl.model.CELLS) == list(plots.CELL_COLOURS) == list(options.CELLS) == list(scratch.CELLS)
+    assert len(set(options.CELLS.values())) == len(set(plots.CELL_COLOURS.values())) == len(scratch.CELLS)

@@ -101,8 +101,8 @@ def test_saturated_gates(cell, dtype):
 # ---- not finite: where it began -------------------------------------------------------------------------------------
 
 FIRST = {  # what each side computes first from the input of a step
-    "scratch": {"rnn": "h", "rnn_relu": "h", "gru": "r, z", "lstm": "i, f, g, o"},
-    "torch": {"rnn": "a", "rnn_relu": "a", "gru": "u", "lstm": "a"},
+    "scratch": {"rnn": "h", "rnn_relu": "h", "gru": "r, z", "lstm": "i, f, g, o", "mingru": "z"},
+    "torch": {"rnn": "a", "rnn_relu": "a", "gru": "u", "lstm": "a", "mingru": "a"},
 }
 NORM = "the gradient norm itself (all gradients are finite)"
 

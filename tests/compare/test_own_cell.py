@@ -25,6 +25,14 @@ def test_a_right_cell_passes(tmp_path):
     assert re.search(r"2\d passed", output), output
 
 
+@pytest.mark.slow
+def test_a_cell_without_a_matrix_for_its_state_passes(tmp_path):
+    source = (ROOT / "scratch/mingru.py").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(f'{source}\nWEIGHTS = ("weight_ih", "bias_ih")\n', encoding="utf-8")
+    status, output = run(tmp_path / "mine.py")
+    assert status == 0, output
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "first"),
     [
