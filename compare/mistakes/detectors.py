@@ -210,7 +210,9 @@ def slope_agrees(trial: Trial, gradient: dict, name: str) -> None:
     The slope comes from a complex step through the package's own forward: does the backward belong to it?
     """
     direction = {name: np.random.default_rng(4).standard_normal(trial.arrays[name].shape)}
-    slope, promised = numerical.complex_step(trial.loss, trial.arrays, direction), numerical.along(gradient, direction)
+    # all complex: a mistake may add one of the arrays to another in place
+    arrays = {key: array.astype(complex) for key, array in trial.arrays.items()}
+    slope, promised = numerical.complex_step(trial.loss, arrays, direction), numerical.along(gradient, direction)
     terms = np.sum(np.abs(gradient[name] * direction[name]))  # they may cancel: rounding is measured by their sizes
     ensure(
         abs(slope - promised) <= 1e-11 * max(terms, 1e-3),

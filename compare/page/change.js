@@ -1,0 +1,116 @@
+// Changed numbers: one weight, input or bias, or a preset. The page computes everything again, and next to the gradient
+// stands the slope of the loss, from two more forward passes.
+
+const STEP = 1e-5;  // of the central difference
+
+function inputsNow() {
+  const [name, t] = state.entry.split(".");
+  return x.map((row, k) => name === "x" && k === Number(t) ? [state.to] : row);
+}
+
+function weightsNow(entry = state.entry, to = state.to) {
+  const { weights, presets, gates, keeps } = cells[state.cell];
+  const now = structuredClone({ ...weights, ...presets[state.preset] });
+  const [name, row, column] = entry.split(".");
+  if (name === "shift") {
+    const H = now.b_hh.length / gates.length, from = gates.indexOf(keeps) * H;
+    for (const k of range(H)) now.b_hh[from + k] += to;
+  } else if (column !== undefined) now[name][row][column] = to;
+  else if (name in now) now[name][row] = to;
+  return now;
+}
+
+function givenTo(inputs) {
+  return { x: inputs, target: targets, m: numbersOf(state.loss).m.hand };
+}
+
+const computeNow = () => compute(cells[state.cell], weightsNow(), givenTo(inputsNow()));
+
+// The number that an entry has now, before it is changed.
+function valueOf(entry) {
+  const [name, row, column] = entry.split(".");
+  if (name === "shift") return 0;
+  if (name === "x") return x[row][0];
+  const { weights, presets } = cells[state.cell];
+  const array = { ...weights, ...presets[state.preset] }[name];
+  return column === undefined ? array[row] : array[row][column];
+}
+
+function isEntry(entry) {
+  return Object.keys(arrays()).some((name) => entry.startsWith(name)) && entriesOf(entry.split(".")[0]).some(([key]) => key === entry);
+}
+
+function arrays() {
+  const { keeps } = cells[state.cell];
+  return { W_hh: "W_hh", W_ih: "W_ih", b_hh: "b_hh", b_ih: "b_ih", x: "x, the inputs", ...(keeps ? { shift: `bias of gate ${keeps}` } : {}) };
+}
+
+// [key, words] of every number of an array.
+function entriesOf(name) {
+  const { weights, gates } = cells[state.cell];
+  if (name === "shift") return [["shift", "all units"]];
+  if (name === "x") return steps.map(({ month }, t) => [`x.${t}`, `step ${t}, ${month}`]);
+  const H = weights.W_hh[0].length;
+  const unit = (row) => `${gates.length > 1 ? `${gates[Math.floor(row / H)]}, ` : ""}unit ${row % H}`;
+  return weights[name].flatMap((row, r) => Array.isArray(row)
+    ? row.map((_, c) => [`${name}.${r}.${c}`, name === "W_hh" ? `${unit(r)}, from unit ${c}` : `${unit(r)}, from x`])
+    : [[`${name}.${r}`, unit(r)]]);
+}
+
+// dLoss by the chosen number, from the backward pass.
+function gradientOf(entry, numbers) {
+  const [name, row, column] = entry.split(".");
+  if (name === "x") return numbers.dx.hand[row][0];
+  const flat = (array) => numbers[`d${array}`].hand.flat();
+  if (name === "shift") {
+    const { gates, keeps } = cells[state.cell], H = flat("b_hh").length / gates.length;
+    return add(flat("b_hh").slice(gates.indexOf(keeps) * H, (gates.indexOf(keeps) + 1) * H));
+  }
+  const columns = name === "W_hh" ? cells[state.cell].weights.W_hh[0].length : 1;
+  return flat(name)[row * columns + Number(column ?? 0)];
+}
+
+function centralDifference(entry, value) {
+  const [name, row] = entry.split(".");
+  const lossAt = (v) => {
+    const inputs = name === "x" ? inputsNow().map((old, t) => t === Number(row) ? [v] : old) : inputsNow();
+    return compute(cells[state.cell], weightsNow(entry, v), givenTo(inputs)).numbers.loss[0][0];
+  };
+  return (lossAt(value + STEP) - lossAt(value - STEP)) / (2 * STEP);
+}
+
+let chosen = { cell: null, entry: null };  // what the menus show; chosen is not yet changed
+
+function paintChange(view) {
+  const names = arrays();
+  if (chosen.cell !== state.cell) chosen = { cell: state.cell, entry: "W_hh.0.0" };
+  if (state.entry) chosen.entry = state.entry;
+  fill(byId("array"), Object.entries(names), chosen.entry.split(".")[0]);
+  fill(byId("entry"), entriesOf(chosen.entry.split(".")[0]), chosen.entry);
+  const value = state.entry ? state.to : valueOf(chosen.entry);
+  byId("to").value = value;
+  byId("to").setAttribute("aria-valuetext", digits(value));
+  if (document.activeElement !== byId("exact")) byId("exact").value = Number(value.toPrecision(6));
+  const buttons = ["", ...Object.keys(cells[state.cell].presets)].map((preset) => {
+    const button = make("button", { type: "button", textContent: preset || "as it is" });
+    button.dataset.preset = preset;
+    button.setAttribute("aria-pressed", state.preset === preset && (preset !== "" || !state.entry));
+    return button;
+  });
+  const focused = document.activeElement?.dataset?.preset;
+  byId("presets").replaceChildren(...buttons);
+  if (focused !== undefined) buttons.find((button) => button.dataset.preset === focused)?.focus();
+  document.body.classList.toggle("changed", Boolean(view.recomputed));
+  const gradient = gradientOf(chosen.entry, view.numbers), slope = centralDifference(chosen.entry, value);
+  const wrong = state.mistake && Math.abs(gradient - slope) > 1e-6 * Math.max(1, Math.abs(slope));
+  byId("gradient").textContent = minus(gradient.toPrecision(8));
+  byId("slope").textContent = minus(slope.toPrecision(8));
+  byId("apart").textContent = `difference ${minus((gradient - slope).toExponential(0))}${wrong ? ": the gradient is wrong" : ""}`;
+  byId("apart").classList.toggle("wrong", Boolean(wrong));
+  byId("loss-now").textContent = digits(view.loss);
+}
+
+function fill(menu, items, selected) {
+  menu.replaceChildren(...items.map(([value, textContent]) => make("option", { value, textContent })));
+  menu.value = selected;
+}
