@@ -1,10 +1,16 @@
 // Asks a number: its equation with the numbers filled in. Each of these can be asked in turn.
 
+// Numbers without an equation.
+const GIVEN = {
+  target: "Given: it is x of the next month.",
+  m: "1/N if the loss reads step t, otherwise 0. N is the number of steps that it reads.",
+};
+
 function canAsk(ask) {
   const [name, k] = ask.split(".");
   const number = numbersOf("each")[name];
   const size = number && (isWhole(name) ? number.hand.flat() : number.hand[0]).length;
-  return number !== undefined && /^\d+$/.test(k) && Number(k) < size && Boolean(equationOf(name, Number(k)));
+  return number !== undefined && /^\d+$/.test(k) && Number(k) < size;
 }
 
 // The block of a sum of several gates: da, 6 -> da_f, 2.
@@ -28,6 +34,7 @@ function equationOf(name, k) {
 
 function answer(view) {
   const [name, place] = state.ask.split(".");
+  if (name in GIVEN) return [make("p", { className: "arithmetic", textContent: GIVEN[name] })];
   const { tree, html, k } = equationOf(name, Number(place));
   const known = computeNow(), whole = isWhole(name), t = whole || name === "loss" ? null : state.t;
   const width = view.numbers[name]?.hand[0].length ?? 1;

@@ -26,7 +26,7 @@ from compare.page.measurements import LOSSES, ByHand, H, Numbers, T, Window
 from compare.page.planting import mistakes_in, plant
 from compare.page.rows import article, equations_of, named
 
-SCRIPTS = ("arithmetic", "state", "numbers", "equations", "mistake", "change", "ask", "walk", "start")
+SCRIPTS = ("arithmetic", "state", "numbers", "highlight", "mistake", "change", "ask", "walk", "start")
 LARGEST = 1_000_000  # bytes of the page
 
 

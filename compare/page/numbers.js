@@ -47,6 +47,7 @@ function paintStrip(strip, values, limit, wrong) {
     const value = values[k];
     const at = li.firstElementChild ?? li;
     at.textContent = value === undefined ? "" : value === "none" ? "none" : digits(value);
+    if (at !== li) at.ariaLabel = value === undefined ? "not computed yet" : null;
     const isWrong = value !== undefined && wrong?.[k] !== undefined && wrong[k] !== null;
     li.className = [value > 0 ? "pos" : value < 0 ? "neg" : "", isWrong ? "wrong" : ""].join(" ").trim();
     if (isWrong) at.append(make("span", { className: "unseen", textContent: " wrong" }));

@@ -126,9 +126,12 @@ def loss_rows(place) -> Iterator[str]:
 
 def backward_rows(cell, module, operations, place) -> Iterator[str]:
     """A row per Group: its lines, the derivatives that they compute, and autograd's operations."""
-    table = SHOWN[cell].backward
-    for group in body(module.backward):
-        found = [table[target] for target in targets_of(group) if target in table]
+    groups = body(module.backward)
+    last = {
+        target: k for k, group in enumerate(groups) for target in targets_of(group)
+    }  # not a first value for the loop
+    for k, group in enumerate(groups):
+        found = [shown for target, shown in SHOWN[cell].backward.items() if last.get(target) == k]
         derivatives = "".join(f"<p>{typeset(part)}</p>" for text, _ in found if text for part in text.split("\n"))
         theirs = "".join(
             f'<div class="group operations" {marks([equation])}>{chips([equation])}'
@@ -291,7 +294,7 @@ class Places:
         rows, width = self.all[name].shape
         both = "".join(
             f'<div class="term" data-row="{k}"><span class="label">{self.row_label(name, k)}</span>'
-            f"{self.strip(name, 'sum so far', hand=True)}"
+            f'<span class="side">so far</span>{self.strip(name, "sum so far", hand=True)}<span class="side">adds</span>'
             f'<ol class="strip" data-side="share" data-size="{width}" aria-label="what step t adds"></ol></div>'
             for k in range(rows)
         )

@@ -41,7 +41,7 @@ function readAddress() {
   Object.assign(state, NOTHING);
   const cell = cells[state.cell];
   const known = new Set(all(`#${state.cell} [data-eq]`).flatMap(equationsOf));  // not another cell's
-  state.eq = (said.get("eq") ?? "").split(" ").filter((e) => known.has(e));
+  state.eq = (said.get("eq") ?? "").split(" ").filter((e) => e && known.has(e));
   if (said.get("mistake") in cell.mistakes) state.mistake = said.get("mistake");
   else {
     if (said.get("preset") in cell.presets) state.preset = said.get("preset");

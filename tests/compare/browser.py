@@ -119,22 +119,25 @@ class Browser:
         logged = [e["params"]["entry"] for e in self.events if e["method"] == "Log.entryAdded"]
         return thrown + [entry for entry in logged if entry["level"] == "error"]
 
-    def click(self, selector):
-        """Scroll the element into view and click on its middle."""
-        x, y = self.run(
+    def middle(self, selector):
+        """Scroll an element into view unless it can be seen; the position of its middle."""
+        return self.run(
             f"""(() => {{
                 const element = document.querySelector({json.dumps(selector)});
-                const inside = (box) => box.top >= 0 && box.bottom <= innerHeight;
-                let box = element.getBoundingClientRect();
-                const at = () => [box.left + box.width / 2, box.top + box.height / 2];
-                const top = () => document.elementFromPoint(...at());
-                if (!inside(box) || !(element.contains(top()) || top()?.contains(element))) {{
+                const at = () => {{
+                    const {{ left, top, width, height }} = element.getBoundingClientRect();
+                    return [left + width / 2, top + height / 2];
+                }};
+                const seen = document.elementFromPoint(...at());
+                if (!seen || !(element.contains(seen) || seen.contains(element))) {{
                     element.scrollIntoView({{ block: "center" }});
-                    box = element.getBoundingClientRect();
                 }}
                 return at();
             }})()"""
         )
+
+    def click(self, selector):
+        x, y = self.middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
