@@ -50,8 +50,8 @@ function forwardStep(equations, t, known, blocks) {
   for (const { name, size, tree } of equations) {
     const values = range(size).map((k) => evaluate(tree, t, k, known));
     known.numbers[name][t] = values;
-    const parts = blocks[name] ?? [];
-    parts.forEach((part, j) => { known.numbers[part][t] = values.slice(j * size / parts.length, (j + 1) * size / parts.length); });
+    const parts = blocks[name] ?? [], H = size / parts.length;
+    parts.forEach((part, j) => { known.numbers[part][t] = values.slice(j * H, (j + 1) * H); });
   }
 }
 

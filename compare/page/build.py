@@ -147,12 +147,13 @@ def presets(cell: str, weights: dict[str, np.ndarray]) -> dict[str, dict]:
         found[f"gate {keeps} open"] = {"b_hh": with_bias(cell, weights["b_hh"], {keeps: 5.0})}
         found[f"gate {keeps} closed"] = {"b_hh": with_bias(cell, weights["b_hh"], {keeps: -5.0})}
     found["saturated"] = {"W_ih": 20 * weights["W_ih"]}
-    found["exploding"] = {  # near 0, where the slopes of tanh are near 1
-        "W_hh": 4 * weights["W_hh"],
-        "W_ih": weights["W_ih"] / 100,
-        "b_ih": none,
-        "b_hh": with_bias(cell, none, SHOWN[cell].exploding),
-    }
+    if SHOWN[cell].exploding is not None:
+        found["exploding"] = {  # near 0, where the slopes of tanh are near 1
+            "W_hh": 4 * weights["W_hh"],
+            "W_ih": weights["W_ih"] / 100,
+            "b_ih": none,
+            "b_hh": with_bias(cell, none, SHOWN[cell].exploding),
+        }
     return {label: {name: array.tolist() for name, array in changed.items()} for label, changed in found.items()}
 
 

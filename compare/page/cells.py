@@ -13,14 +13,14 @@ class Shown:
     forward: the names of the numbers below it. backward: its equations, in the notation of equations.py, and the names.
     "+x" is a term of a sum and "=x" the sum. A whole array of blocks has one name per block.
     terms: equations of the numbers that no line computes by itself; keeps: the gate that keeps the state; exploding:
-    biases of the gates with which a large W_hh makes the gradient explode.
+    biases of the gates with which a large W_hh makes the gradient explode, None if it cannot.
     """
 
     forward: dict[str, list[str]]
     backward: dict[str, tuple[str, list[str]]]
     terms: list[str] = field(default_factory=list)
     keeps: str | None = None
-    exploding: dict[str, float] = field(default_factory=dict)
+    exploding: dict[str, float] | None = None
 
 
 SHOWN = {
@@ -39,6 +39,7 @@ SHOWN = {
             "db_ih": ("db_ih = Σ_t da_t", ["db_ih"]),
         },
         terms=["h_before = h_{t-1}", "dh_later = dh_sent_{t+1}", "dh_0 = dh_sent_{0}"],
+        exploding={},
     ),
     "gru": Shown(
         forward={

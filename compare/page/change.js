@@ -37,23 +37,25 @@ function valueOf(entry) {
 }
 
 function isEntry(entry) {
-  return Object.keys(arrays()).some((name) => entry.startsWith(name)) && entriesOf(entry.split(".")[0]).some(([key]) => key === entry);
+  const [name] = entry.split(".");
+  return name in arrays() && entriesOf(name).some(([key]) => key === entry);
 }
 
 function arrays() {
   const { keeps } = cells[state.cell];
-  return { W_hh: "W_hh", W_ih: "W_ih", b_hh: "b_hh", b_ih: "b_ih", x: "x, the inputs", ...(keeps ? { shift: `bias of gate ${keeps}` } : {}) };
+  const names = { W_hh: "W_hh", W_ih: "W_ih", b_hh: "b_hh", b_ih: "b_ih", x: "x, the inputs" };
+  return keeps ? { ...names, shift: `bias of gate ${keeps}` } : names;
 }
 
 // [key, words] of every number of an array.
 function entriesOf(name) {
-  const { weights, gates } = cells[state.cell];
+  const { weights, gates } = cells[state.cell], H = weights.W_hh[0].length;
   if (name === "shift") return [["shift", "all units"]];
   if (name === "x") return steps.map(({ month }, t) => [`x.${t}`, `step ${t}, ${month}`]);
-  const H = weights.W_hh[0].length;
   const unit = (row) => `${gates.length > 1 ? `${gates[Math.floor(row / H)]}, ` : ""}unit ${row % H}`;
+  const from = (column) => name === "W_hh" ? `unit ${column}` : "x";
   return weights[name].flatMap((row, r) => Array.isArray(row)
-    ? row.map((_, c) => [`${name}.${r}.${c}`, name === "W_hh" ? `${unit(r)}, from unit ${c}` : `${unit(r)}, from x`])
+    ? row.map((_, c) => [`${name}.${r}.${c}`, `${unit(r)}, from ${from(c)}`])
     : [[`${name}.${r}`, unit(r)]]);
 }
 
@@ -73,44 +75,56 @@ function gradientOf(entry, numbers) {
 function centralDifference(entry, value) {
   const [name, row] = entry.split(".");
   const lossAt = (v) => {
-    const inputs = name === "x" ? inputsNow().map((old, t) => t === Number(row) ? [v] : old) : inputsNow();
+    const inputs = inputsNow().map((old, t) => name === "x" && t === Number(row) ? [v] : old);
     return compute(cells[state.cell], weightsNow(entry, v), givenTo(inputs)).numbers.loss[0][0];
   };
   return (lossAt(value + STEP) - lossAt(value - STEP)) / (2 * STEP);
 }
 
-let chosen = { cell: null, entry: null };  // what the menus show; chosen is not yet changed
+let chosen = { cell: null, entry: null };  // what the menus show; it is changed with the slider
 
 function paintChange(view) {
-  const names = arrays();
   if (chosen.cell !== state.cell) chosen = { cell: state.cell, entry: "W_hh.0.0" };
   if (state.entry) chosen.entry = state.entry;
-  fill(byId("array"), Object.entries(names), chosen.entry.split(".")[0]);
-  fill(byId("entry"), entriesOf(chosen.entry.split(".")[0]), chosen.entry);
+  const [array] = chosen.entry.split(".");
+  fill(byId("array"), Object.entries(arrays()), array);
+  fill(byId("entry"), entriesOf(array), chosen.entry);
   const value = state.entry ? state.to : valueOf(chosen.entry);
   byId("to").value = value;
   byId("to").setAttribute("aria-valuetext", digits(value));
   if (document.activeElement !== byId("exact")) byId("exact").value = Number(value.toPrecision(6));
-  const buttons = ["", ...Object.keys(cells[state.cell].presets)].map((preset) => {
-    const button = make("button", { type: "button", textContent: preset || "as it is" });
-    button.dataset.preset = preset;
-    button.setAttribute("aria-pressed", state.preset === preset && (preset !== "" || !state.entry));
-    return button;
-  });
-  const focused = document.activeElement?.dataset?.preset;
-  byId("presets").replaceChildren(...buttons);
-  if (focused !== undefined) buttons.find((button) => button.dataset.preset === focused)?.focus();
   document.body.classList.toggle("changed", Boolean(view.recomputed));
-  const gradient = gradientOf(chosen.entry, view.numbers), slope = centralDifference(chosen.entry, value);
-  const wrong = state.mistake && Math.abs(gradient - slope) > 1e-6 * Math.max(1, Math.abs(slope));
-  byId("gradient").textContent = minus(gradient.toPrecision(8));
-  byId("slope").textContent = minus(slope.toPrecision(8));
-  byId("apart").textContent = `difference ${minus((gradient - slope).toExponential(0))}${wrong ? ": the gradient is wrong" : ""}`;
-  byId("apart").classList.toggle("wrong", Boolean(wrong));
-  byId("loss-now").textContent = digits(view.loss);
+  paintPresets();
+  paintSlopes(view, value);
 }
 
 function fill(menu, items, selected) {
   menu.replaceChildren(...items.map(([value, textContent]) => make("option", { value, textContent })));
   menu.value = selected;
+}
+
+function paintPresets() {
+  const labels = ["", ...Object.keys(cells[state.cell].presets)], place = byId("presets");
+  if (labels.join() !== all("button", place).map((button) => button.dataset.preset).join()) {
+    place.replaceChildren(...labels.map((label) => {
+      const button = make("button", { type: "button", textContent: label || "as it is" });
+      button.dataset.preset = label;
+      return button;
+    }));
+  }
+  for (const button of all("button", place)) {
+    const { preset } = button.dataset;
+    button.setAttribute("aria-pressed", preset === state.preset && (preset !== "" || !state.entry));
+  }
+}
+
+// The gradient of the chosen number next to the slope of the loss.
+function paintSlopes(view, value) {
+  const gradient = gradientOf(chosen.entry, view.numbers), slope = centralDifference(chosen.entry, value);
+  const wrong = Boolean(state.mistake) && Math.abs(gradient - slope) > 1e-6 * Math.max(1, Math.abs(slope));
+  byId("gradient").textContent = minus(gradient.toPrecision(8));
+  byId("slope").textContent = minus(slope.toPrecision(8));
+  byId("apart").textContent = `difference ${oneDigit(gradient - slope)}${wrong ? ": the gradient is wrong" : ""}`;
+  byId("apart").classList.toggle("wrong", wrong);
+  byId("loss-now").textContent = digits(view.loss);
 }

@@ -9,11 +9,6 @@ function light(equations) {
   for (const chip of all(".chip")) chip.setAttribute("aria-pressed", state.eq.includes(chip.dataset.pin));
 }
 
-function pin(equations) {
-  const same = equations.join() === state.eq.join();
-  change({ eq: same ? [] : equations });
-}
-
 // What belongs to an equation may be far apart on the page: the tray shows it together.
 function gathered() {
   const wanted = (element) => equationsOf(element).some((e) => state.eq.includes(e));

@@ -7,8 +7,7 @@ function paintMistake() {
   const menu = byId("mistake");
   if (filledFor !== state.cell) {
     filledFor = state.cell;
-    const items = Object.keys(mistakes).map((name) => make("option", { value: name, textContent: name.replaceAll("_", " ") }));
-    menu.replaceChildren(make("option", { value: "", textContent: "none" }), ...items);
+    fill(menu, [["", "none"], ...Object.keys(mistakes).map((name) => [name, name.replaceAll("_", " ")])], "");
   }
   menu.value = state.mistake;
   document.body.classList.toggle("planted", Boolean(mistake));
@@ -22,20 +21,23 @@ function paintMistake() {
   byId("notes").replaceChildren(...mistake.notes.map((note) => make("p", { textContent: note })));
   byId("begins").replaceChildren(...beginning(mistake[state.loss]));
   paintSpread(mistake[state.loss]);
-  byId("seen").replaceChildren(...checks.map((name, k) => make("li", { className: mistake.checks[k] ? "sees" : "misses" },
-    make("b", { textContent: mistake.checks[k] ? "sees it" : "misses it" }), ` ${name}`)));
+  byId("seen").replaceChildren(...checks.map((name, k) => {
+    const verdict = mistake.checks[k] ? "sees" : "misses";
+    return make("li", { className: verdict }, make("b", { textContent: `${verdict} it` }), ` ${name}`);
+  }));
 }
 
-const lineAt = (number) => document.querySelector(`#${state.cell} :is(.forward, .backward) .hand [data-line="${number}"]`);
+const lineAt = (n) => document.querySelector(`#${state.cell} :is(.forward, .backward) .hand [data-line="${n}"]`);
 const codeOf = (text) => text.split("  #")[0].trim();
 
 function showChange([first, last, lines]) {
   for (const number of range(last - first + 1)) lineAt(first + number)?.classList.add("removed");
   const after = lineAt(Math.max(first, last));
-  for (const text of lines.toReversed()) {
-    after.after(make("div", { className: "line added", style: `--indent:${text.length - text.trimStart().length}` },
-      make("span", { className: "no", textContent: "+" }), make("code", { textContent: codeOf(text) })));
-  }
+  after.after(...lines.map((text) => {
+    const line = make("div", { className: "line added", style: `--indent:${text.search(/\S/)}` });
+    line.append(make("span", { className: "no", textContent: "+" }), make("code", { textContent: codeOf(text) }));
+    return line;
+  }));
 }
 
 function diffLines([first, last, lines]) {
@@ -78,18 +80,20 @@ function paintSpread({ wrong, first }) {
   const { executed } = cells[state.cell];
   const names = [...new Set(executed.flatMap(([, , names]) => names))].filter((name) => name in wrong);
   byId("spread").hidden = names.length === 0;
-  const head = make("tr", {}, make("th", { scope: "col", textContent: "number" }),
-    ...range(T).map((t) => make("th", { scope: "col", textContent: t })), make("th", { scope: "col", textContent: "all steps" }));
-  const startsAt = first === null ? [] : executed[first];
-  const rows = names.map((name) => {
-    const title = make("th", { scope: "row" });
-    title.innerHTML = labelOf(name);
-    const count = (row) => (wrong[name][row] ?? []).filter((value) => value !== null).length;
-    const starts = (t) => startsAt[2].includes(name) && (startsAt[1] === null || startsAt[1] === t);
-    const cell = (n, t) => make("td", { className: n ? starts(t) ? "wrong first" : "wrong" : "", textContent: n || "" });
-    const total = add(Object.keys(wrong[name]).map(count));
-    const whole = isWhole(name);
-    return make("tr", {}, title, ...range(T).map((t) => cell(whole ? 0 : count(t), t)), cell(whole ? total : 0, null));
-  });
+  const heading = (textContent) => make("th", { scope: "col", textContent });
+  const head = make("tr", {}, ...["number", ...range(T), "all steps"].map(heading));
+  const rows = names.map((name) => spreadOf(name, wrong[name], first === null ? [null, null, []] : executed[first]));
   byId("spread").querySelector("table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
+}
+
+function spreadOf(name, wrong, [, begins, names]) {
+  const title = make("th", { scope: "row" });
+  title.innerHTML = labelOf(name);
+  const count = (row) => (wrong[row] ?? []).filter((value) => value !== null).length;
+  const inAll = add(Object.keys(wrong).map(count));
+  const counts = isWhole(name) ? [...range(T).fill(0), inAll] : [...range(T).map(count), 0];
+  return make("tr", {}, title, ...counts.map((n, t) => {
+    const isFirst = n && names.includes(name) && (begins === null || begins === t);
+    return make("td", { className: isFirst ? "wrong first" : n ? "wrong" : "", textContent: n || "" });
+  }));
 }

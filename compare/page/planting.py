@@ -1,7 +1,6 @@
 """Each mistake of the catalogue that is in a cell: which numbers of the page it makes wrong, and where that begins."""
 
 import difflib
-import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from compare.agreement import least_size, tolerance
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted, planted_source
 from compare.mistakes.table import seen_by
-from compare.page.measurements import LOSSES, WEIGHTS, ByHand, Window, by_hand, weights_of
+from compare.page.measurements import LOSSES, WEIGHTS, ByHand, Window, by_hand, source_of, weights_of
 from scratch import losses
 
 
@@ -36,7 +35,7 @@ def plant(cell: str, mistake: Mistake, model, window: Window, right: dict[str, B
     compared = {reads: against(found[reads], right[reads]) for reads in LOSSES}
     names = {name for reads in LOSSES for name in compared[reads]["wrong"]}
     notes = [*effects(found["each"]), *when_it_shows(names, Another(cell, package, model, window))]
-    return {"diff": changes(mistake), "checks": seen_by(mistake), "notes": notes, **compared}
+    return {"diff": changes(cell, mistake), "checks": seen_by(mistake), "notes": notes, **compared}
 
 
 def against(found: ByHand, right: ByHand) -> dict:
@@ -88,10 +87,9 @@ def is_wrong(wrong, names, t):
     return any(name in wrong and (t is None or t in wrong[name]) for name in names)
 
 
-def changes(mistake: Mistake) -> list:
+def changes(cell: str, mistake: Mistake) -> list:
     """[first line, last line, [new lines]] of each change to the file; an empty range inserts before `first`."""
-    source = inspect.getsource(scratch.module_of(mistake.file)).splitlines()
-    new = planted_source(mistake).splitlines()
+    source, new = source_of(cell).splitlines(), planted_source(mistake).splitlines()
     blocks = difflib.SequenceMatcher(None, source, new, autojunk=False).get_opcodes()
     return [[i + 1, j, [line[4:] for line in new[k:m]]] for tag, i, j, k, m in blocks if tag != "equal"]
 

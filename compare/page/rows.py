@@ -225,7 +225,7 @@ def line(number, text, aside):
         f'<div class="line{" prepares" if aside else ""}" style="--indent:{indent}" data-line="{number}">'
         f'<span class="no">{number}</span><code>{escape(code.strip())}</code>'
         + (f'<span class="shape"># {escape(shape)}</span>' if shape else "")
-        + (f'<span class="note"># {escape(note)}</span>' if note else "")
+        + (f'<span class="note"># {named(note)}</span>' if note else "")
         + "</div>"
     )
 

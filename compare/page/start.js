@@ -28,7 +28,8 @@ byId("array").addEventListener("change", (event) => choose(entriesOf(event.targe
 byId("entry").addEventListener("change", (event) => choose(event.target.value));
 byId("to").addEventListener("input", (event) => change({ entry: chosen.entry, to: Number(event.target.value) }));
 byId("exact").addEventListener("input", (event) => {
-  if (event.target.value !== "" && event.target.checkValidity()) change({ entry: chosen.entry, to: Number(event.target.value) });
+  const { value } = event.target;
+  if (value !== "" && Number.isFinite(Number(value))) change({ entry: chosen.entry, to: Number(value) });
 });
 byId("presets").addEventListener("click", (event) => {
   const { preset } = event.target.dataset;
@@ -52,7 +53,7 @@ for (const strip of all(".strip")) {
   const { name, row } = strip.closest("[data-name]").dataset;
   buttons[0].tabIndex = 0;
   buttons.forEach((button, k) => {
-    const place = (Number(row ?? strip.closest("[data-row]")?.dataset.row ?? 0)) * buttons.length + k;
+    const place = Number(row ?? strip.closest("[data-row]")?.dataset.row ?? 0) * buttons.length + k;
     button.addEventListener("click", (event) => openTray(event, { ask: `${name}.${place}` }));
     button.addEventListener("keydown", (event) => {
       const next = buttons[k + ({ ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? NaN)];

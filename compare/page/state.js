@@ -13,8 +13,8 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 
-// A number holds "hand", its rows, and "difference", what torch adds to them; from these follow torch's rows, and "off",
-// the largest difference in each row.
+// A number holds "hand", its rows, and "difference", what torch adds to them; from these follow torch's rows, and
+// "off", the largest difference in each row.
 for (const cell of Object.values(cells)) {
   for (const number of [cell.numbers, cell.each, cell.last].flatMap(Object.values)) {
     const { hand, difference } = number;
@@ -65,7 +65,9 @@ function change(what) {
   Object.assign(state, what);
   const said = { cell: state.cell, t: state.t, loss: state.loss };
   if (state.eq.length) said.eq = state.eq.join("+");
-  for (const name of ["mistake", "preset", "entry", "ask"]) if (state[name]) said[name] = encodeURIComponent(state[name]);
+  for (const name of ["mistake", "preset", "entry", "ask"]) {
+    if (state[name]) said[name] = encodeURIComponent(state[name]);
+  }
   if (state.entry) said.to = state.to;
   if (state.line !== null) said.line = state.line;
   if (state.split) said.split = 1;

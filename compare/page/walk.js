@@ -13,27 +13,28 @@ function paintWalk(view) {
   byId("walking").hidden = state.line === null;
   if (state.line === null) return;
   const { executed } = cells[state.cell];
-  const [number, t, names] = executed[state.line];
-  const line = lineAt(number);
-  line?.classList.add("at");
-  byId("where").textContent = `line ${number}, ${state.line + 1} of ${executed.length}${t === null ? "" : `, t = ${t}`}`;
-  byId("code").textContent = line?.querySelector("code").textContent ?? "";
-  const values = names.filter((name) => view.numbers[name] && !(isWhole(name) && view.numbers[name].hand.length > 4)).map((name) => {
-    const item = make("p");
-    const rows = view.numbers[name].hand, at = t ?? state.t;
-    const row = isWhole(name) ? rows.flat() : rows[at];
-    item.innerHTML = `${labelOf(name)}${isWhole(name) ? "" : ` at t = ${at}`}: ${row.map((v) => v === "none" ? v : digits(v)).join("&ensp;")}`;
-    return item;
-  });
-  byId("results").replaceChildren(...values);
+  const [number, t, names] = executed[state.line], line = lineAt(number);
+  line.classList.add("at");
+  const step = t === null ? "" : `, t = ${t}`;
+  byId("where").textContent = `line ${number}, ${state.line + 1} of ${executed.length}${step}`;
+  byId("code").textContent = line.querySelector("code").textContent;
+  const short = names.filter((name) => !isWhole(name) || view.numbers[name].hand.length <= 4);
+  byId("results").replaceChildren(...short.map((name) => result(name, t ?? state.t, view.numbers[name].hand)));
   byId("before").disabled = state.line === 0;
   byId("after").disabled = state.line === executed.length - 1;
 }
 
-function walk(to) {
+function result(name, t, rows) {
+  const values = isWhole(name) ? rows.flat() : rows[t];
+  const item = make("p");
+  item.innerHTML = `${labelOf(name)}${isWhole(name) ? "" : ` at t = ${t}`}: ${values.map(digits).join("&ensp;")}`;
+  return item;
+}
+
+// Lines before the loop show the last step, with which it begins; lines after it the first.
+function walk(line) {
   const { executed } = cells[state.cell];
-  const line = Math.min(executed.length - 1, Math.max(0, to));
-  const t = executed[line][1] ?? (line > executed.findLastIndex(([, step]) => step !== null) ? 0 : T - 1);
-  change({ line, t });
-  document.querySelector(".line.at")?.scrollIntoView({ block: "center" });
+  const lastInLoop = executed.findLastIndex(([, t]) => t !== null);
+  change({ line, t: executed[line][1] ?? (line > lastInLoop ? 0 : T - 1) });
+  document.querySelector(".line.at").scrollIntoView({ block: "center" });
 }

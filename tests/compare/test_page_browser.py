@@ -229,8 +229,11 @@ def test_the_presets_are_what_they_are_called(cell, page_values):
         for label, preset in presets.items()
     }
     sizes = {label: np.linalg.norm(hand.steps["dh"], axis=1) for label, hand in found.items()}
-    assert sizes["exploding"][0] > 20 * sizes["exploding"][-1]
-    assert np.abs(found["saturated"].steps["h" if cell == "rnn" else "n" if cell == "gru" else "g"]).max() > 0.99
+    assert ("exploding" in sizes) == (SHOWN[cell].exploding is not None)
+    if "exploding" in sizes:
+        assert sizes["exploding"][0] > 20 * sizes["exploding"][-1]
+    bounded = [found["saturated"].steps[name] for names in SHOWN[cell].forward.values() for name in names]
+    assert any(0.99 < np.abs(value).max() <= 1 for value in bounded)
     keeps = SHOWN[cell].keeps
     if keeps:
         assert found[f"gate {keeps} open"].steps[keeps].min() > 0.95
