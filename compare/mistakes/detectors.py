@@ -99,7 +99,8 @@ class Trial:
 
     def loss(self, arrays: dict) -> complex:
         """The number whose gradient `backward` computes: the sum of every output times its upstream gradient."""
-        out = self.forward(copies(arrays))
+        dtype = np.result_type(*arrays.values())  # all complex where one is: a mistake may write one into another
+        out = self.forward({name: array.astype(dtype) for name, array in arrays.items()})
         return sum(np.sum(out[name] * self.given()[f"d{name}"]) for name in out)
 
     def pack(self, state: list):
@@ -210,9 +211,7 @@ def slope_agrees(trial: Trial, gradient: dict, name: str) -> None:
     The slope comes from a complex step through the package's own forward: does the backward belong to it?
     """
     direction = {name: np.random.default_rng(4).standard_normal(trial.arrays[name].shape)}
-    # all complex: a mistake may add one of the arrays to another in place
-    arrays = {key: array.astype(complex) for key, array in trial.arrays.items()}
-    slope, promised = numerical.complex_step(trial.loss, arrays, direction), numerical.along(gradient, direction)
+    slope, promised = numerical.complex_step(trial.loss, trial.arrays, direction), numerical.along(gradient, direction)
     terms = np.sum(np.abs(gradient[name] * direction[name]))  # they may cancel: rounding is measured by their sizes
     ensure(
         abs(slope - promised) <= 1e-11 * max(terms, 1e-3),

@@ -82,8 +82,8 @@ function splitByLoss(cell, known) {
   });
 }
 
-// [t]: what step t adds to dW_hh, along its rows.
+// [t]: what step t adds to the gradient that is shown as a running sum, along its rows.
 function addedBySteps(cell, known) {
-  const { size, tree } = cell.equations.find(({ name }) => name === "dW_hh");
+  const { size, tree } = cell.equations.find(({ name }) => name === cell.summed);
   return known.numbers.x.map((_, t) => range(size).map((k) => evaluate(tree[1], t, k, known)));
 }

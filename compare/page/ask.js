@@ -18,12 +18,12 @@ function equationOf(name, k) {
   const own = equations.find((equation) => equation.name === name);
   if (own) return { ...own, k };
   const [whole, parts] = Object.entries(blocks).find(([, parts]) => parts.includes(name)) ?? [];
-  return whole && { ...equations.find((e) => e.name === whole), k: parts.indexOf(name) * weights.W_hh[0].length + k };
+  return whole && { ...equations.find((e) => e.name === whole), k: parts.indexOf(name) * weights.w[0].length + k };
 }
 
 // The other way round: number 6 of da is number 2 of da_f.
 function blockOf(name, k) {
-  const { blocks, weights } = cells[state.cell], H = weights.W_hh[0].length;
+  const { blocks, weights } = cells[state.cell], H = weights.w[0].length;
   const d = name[0] === "d" && name.slice(1) in blocks ? "d" : "";
   const parts = blocks[name.slice(d.length)];
   return parts ? [d + parts[Math.floor(k / H)], k % H] : [name, k];

@@ -35,7 +35,7 @@ def main(out: str, *, open_it: bool = False) -> int:
     torch.set_num_threads(1)
     path = files.folder(out) / "page.html"
     window = measurements.window()
-    cells = {cell: measure(cell, window) for cell in SHOWN}
+    cells = {cell: measure(cell, window) for cell in measurements.CELLS}
     files.write_whole(path, document(window, cells).encode())
     wrong = [
         f"{cell} {name}"
@@ -84,6 +84,7 @@ def measure(cell: str, window: Window) -> dict:
         "blocks": measurements.blocks_of(cell),
         "gates": scratch.module_of(cell).GATES,
         "keeps": SHOWN[cell].keeps,
+        "summed": measurements.summed(cell),
         "equations": program(cell, right["each"]),
         "presets": presets(cell, weights),
         "mistakes": {
@@ -141,18 +142,18 @@ def program(cell: str, numbers: ByHand) -> list[dict]:
 
 def presets(cell: str, weights: dict[str, np.ndarray]) -> dict[str, dict]:
     """Settings worth a look: label -> the weights that differ from the page's."""
-    keeps, none = SHOWN[cell].keeps, np.zeros_like(weights["b_hh"])
+    keeps, none = SHOWN[cell].keeps, np.zeros_like(weights["b_ih"])
     found = {}
     if keeps:
-        found[f"gate {keeps} open"] = {"b_hh": with_bias(cell, weights["b_hh"], {keeps: 5.0})}
-        found[f"gate {keeps} closed"] = {"b_hh": with_bias(cell, weights["b_hh"], {keeps: -5.0})}
+        found[f"gate {keeps} open"] = {"b_ih": with_bias(cell, weights["b_ih"], {keeps: 5.0})}
+        found[f"gate {keeps} closed"] = {"b_ih": with_bias(cell, weights["b_ih"], {keeps: -5.0})}
     found["saturated"] = {"W_ih": 20 * weights["W_ih"]}
     if SHOWN[cell].exploding is not None:
         found["exploding"] = {  # near 0, where the slopes of tanh are near 1
             "W_hh": 4 * weights["W_hh"],
             "W_ih": weights["W_ih"] / 100,
-            "b_ih": none,
-            "b_hh": with_bias(cell, none, SHOWN[cell].exploding),
+            "b_ih": with_bias(cell, none, SHOWN[cell].exploding),
+            "b_hh": none,
         }
     return {label: {name: array.tolist() for name, array in changed.items()} for label, changed in found.items()}
 

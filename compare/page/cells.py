@@ -111,6 +111,20 @@ SHOWN = {
         keeps="f",
         exploding={"i": 3.0, "o": 3.0},
     ),
+    "mingru": Shown(
+        forward={"a": ["a_z", "a_n"], "z": ["z"], "n": ["n"], "y": ["h"]},
+        backward={
+            "h_before": ("", ["h_before"]),
+            "dh": ("dh_t = dy_t + (1 - z_{t+1}) * dh_{t+1}", ["dh"]),
+            "dh_0": ("", ["dh_0"]),
+            "da_z": ("da_z = dh_t * (n_t - h_{t-1}) * z_t * (1 - z_t)", ["da_z"]),
+            "da_n": ("da_n = dh_t * z_t", ["da_n"]),
+            "dx, dW_ih": ("dx_t = W_ih^T da_t\ndW_ih = Σ_t da_t x_t^T", ["dx", "dW_ih"]),
+            "db_ih": ("db_ih = Σ_t da_t", ["db_ih"]),
+        },
+        terms=["h_before = h_{t-1}", "dh_sent = (1 - z_t) * dh_t", "dh_0 = dh_sent_{0}"],
+        keeps="z",
+    ),
 }
 
 # The lines of the output layer and the loss, by function and start: equation, numbers, and what torch's line contains.

@@ -13,8 +13,8 @@ function weightsNow(entry = state.entry, to = state.to) {
   const now = structuredClone({ ...weights, ...presets[state.preset] });
   const [name, row, column] = entry.split(".");
   if (name === "shift") {
-    const H = now.b_hh.length / gates.length, from = gates.indexOf(keeps) * H;
-    for (const k of range(H)) now.b_hh[from + k] += to;
+    const H = now.w[0].length, from = gates.indexOf(keeps) * H;
+    for (const k of range(H)) now.b_ih[from + k] += to;
   } else if (column !== undefined) now[name][row][column] = to;
   else if (name in now) now[name][row] = to;
   return now;
@@ -42,14 +42,15 @@ function isEntry(entry) {
 }
 
 function arrays() {
-  const { keeps } = cells[state.cell];
-  const names = { W_hh: "W_hh", W_ih: "W_ih", b_hh: "b_hh", b_ih: "b_ih", x: "x, the inputs" };
+  const { keeps, weights } = cells[state.cell];
+  const own = ["W_hh", "W_ih", "b_hh", "b_ih"].filter((name) => name in weights);
+  const names = { ...Object.fromEntries(own.map((name) => [name, name])), x: "x, the inputs" };
   return keeps ? { ...names, shift: `bias of gate ${keeps}` } : names;
 }
 
 // [key, words] of every number of an array.
 function entriesOf(name) {
-  const { weights, gates } = cells[state.cell], H = weights.W_hh[0].length;
+  const { weights, gates } = cells[state.cell], H = weights.w[0].length;
   if (name === "shift") return [["shift", "all units"]];
   if (name === "x") return steps.map(({ month }, t) => [`x.${t}`, `step ${t}, ${month}`]);
   const unit = (row) => `${gates.length > 1 ? `${gates[Math.floor(row / H)]}, ` : ""}unit ${row % H}`;
@@ -65,10 +66,10 @@ function gradientOf(entry, numbers) {
   if (name === "x") return numbers.dx.hand[row][0];
   const flat = (array) => numbers[`d${array}`].hand.flat();
   if (name === "shift") {
-    const { gates, keeps } = cells[state.cell], H = flat("b_hh").length / gates.length;
-    return add(flat("b_hh").slice(gates.indexOf(keeps) * H, (gates.indexOf(keeps) + 1) * H));
+    const { gates, keeps } = cells[state.cell];
+    return add(numbers.db_ih.hand[gates.indexOf(keeps)]);
   }
-  const columns = name === "W_hh" ? cells[state.cell].weights.W_hh[0].length : 1;
+  const columns = name === "W_hh" ? cells[state.cell].weights.w[0].length : 1;
   return flat(name)[row * columns + Number(column ?? 0)];
 }
 
@@ -84,7 +85,7 @@ function centralDifference(entry, value) {
 let chosen = { cell: null, entry: null };  // what the menus show; it is changed with the slider
 
 function paintChange(view) {
-  if (chosen.cell !== state.cell) chosen = { cell: state.cell, entry: "W_hh.0.0" };
+  if (chosen.cell !== state.cell) chosen = { cell: state.cell, entry: entriesOf(Object.keys(arrays())[0])[0][0] };
   if (state.entry) chosen.entry = state.entry;
   const [array] = chosen.entry.split(".");
   fill(byId("array"), Object.entries(arrays()), array);

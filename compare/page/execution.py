@@ -30,19 +30,26 @@ class Assignment:
 
 @dataclass
 class Execution:
-    """A call of a function: what it returned, its assignments in order, and what it knew after its loop over t."""
+    """A call of a function: what it returned, its assignments in order, and its local names at one place.
+
+    That place is after the last line that writes into an array of the module's TRACED: what follows are the gradients
+    of the weights.
+    """
 
     source: str
     function: str
     assignments: list[Assignment] = field(default_factory=list)
-    after_loop: dict = field(default_factory=dict)
+    known: dict = field(default_factory=dict)
     result: Any = None
 
 
 def execute(module: ModuleType, source: str, function: str, *args) -> Execution:
     """Call a function of `module` and record its assignments. source: the text of the module's file."""
-    tree = Recording(source).visit(definition(source, function))
+    tree = definition(source, function)
     execution = Execution(source, function)
+    here = call("__known", ast.Call(ast.Name("locals", ast.Load()), [], []))
+    tree.body.insert(end_of_traced(tree, module.TRACED), here)
+    tree = Recording(source).visit(tree)
     waiting = []
 
     def terms(*values):
@@ -53,7 +60,7 @@ def execute(module: ModuleType, source: str, function: str, *args) -> Execution:
             Assignment(line, target, t, copied(value), dict(zip(sources, waiting, strict=False)))
         )
 
-    hooks = {"__terms": terms, "__assigned": assigned, "__after_loop": execution.after_loop.update}
+    hooks = {"__terms": terms, "__assigned": assigned, "__known": execution.known.update}
     namespace = {**vars(module), **hooks}
     exec(
         compile(ast.fix_missing_locations(ast.Module([tree], [])), f"<{module.__name__}, recorded>", "exec"), namespace
@@ -84,7 +91,7 @@ class Recording(ast.NodeTransformer):
         self.in_loop = True
         self.generic_visit(node)
         self.in_loop = False
-        return [node, call("__after_loop", ast.Call(ast.Name("locals", ast.Load()), [], []))]
+        return node
 
     def visit_Assign(self, node):
         return self.recorded(node, node.targets[0], operands(node.value))
@@ -126,17 +133,25 @@ def operands_of(source: str, function: str, target: str) -> list[str]:
 
 
 def share_of_step(execution: Execution, module: ModuleType, t: int) -> dict:
-    """What the lines after the loop assign, by name, if the gradients of all steps but t are zero.
+    """What the lines after the traced arrays assign, by name, if these are zero at all steps but t.
 
-    The gradients are the arrays in the module's TRACED. The shares of a weight's gradient add up to it.
+    The shares of a weight's gradient add up to it.
     """
-    body = definition(execution.source, execution.function).body
-    loop = max(k for k, statement in enumerate(body) if isinstance(statement, ast.For))
-    rest = [statement for statement in body[loop + 1 :] if isinstance(statement, ast.Assign)]
-    known = {**vars(module), **execution.after_loop}
+    tree = definition(execution.source, execution.function)
+    rest = [node for node in tree.body[end_of_traced(tree, module.TRACED) :] if isinstance(node, ast.Assign)]
+    known = {**vars(module), **execution.known}
     for name in module.TRACED:
-        if name in execution.after_loop:
-            known[name] = np.zeros_like(known[name])
-            known[name][t] = execution.after_loop[name][t]
-    exec(compile(ast.Module(rest, []), "<after the loop>", "exec"), known)
+        known[name] = np.zeros_like(known[name])
+        known[name][t] = execution.known[name][t]
+    exec(compile(ast.Module(rest, []), "<gradients of the weights>", "exec"), known)
     return known
+
+
+def end_of_traced(tree, traced):
+    """The place in a function's body after the last statement that writes into one of the arrays."""
+
+    def writes(statement):
+        stored = [n for n in ast.walk(statement) if isinstance(getattr(n, "ctx", None), ast.Store)]
+        return any(ast.unparse(n).split("[")[0] in traced for n in stored)
+
+    return 1 + max((k for k, statement in enumerate(tree.body) if writes(statement)), default=-1)

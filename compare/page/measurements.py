@@ -22,6 +22,7 @@ from torch_impl import unrolled
 T, H = 8, 4
 START = "1847-02"  # two calm months, then a steep rise
 LOSSES = ("each", "last")  # which steps the loss reads
+CELLS = tuple(cell for cell in SHOWN if cell in scratch.CELLS)
 WEIGHTS = {"W_ih": "weight_ih_l0", "W_hh": "weight_hh_l0", "b_ih": "bias_ih_l0", "b_hh": "bias_hh_l0"}
 GIVEN = ("torch::autograd::AccumulateGrad", "UnbindBackward0")  # autograd's names for a weight, and for one x_t of x
 
@@ -53,10 +54,10 @@ class Numbers:
 class ByHand(Numbers):
     """The numbers of scratch, and how its lines came to them.
 
-    split (T, T, H): [s, t] is the share of dh_t that comes from the loss at step s; sums (T, G*H, H): what each step
-    adds to dW_hh; executed: each assignment of `backward` in order, as (line, t, names of its numbers); changed: the
-    arguments that were written into; shared: pairs of gradients in one memory; shapes: gradients whose shape is not
-    their array's, with both shapes.
+    split (T, T, H): [s, t] is the share of dh_t that comes from the loss at step s; sums (T, rows, H): what each step
+    adds to dW_hh, see `summed`; executed: each assignment of `backward` in order, as (line, t, names of its numbers);
+    changed: the arguments that were written into; shared: pairs of gradients in one memory; shapes: gradients whose
+    shape is not their array's, with both shapes.
     """
 
     split: np.ndarray
@@ -87,7 +88,7 @@ def build(cell: str) -> model_pair.Pair:
 
 def weights_of(model) -> dict[str, np.ndarray]:
     """The scratch model's weights by the names in the equations; w and b are those of the output layer."""
-    weights = {name: model.recurrent.params[long] for name, long in WEIGHTS.items()}
+    weights = {name: model.recurrent.params[long] for name, long in WEIGHTS.items() if long in model.recurrent.params}
     return weights | {"w": model.linear.params["weight"], "b": model.linear.params["bias"]}
 
 
@@ -103,7 +104,7 @@ def by_hand(
     module, source = package.module_of(cell), source or source_of(cell)
     states = "hc"[: model.recurrent.states]
     arrays = {"x": window.x, **{f"{s}_0": np.zeros((1, H)) for s in states}}
-    arrays |= {name: weights_of(model)[name] for name in WEIGHTS}
+    arrays |= {name: array for name, array in weights_of(model).items() if name in WEIGHTS}
     arrays = {name: array.copy() for name, array in arrays.items()}
     given = {name: array.copy() for name, array in arrays.items()}
     forward = execute(module, source, "forward", *arrays.values())
@@ -124,7 +125,7 @@ def by_hand(
         steps={name: value for name, value in numbers.items() if not is_whole(name)},
         whole={name: value for name, value in numbers.items() if is_whole(name)},
         split=split(module, given["dy"], states, cache),
-        sums=np.stack([share_of_step(backward, module, t)["dW_hh"] for t in range(T)]),
+        sums=np.stack([share_of_step(backward, module, t)[summed(cell)].reshape(-1, H) for t in range(T)]),
         executed=[(a.line, a.t, names_of(cell, a)) for a in backward.assignments],
         changed=[name for name, array in (arrays | upstream).items() if not np.array_equal(array, given[name])],
         shared=[(a, b) for a, b in combinations(gradients, 2) if np.shares_memory(gradients[a], gradients[b])],
@@ -160,6 +161,12 @@ def computes(assignment, name):
     """False for a line before the loop that assigns what the loop reads in its first round."""
     first_round = assignment.t is None and getattr(assignment.value, "shape", None) == (1, H)
     return is_whole(name) or not first_round
+
+
+def summed(cell: str) -> str:
+    """The gradient that the page shows as a running sum: dW_hh, or dW_ih where the state meets no matrix."""
+    names = [name for _, names in SHOWN[cell].backward.values() for name in names]
+    return "dW_hh" if "dW_hh" in names else "dW_ih"
 
 
 def is_whole(name: str) -> bool:
@@ -236,7 +243,8 @@ def by_torch(cell: str, model, window: Window, reads: str) -> Numbers:
         trace["dc_own"] = torch.stack(own).numpy()
     steps = {name: torch.stack(values).detach().numpy() for name, values in kept.items()} | trace
     steps["yhat"] = prediction.detach().numpy()
-    whole = [f"d{name}" for name in WEIGHTS] + [f"d{name}_0" for name in names]
+    given = [name for name, long in WEIGHTS.items() if hasattr(model.recurrent, long)]
+    whole = [f"d{name}" for name in given] + [f"d{name}_0" for name in names]
     whole = dict(zip(whole, gradients(*weights, *states), strict=True))
     return Numbers(in_blocks(cell, steps), {name: value.reshape(-1, H) for name, value in whole.items()})
 
@@ -244,7 +252,7 @@ def by_torch(cell: str, model, window: Window, reads: str) -> Numbers:
 def arguments(cell, model, window):
     """The cell in torch_impl/unrolled.py, and what it is called with: x, states, weights."""
     states = [torch.zeros(1, H, dtype=torch.float64, requires_grad=True) for _ in range(scratch.CELLS[cell][0].states)]
-    weights = [getattr(model.recurrent, name) for name in WEIGHTS.values()]
+    weights = [getattr(model.recurrent, name) for name in WEIGHTS.values() if hasattr(model.recurrent, name)]
     return getattr(unrolled, cell), torch.tensor(window.x, requires_grad=True), states, weights
 
 

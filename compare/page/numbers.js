@@ -1,4 +1,5 @@
-// Draws the numbers: the chain of steps, every strip, the loss, dh_t by the loss it came from, dW_hh as a running sum.
+// Draws the numbers: the chain of steps, every strip, the loss, dh_t by the loss it came from, and dW_hh (or dW_ih) as a
+// running sum.
 
 function paintChain({ size, wrong }) {
   const largest = Math.max(...size);
@@ -100,20 +101,20 @@ function paintSplit({ split, numbers }) {
   }
 }
 
-// dW_hh from the last step down to t, as a loop with += would have it, and what step t adds.
+// A weight's gradient from the last step down to t, as a loop with += would have it, and what step t adds.
 function paintRunningSum({ sums, numbers, wrong }) {
   const place = document.querySelector(`#${state.cell} .running`), { t } = state, last = T - 1;
-  const { hand, limit, off } = numbers.dW_hh;
+  const { name } = place.dataset, { hand, limit, off } = numbers[name];
   for (const term of all(".term", place)) {
     const { row } = term.dataset, [sum, share] = all(".strip", term);
     const soFar = t === 0 ? hand[row] : sums[t][row].map((_, k) => add(sums.slice(t).map((step) => step[row][k])));
-    paintStrip(sum, isComputed("dW_hh", row) ? soFar : [], limit, t === 0 ? wrong.dW_hh?.[row] : []);
+    paintStrip(sum, isComputed(name, row) ? soFar : [], limit, t === 0 ? wrong[name]?.[row] : []);
     paintStrip(share, sums[t][row], limit);
   }
   const which = t === 0 ? `sum of steps 0 to ${last}: complete` : t === last ? `sum so far: step ${t}` :
     `sum so far: steps ${t} to ${last}`;
   place.querySelector(".so-far").textContent = which;
   place.querySelector(".adds").textContent = `what step ${t} adds`;
-  place.querySelector(".off").textContent = wrong.dW_hh ? "The complete sum is wrong." :
+  place.querySelector(".off").textContent = wrong[name] ? "The complete sum is wrong." :
     off ? `The complete sum differs from torch's by at most ${oneDigit(Math.max(...off))}.` : "";
 }

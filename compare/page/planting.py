@@ -13,7 +13,7 @@ from compare.agreement import least_size, tolerance
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted, planted_source
 from compare.mistakes.table import seen_by
-from compare.page.measurements import LOSSES, WEIGHTS, ByHand, Window, by_hand, source_of, weights_of
+from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, Window, by_hand, source_of, weights_of
 from scratch import losses
 
 
@@ -112,7 +112,7 @@ def when_it_shows(names: set, another: "Another") -> Iterable[str]:
         if needed:
             yield f"It shows with {' or '.join(needed)}."
         return
-    if not any("sent" in name for name in names):
+    if not any(name in ("dh", "dc") or name.endswith("_sent") for name in names):
         verb = "are" if len(names) > 1 else "is"
         yield f"What travels between the steps is right; only {listed(names)} {verb} wrong."
     if not another.differs(steps=1):
@@ -145,9 +145,9 @@ class Another:
         """Does any gradient of `steps` steps and `rows` rows, from a first state, with dy times `scale`, differ?"""
         if not options.keys() <= scratch.CELLS[self.cell][1].keys():
             return False
-        weights = [weights_of(self.model)[name] for name in WEIGHTS]
+        weights = [array for name, array in weights_of(self.model).items() if name in WEIGHTS]
         x, targets = (np.repeat(array[:steps], rows, axis=1) for array in (self.window.x, self.window.targets))
-        first = [np.full((rows, weights[1].shape[1]), state) for _ in range(self.model.recurrent.states)]
+        first = [np.full((rows, H), state) for _ in range(self.model.recurrent.states)]
         results = []
         for package in (scratch, self.package):
             module = package.module_of(self.cell)

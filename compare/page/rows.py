@@ -13,7 +13,7 @@ from compare.gradients.tape_view import Group, groups_of
 from compare.options import CELLS
 from compare.page.cells import LABELS, LOSS, SHOWN
 from compare.page.equations import typeset
-from compare.page.measurements import Numbers, T, is_whole
+from compare.page.measurements import Numbers, T, is_whole, summed
 from scratch import layers, losses
 from torch_impl import unrolled
 
@@ -22,7 +22,7 @@ def article(cell: str, numbers: Numbers, operations: dict[str, list[str]]) -> st
     """One cell's part of the page. numbers: their names and sizes; operations: equation -> autograd's operations."""
     module, in_steps = scratch.module_of(cell), getattr(unrolled, cell)
     by_hand = f"by hand <code>{file_of(module)}</code>"
-    place = Places(numbers, module.GATES)
+    place = Places(numbers, module.GATES, summed(cell))
     return f"""<article id="{cell}" data-cell="{cell}" aria-label="{CELLS.get(cell, cell)}">
 <section class="forward">
 <h2>Forward <small>from top to bottom</small></h2>
@@ -148,9 +148,10 @@ def counted(names):
 
 
 def targets_of(group: Group) -> list[str]:
-    """What the lines of a Group assign: ["dh[t]"]."""
+    """What the lines of a Group assign, or write into: ["dh[t]"]."""
     code = [line.strip().split("  #")[0] for _, line in group.lines]
-    return [line.split(" = ")[0] for line in code if " = " in line]
+    written = [re.search(r"^(.*?) = |, out=(.*)\)$", line) for line in code]
+    return [found[1] or found[2] for found in written if found]
 
 
 def row(groups, above, in_torch, values, head=""):
@@ -233,8 +234,8 @@ def line(number, text, aside):
 class Places:
     """The places of the numbers, which the script fills in."""
 
-    def __init__(self, numbers: Numbers, gates: tuple[str, ...]):
-        self.all, self.gates = {**numbers.steps, **numbers.whole}, gates
+    def __init__(self, numbers: Numbers, gates: tuple[str, ...], summed: str):
+        self.all, self.gates, self.summed = {**numbers.steps, **numbers.whole}, gates, summed
 
     def of_all(self, names):
         return "".join(self.of(name) for name in names)
@@ -242,7 +243,7 @@ class Places:
     def of(self, name):
         sign = name[0] if name[0] in "+=" else ""
         name = name.lstrip("+=")
-        if name == "dW_hh":
+        if name == self.summed:
             return self.running_sum(name)
         if is_whole(name):
             return "".join(self.value(name, row=k) for k in range(len(self.all[name])))
@@ -290,7 +291,7 @@ class Places:
         )
 
     def running_sum(self, name):
-        """dW_hh as the loop would add it up: the sum from the last step down to t, and what step t adds."""
+        """A weight's gradient as a loop would add it up: the sum from the last step down to t, and what step t adds."""
         rows, width = self.all[name].shape
         both = "".join(
             f'<div class="term" data-row="{k}"><span class="label">{self.row_label(name, k)}</span>'

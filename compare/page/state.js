@@ -95,11 +95,11 @@ function paint() {
 // or an input has been changed, those computed here. `wrong`: name -> row -> the wrong numbers, null where right.
 function viewNow() {
   const cell = cells[state.cell], known = computeNow();
-  const dW_hh = cell[state.loss].dW_hh.hand;
+  const { hand } = cell[state.loss][cell.summed];
   const view = {
     numbers: numbersOf(state.loss), wrong: {}, loss: known.numbers.loss[0][0],
     split: splitByLoss(cell, known),
-    sums: addedBySteps(cell, known).map((values) => inRows(values, dW_hh)),
+    sums: addedBySteps(cell, known).map((values) => inRows(values, hand)),
   };
   const planted = cell.mistakes[state.mistake]?.[state.loss];
   if (state.preset || state.entry) Object.assign(view, { numbers: recomputed(cell, known), recomputed: true });

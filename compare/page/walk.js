@@ -31,10 +31,11 @@ function result(name, t, rows) {
   return item;
 }
 
-// Lines before the loop show the last step, with which it begins; lines after it the first.
+// Lines before the loop show the last step, with which it begins; lines after it the first; without a loop t stays.
 function walk(line) {
   const { executed } = cells[state.cell];
   const lastInLoop = executed.findLastIndex(([, t]) => t !== null);
-  change({ line, t: executed[line][1] ?? (line > lastInLoop ? 0 : T - 1) });
+  const outside = lastInLoop === -1 ? state.t : line > lastInLoop ? 0 : T - 1;
+  change({ line, t: executed[line][1] ?? outside });
   document.querySelector(".line.at").scrollIntoView({ block: "center" });
 }

@@ -15,7 +15,7 @@ from compare.page.measurements import LOSSES, H, T
 
 # in CI a missing browser is a failure
 pytestmark = pytest.mark.skipif(PROGRAM is None and "CI" not in os.environ, reason="no Chromium or Chrome on the PATH")
-CELLS = tuple(SHOWN)
+CELLS = measurements.CELLS
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_view_is_stored_in_the_url(open_page, page_values):
         "lstm"
     ]
     for name in page_values["cells"]["lstm"]["numbers"] | page_values["cells"]["lstm"]["last"]:
-        if name == "dW_hh":
+        if name == "dW_hh":  # a running sum
             continue
         whole = measurements.is_whole(name)
         for row in range(len(expected(page_values, "lstm", "last", name))) if whole else [None]:
@@ -257,7 +257,7 @@ def test_a_slider_changes_a_number_and_both_slopes_agree(open_page, page_values,
     weights = {name: value.copy() for name, value in weights.items()}
     x = measurements.window().x.copy()
     if array == "shift":
-        weights["b_hh"].reshape(-1, H)[scratch.module_of(cell).GATES.index(SHOWN[cell].keeps)] += to
+        weights["b_ih"].reshape(-1, H)[scratch.module_of(cell).GATES.index(SHOWN[cell].keeps)] += to
     elif array == "x":
         x[int(entry[1])] = to
     else:
@@ -267,7 +267,7 @@ def test_a_slider_changes_a_number_and_both_slopes_agree(open_page, page_values,
         assert numbers(browser, cell, name) == [digits(v) for v in value[4]], name
         assert numbers(browser, cell, name, "torch") == [""] * value.shape[1]
     if array == "shift":
-        gradient = hand.whole["db_hh"][scratch.module_of(cell).GATES.index(SHOWN[cell].keeps)].sum()
+        gradient = hand.whole["db_ih"][scratch.module_of(cell).GATES.index(SHOWN[cell].keeps)].sum()
     elif array == "x":
         gradient = hand.steps["dx"][int(entry[1]), 0]
     else:
@@ -394,7 +394,7 @@ def test_the_shares_of_dh_add_up(open_page, reads, mistake):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_running_sum_of_dW_hh(open_page, page_values, cell):
+def test_the_running_sum_of_a_weights_gradient(open_page, page_values, cell):
     hand = by_scratch(cell, "each", measurements.weights_of(measurements.build(cell).scratch))
     browser = open_page(f"#cell={cell}&t=7&loss=each")
     for t in (7, 4, 0):
@@ -455,8 +455,8 @@ def test_every_number_can_be_asked_and_gives_itself(open_page, page_values, cell
             return [state.ask, button.textContent, filled?.textContent];
         }}).filter(([, own, result]) => own !== result)"""
     )
-    # target and m are given; dW_hh shows the sum so far, and the arithmetic is of the complete one
-    assert {ask.split(".")[0] for ask, *_ in found} <= {"target", "m", "dW_hh"}
+    # target and m are given; the running sum shows the sum so far, and the arithmetic is of the complete one
+    assert {ask.split(".")[0] for ask, *_ in found} <= {"target", "m", measurements.summed(cell)}
 
 
 def test_the_arrow_keys_go_along_a_vector_and_enter_asks(open_page):
