@@ -115,7 +115,8 @@ def test_every_derivative_and_number_has_one_line(page_html, page_values, cell):
         assert set(places) == found.keys()
         for name, number in found.items():
             rows = len(number["hand"]) if measurements.is_whole(name) and name != measurements.summed(cell) else 1
-            assert places.count(name) == (2 if name == "dy" else rows), name  # the loss and backward both show dy
+            as_term = any(f"+{name}" in names for _, names in SHOWN[cell].backward.values())
+            assert places.count(name) == (2 if name == "dy" and as_term else rows), name  # it is in the loss, too
 
 
 @pytest.mark.parametrize("reads", LOSSES)
@@ -263,7 +264,7 @@ def test_derivatives_are_true(page_values, cell):
                 expected = names[to]
             np.testing.assert_allclose(result, expected, rtol=0, atol=1e-15, err_msg=text)
             checked += 1
-    assert checked >= 4
+    assert checked >= 3
 
 
 # Planted mistakes
@@ -299,7 +300,7 @@ def test_the_numbers_marked_wrong_are_those_that_differ(page_values, cell, mista
     wrong = plain_gradients(planted(mistake), cell, window, reads)
     shown = page_values["cells"][cell]["numbers"] | page_values["cells"][cell][reads]
     checked = [name for name in right if name in shown]
-    assert len(checked) >= 8
+    assert {"dh", "dx", "dh_0", "dW_ih"} <= set(checked)
     for name in checked:
         differs = np.abs(wrong[name] - right[name]) > 1e-12 * max(1, np.abs(right[name]).max())
         found = np.zeros_like(differs)
