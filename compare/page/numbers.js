@@ -1,5 +1,5 @@
-// Draws the numbers: the chain of steps, every strip, the loss, dh_t by the loss it came from, and dW_hh (or dW_ih) as a
-// running sum.
+// Draws the numbers: the chain of steps, every strip, the loss, dh_t by the loss it came from, and dW_hh (or dW_ih) as
+// a running sum.
 
 function paintChain({ size, wrong }) {
   const largest = Math.max(...size);
@@ -33,13 +33,13 @@ function paintNumbers(view) {
   for (const place of all(`#${state.cell} .value`)) {
     const { name } = place.dataset, row = place.dataset.row ?? state.t;
     const { hand, torch, off, limit } = view.numbers[name];
-    const wrong = view.wrong[name]?.[row];
+    const known = isComputed(name, row), wrong = known ? view.wrong[name]?.[row] : undefined;
     const [ours, theirs] = all(".strip", place);
-    paintStrip(ours, isComputed(name, row) ? hand[row] : [], limit, wrong);
+    paintStrip(ours, known ? hand[row] : [], limit, wrong);
     paintStrip(theirs, torch?.[row] ?? [], limit);
     theirs.classList.toggle("none", !torch);
     place.classList.toggle("wrong", Boolean(wrong));
-    place.querySelector(".off").textContent = wrong ? "wrong" : off ? distance(off[row]) : "";
+    place.querySelector(".off").textContent = wrong ? "wrong" : off && known ? distance(off[row]) : "";
   }
 }
 
@@ -104,17 +104,17 @@ function paintSplit({ split, numbers }) {
 // A weight's gradient from the last step down to t, as a loop with += would have it, and what step t adds.
 function paintRunningSum({ sums, numbers, wrong }) {
   const place = document.querySelector(`#${state.cell} .running`), { t } = state, last = T - 1;
-  const { name } = place.dataset, { hand, limit, off } = numbers[name];
+  const { name } = place.dataset, { hand, limit, off } = numbers[name], known = isComputed(name, 0);
   for (const term of all(".term", place)) {
     const { row } = term.dataset, [sum, share] = all(".strip", term);
     const soFar = t === 0 ? hand[row] : sums[t][row].map((_, k) => add(sums.slice(t).map((step) => step[row][k])));
-    paintStrip(sum, isComputed(name, row) ? soFar : [], limit, t === 0 ? wrong[name]?.[row] : []);
-    paintStrip(share, sums[t][row], limit);
+    paintStrip(sum, known ? soFar : [], limit, t === 0 ? wrong[name]?.[row] : []);
+    paintStrip(share, known ? sums[t][row] : [], limit);
   }
   const which = t === 0 ? `sum of steps 0 to ${last}: complete` : t === last ? `sum so far: step ${t}` :
     `sum so far: steps ${t} to ${last}`;
   place.querySelector(".so-far").textContent = which;
   place.querySelector(".adds").textContent = `what step ${t} adds`;
-  place.querySelector(".off").textContent = wrong[name] ? "The complete sum is wrong." :
+  place.querySelector(".off").textContent = !known ? "" : wrong[name] ? "The complete sum is wrong." :
     off ? `The complete sum differs from torch's by at most ${oneDigit(Math.max(...off))}.` : "";
 }

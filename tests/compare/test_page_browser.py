@@ -505,8 +505,10 @@ def test_only_what_is_computed_already_has_a_number(open_page, page_values):
     empty = [""] * H
     assert numbers(browser, "rnn", "dh") != empty and numbers(browser, "rnn", "da") != empty
     assert numbers(browser, "rnn", "dh_sent") == empty and numbers(browser, "rnn", "db_hh", row=0) == empty
-    browser.run("change({ t: 5 })")
+    browser.run("change({ t: 5, mistake: 'slope_upside_down' })")
     assert numbers(browser, "rnn", "dh") == empty and numbers(browser, "rnn", "dy") != empty
+    assert texts(browser, "#rnn .value[data-name=dh] .off") == [""], "nothing is wrong before it is computed"
+    assert texts(browser, "#rnn .value[data-name=dh_da] .off") == ["wrong"]
 
 
 # For everyone
