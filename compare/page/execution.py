@@ -85,7 +85,7 @@ class Recording(ast.NodeTransformer):
     """Adds the calls: before an assignment __terms with the operands of its sum, after it __assigned."""
 
     def __init__(self, source):
-        self.source, self.in_loop = source, False
+        self.lines, self.in_loop = source.splitlines(), False
 
     def visit_For(self, node):
         self.in_loop = True
@@ -104,7 +104,7 @@ class Recording(ast.NodeTransformer):
         return self.recorded(node, out[0], []) if out else node
 
     def recorded(self, node, target, terms):
-        text = [ast.get_source_segment(self.source, part) for part in (target, *terms)]
+        text = [text_of(part, self.lines) for part in (target, *terms)]
         now = ast.parse(text[0], mode="eval").body
         step = ast.Name("t", ast.Load()) if self.in_loop else ast.Constant(None)
         sources = ast.Tuple([ast.Constant(part) for part in text[1:]], ast.Load())
@@ -127,9 +127,18 @@ def operands(value):
 
 def operands_of(source: str, function: str, target: str) -> list[str]:
     """The operands, by their source, of the sum that the only assignment to `target` computes."""
+    lines = source.splitlines()
     nodes = [node for node in ast.walk(definition(source, function)) if isinstance(node, ast.Assign)]
-    (found,) = (node for node in nodes if ast.get_source_segment(source, node.targets[0]) == target)
-    return [ast.get_source_segment(source, operand) for operand in operands(found.value)]
+    (found,) = (node for node in nodes if text_of(node.targets[0], lines) == target)
+    return [text_of(operand, lines) for operand in operands(found.value)]
+
+
+def text_of(node, lines):
+    """The source of a node. (ast.get_source_segment splits the whole file at every call.)"""
+    found = lines[node.lineno - 1 : node.end_lineno]
+    found[-1] = found[-1].encode()[: node.end_col_offset].decode()
+    found[0] = found[0].encode()[node.col_offset :].decode()
+    return "\n".join(found)
 
 
 def share_of_step(execution: Execution, module: ModuleType, t: int) -> dict:
