@@ -44,6 +44,10 @@ class Case:
         return self.kind[0].cell
 
     @property
+    def path(self):
+        return self.module.__name__.replace(".", "/") + ".py"
+
+    @property
     def states(self):
         return self.kind[0].states
 
@@ -157,7 +161,7 @@ def diagnose(case, oracle):
 
     oracle: a function of the case that returns the expected arrays by name.
     """
-    path = case.module.__name__.replace(".", "/") + ".py"
+    path = case.path
     layer, trace = case.layer(), []
     for p in layer.params.values():
         p.flags.writeable = False

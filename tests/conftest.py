@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
 
@@ -16,11 +16,22 @@ TESTS = Path(__file__).parent
 ROOMS = {"parity": "torch", "scratch": None, "data": None, "compare": "torch", "learner": "rich"}
 # Before all else: which gradient of which cell is wrong. Everything else builds on the cells.
 FIRST = ("test_cells_against_autograd.py", "test_cells_against_two_oracles.py")
+# Then what a model is made of besides.
+PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_optimizers.py")
 
 # default: the same examples in every run, for users; thorough: many more, at random, with a blob that replays a failure
+# detect: is there a failure at all? Few examples, and a failing one is not simplified
 slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", max_examples=30, deadline=None, derandomize=True, suppress_health_check=slow)
 settings.register_profile("thorough", max_examples=10_000, deadline=None, print_blob=True, suppress_health_check=slow)
+settings.register_profile(
+    "detect",
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=slow,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
@@ -87,7 +98,8 @@ def add_cell(path):
 
 
 def pytest_ignore_collect(collection_path, config):
-    if missing(ROOMS.get(room(collection_path))):
+    folder = room(collection_path)
+    if missing(ROOMS.get(folder)) or (config.getoption("cell") and folder not in (None, "scratch")):
         return True
 
 
@@ -96,30 +108,41 @@ def pytest_report_header(config):
     return f"left out: {', '.join(absent)}" if absent else None
 
 
+@pytest.hookimpl(trylast=True)  # after hypothesis has put its mark on its tests
 def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
         items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
-    order = list(ROOMS)
-    items.sort(key=lambda item: (item.path.name not in FIRST, order.index(room(item.path) or "compare")))
+    items.sort(key=position)
+
+
+def position(item):
+    """Where a test comes: cells, parts, in parity and scratch single examples and then properties, the other rooms."""
+    name, folder = item.path.name, room(item.path)
+    of_scratch = folder in ("parity", "scratch")
+    is_property = of_scratch and "hypothesis" in item.keywords
+    return name not in FIRST, name not in PARTS, not of_scratch, is_property, [*ROOMS, None].index(folder)
 
 
 @cache
 def wrong_cells():
-    """The files of scratch/ whose cell differs from the tape's gradients."""
-    from cases import CELLS, Case, diagnose, run_by_tape
+    """The files whose cell differs from the tape's gradients, or from complex steps where it is a cell of one's own."""
+    from cases import CELLS, Case, diagnose, run_by_complex_step, run_by_tape
+
+    import scratch
 
     wrong = set()
     for cell in CELLS:
+        oracle = run_by_tape if scratch.module_of(cell).__package__ == "scratch" else run_by_complex_step
         for upstream in (1, 1000):
             case = Case(cell, 1, False, True, 4, 3, 2, 3, padded=False, seed=0, upstream=upstream)
-            if diagnose(case, run_by_tape):
-                wrong.add(case.module.__name__.replace(".", "/") + ".py")
+            if diagnose(case, oracle):
+                wrong.add(case.path)
     return sorted(wrong)
 
 
 def pytest_runtest_setup(item):
     """Everything but the tests of the cells presumes that the cells are right: one line instead of a riddle."""
-    if item.path.name not in FIRST and not item.config.getoption("cell") and wrong_cells():
+    if item.path.name not in FIRST and wrong_cells():
         pytest.skip(f"presumes that {', '.join(wrong_cells())} is right")
 
 

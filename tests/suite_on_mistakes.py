@@ -3,7 +3,8 @@
     python tests/suite_on_mistakes.py [NAME ...]
 
 prints a line of JSON per mistake: name, file, the exit status of `pytest -x --plant NAME`, how many lines it printed,
-and what it printed. torch and hypothesis are loaded once; each mistake gets a fork of this process.
+and what it printed. A failing example is not simplified, since one failure is enough. torch and hypothesis are loaded
+once; each mistake gets a fork of this process.
 """
 
 import contextlib
@@ -54,8 +55,8 @@ def run_tests(name, output):
         for module in [m for m in sys.modules if m.split(".")[0] in ("compare", "scratch", "data", "torch_impl")]:
             del sys.modules[module]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            folders = ["tests/parity", "tests/scratch"]
-            status = pytest.main(["-x", "-p", "no:cacheprovider", "-n0", "--plant", name, *folders])
+            options = ["-x", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=detect", f"--plant={name}"]
+            status = pytest.main([*options, "tests/parity", "tests/scratch"])
             output.flush()
     finally:
         os._exit(int(status))
