@@ -8,6 +8,7 @@ once; each mistake gets a fork of this process.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -20,14 +21,15 @@ ROOT = Path(__file__).parents[1]
 def main(names):
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
+    importlib.import_module("compare")  # one thread for NumPy, set before torch loads it
     import hypothesis  # noqa: F401  what takes long to load, and does not know scratch
     import pytest  # noqa: F401
     import torch
 
-    import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
     from compare.mistakes.catalogue import BY_NAME
 
     torch.set_num_threads(1)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimizer loads much of torch
     running, waiting = {}, list(names or BY_NAME)
     while running or waiting:
         while waiting and len(running) < os.cpu_count():
