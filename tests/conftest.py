@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 ROOMS = {"parity": "torch", "scratch": None, "data": None, "compare": "torch", "learner": "rich"}
 # Before all else: which gradient of which cell is wrong. Everything else builds on the cells.
 FIRST = ("test_cells_against_autograd.py", "test_cells_against_two_oracles.py")
-# Then what a model is made of besides.
+# What else a model is made of.
 PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_optimizers.py")
 
 # default: the same examples in every run, for users; thorough: many more, at random, with a blob that replays a failure
@@ -116,11 +116,15 @@ def pytest_collection_modifyitems(items, config):
 
 
 def position(item):
-    """Where a test comes: cells, parts, in parity and scratch single examples and then properties, the other rooms."""
-    name, folder = item.path.name, room(item.path)
-    of_scratch = folder in ("parity", "scratch")
-    is_property = of_scratch and "hypothesis" in item.keywords
-    return name not in FIRST, name not in PARTS, not of_scratch, is_property, [*ROOMS, None].index(folder)
+    """Which tests come first: cells, what else a model is made of, layers, then examples before properties."""
+    name, folder, is_property = item.path.name, room(item.path), "hypothesis" in item.keywords
+    if name in FIRST:
+        return (2 if is_property else 0), 0
+    if name in PARTS:
+        return 1, 0
+    if folder in ("parity", "scratch"):
+        return (4 if is_property else 3), 0
+    return 5, [*ROOMS, None].index(folder)
 
 
 @cache

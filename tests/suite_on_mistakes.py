@@ -8,6 +8,7 @@ once; each mistake gets a fork of this process.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -30,6 +31,7 @@ def main(names):
 
     torch.set_num_threads(1)
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimizer loads much of torch
+    gc.freeze()  # no child searches what was loaded so far
     running, waiting = {}, list(names or BY_NAME)
     while running or waiting:
         while waiting and len(running) < os.cpu_count():
