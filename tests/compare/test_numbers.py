@@ -1,5 +1,4 @@
-"""Numbers at their limits: huge logits and saturated gates stay finite, a nan or inf is traced to where it began, and
-the number of threads changes nothing but rounding."""
+"""Huge logits stay finite, a nan or inf is traced to where it began, and threads change nothing but rounding."""
 
 import json
 import re
@@ -82,20 +81,6 @@ def test_logits_of_ten_thousand(cell, dtype):
     for name, g in grads.items():
         assert np.isfinite(g).all() and np.isfinite(expected[name]).all(), name
     assert np.abs(grads["linear.bias"]).max() > 0.01, "a wrong class must still get a gradient"
-
-
-@pytest.mark.parametrize("dtype", BOTH)
-@pytest.mark.parametrize("cell", CELLS)
-def test_saturated_gates(cell, dtype):
-    """Sums of 1e4 before every nonlinearity; a relu lets them through."""
-    both, batch = problem(cell, dtype, layers=2)
-    for name in both.scratch.params:
-        if name.startswith("recurrent") and (cell != "rnn_relu" or "weight_ih_l0" in name):
-            give(both, name, lambda p: p * 1e4)
-    for loss, grads in losses_and_gradients(both, batch):
-        assert np.isfinite(loss)
-        for name, g in grads.items():
-            assert np.isfinite(g).all(), name
 
 
 # ---- not finite: where it began -------------------------------------------------------------------------------------
