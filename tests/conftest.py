@@ -19,19 +19,12 @@ FIRST = ("test_cells_against_autograd.py", "test_cells_against_two_oracles.py")
 # What else a model is made of.
 PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_optimizers.py")
 
-# default: the same examples in every run, for users; thorough: many more, at random, with a blob that replays a failure
-# detect: is there a failure at all? Few examples, and a failing one is not simplified
-slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("default", max_examples=30, deadline=None, derandomize=True, suppress_health_check=slow)
-settings.register_profile("thorough", max_examples=10_000, deadline=None, print_blob=True, suppress_health_check=slow)
-settings.register_profile(
-    "detect",
-    max_examples=10,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=slow,
-)
+# default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
+# thorough: many more, at random, with a blob that replays a failure
+common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile("default", max_examples=30, derandomize=True, **common)
+settings.register_profile("detect", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
+settings.register_profile("thorough", max_examples=10_000, print_blob=True, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

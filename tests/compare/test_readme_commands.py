@@ -42,6 +42,8 @@ OTHERS = {
     "ruff check .",  # .ci/run
     "ruff format --check .",  # .ci/run
     "mutmut run",  # takes an hour
+    "mutmut results",
+    "mutmut show NAME",
     "python tests/suite_on_mistakes.py",  # test_mistakes.py
 }
 
