@@ -44,10 +44,6 @@ class Case:
         return self.kind[0].cell
 
     @property
-    def path(self):
-        return self.module.__name__.replace(".", "/") + ".py"
-
-    @property
     def states(self):
         return self.kind[0].states
 
@@ -161,7 +157,7 @@ def diagnose(case, oracle):
 
     oracle: a function of the case that returns the expected arrays by name.
     """
-    path = case.path
+    path = case.module.__name__.replace(".", "/") + ".py"
     layer, trace = case.layer(), []
     for p in layer.params.values():
         p.flags.writeable = False
