@@ -22,7 +22,7 @@ from compare.options import Settings, reading
 MANY = settings(max_examples=10 * settings.default.max_examples)
 
 # The modules whose `main` does the work of a command, after it has read its options.
-AT_WORK = ("curves.training", "gradients.table", "gradients.tape_view", "mistakes.detectors")
+AT_WORK = ("curves.training", "gradients.table", "gradients.tape_view", "mistakes.table")
 AT_WORK += ("traps.overview", "traps.match", "page.build", "bench.timing")
 
 

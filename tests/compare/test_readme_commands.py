@@ -16,7 +16,7 @@ FILES = {
     "FOLDER/two.txt": "Otto\nOdo\nOskar\nOle\n" * 3,
     "mine.csv": "loss\n2.5\n2.4\n2.3\n2.2\n",
 }
-PLACEHOLDERS = {"COMMAND": "curves", "TASK": "series", "CELL": "rnn", "DTYPE": "float64"}
+PLACEHOLDERS = {"COMMAND": "exercise", "TASK": "series", "CELL": "rnn", "DTYPE": "float64"}
 
 # What is added to a command, or to all of that name, to make it short.
 SHORT = {
@@ -45,6 +45,8 @@ OTHERS = {
     "ruff check .",  # .ci/run
     "ruff format --check .",  # .ci/run
     "mutmut run",  # takes an hour
+    "mutmut results",
+    "mutmut show NAME",
     "python tests/suite_on_mistakes.py",  # test_mistakes.py
 }
 
