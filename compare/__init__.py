@@ -2,10 +2,12 @@
 
 import os
 
-# One thread for NumPy's matrix products, said before NumPy is loaded: the two sides train side by side, a core each,
-# and the same numbers come out on every machine. A number of your own in the environment goes before this one.
-for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+# One thread for NumPy's matrix products, set before NumPy is loaded: both models train at once, one core each, and the
+# numbers are the same on every machine. model_pair.use_one_core_each does it where NumPy was loaded first.
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+USER_SETS_THREADS = any(name in os.environ for name in THREADS)
+if not USER_SETS_THREADS:
+    os.environ |= dict.fromkeys(THREADS, "1")
 
 
 def __getattr__(name):

@@ -1,6 +1,7 @@
 """The command line: `byhand COMMAND`, or `python -m compare COMMAND` in a checkout."""
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
@@ -9,12 +10,13 @@ from importlib import import_module
 
 from compare.options import STATUS
 from data import TASKS, UserError
-from data.errors import one_line
+from data.errors import one_line, printable
 
 # In the order of --help and of compare/README.md: name, the module that owns it, what it is for. Such a module has
 # DESCRIPTION, add_arguments(parser) and run(options) -> exit status; it is imported when its command is called.
 COMMANDS = (
     ("curves", "compare.curves.command", "train both models, plot both training curves and their gap"),
+    ("predict", "compare.curves.predict", "ask both models of a run: the class of a name, how a text goes on"),
     ("gradients", "compare.gradients.command", "compare every gradient of one batch, by hand and by autograd"),
     ("check", "compare.learner.check", "is your own backward pass right, and if not, which line is wrong?"),
     ("exercise", "compare.learner.exercise", "exercises: write the backward passes yourself, easy to hard"),
@@ -56,7 +58,10 @@ def parser(chosen):
 
 
 def main(arguments):
-    """Run a command; return the exit status, see STATUS. Only 3, a bug of ours, comes with a traceback."""
+    """Run a command; return the exit status, see STATUS. Only 3, a bug of ours, comes with a traceback.
+
+    130 and 141 are what a shell reports for a program that Ctrl-C, or a reader that has gone, ended.
+    """
     if not arguments or arguments[0] in TASKS or (arguments[0][:1] == "-" and arguments[0] not in ("-h", "--help")):
         arguments = ["curves", *arguments]
     if sys.stdout is None:  # closed, as `>&-` does
@@ -65,10 +70,7 @@ def main(arguments):
     options = parser(arguments[0]).parse_args(arguments)
     options.arguments = arguments
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends the run with a sentence of our own,
-            warnings.simplefilter("ignore", UserWarning)  # and so does a device that torch only warns about
-            status = options.run(options)
+        status = run_command(options)
         sys.stdout.flush()
         return status
     except UserError as error:
@@ -76,24 +78,43 @@ def main(arguments):
     except MemoryError:
         complain("not enough memory; use a smaller --hidden, --layers, --batch-size or --window")
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does; nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
-        complain(f"{error.filename or 'the terminal'}: {error.strerror}")
-    except KeyboardInterrupt:
-        complain("stopped")
+        complain(f"{error.filename or 'standard output'}: {error.strerror}")
+    except KeyboardInterrupt as stopped:
+        with contextlib.suppress(OSError):
+            print(printable(str(stopped)) or "stopped", file=sys.stderr)
+        return 130
     except Exception:
         traceback.print_exc()
         return 3
     return 2
 
 
+def run_command(options):
+    """Run the chosen command; return its exit status."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # an overflow ends the run with a sentence of our own,
+            warnings.simplefilter("ignore", UserWarning)  # and so does a device that torch only warns about
+            return options.run(options)
+    except SystemExit as stopped:  # how rich reports a broken pipe
+        raise BrokenPipeError from stopped
+
+
 def complain(message):
-    print("error:", one_line(message), file=sys.stderr)
+    with contextlib.suppress(OSError):  # where standard error has gone, the exit status still says it
+        print("error:", one_line(message), file=sys.stderr)
 
 
 def run():
     """The console script `byhand`."""
-    return main(sys.argv[1:])
+    status = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python must not fail on the rest when it ends, which would change the exit status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 if __name__ == "__main__":

@@ -66,9 +66,8 @@ def least_size(arrays: Iterable) -> float:
 def assert_same(got, expected, name: str, cell: str | None = None, reproduce: str | None = None, least: float = 0.0):
     """Same shape, same dtype, and every error within rounding.
 
-    name: what the array is called, for the message and to interpret its axes; cell: "rnn", "rnn_relu", "gru" or
-    "lstm", to name its gates; reproduce: lines of Python that repeat the case; least: the smallest scale to measure
-    errors by.
+    name: what the array is called, for the message and to interpret its axes; cell: a name of scratch.CELLS, to name
+    its gates; reproduce: lines of Python that repeat the case; least: the smallest scale to measure errors by.
     Raises AssertionError with an explanation.
     """
     __tracebackhide__ = True

@@ -1,11 +1,14 @@
 """The files a run leaves. Each is written to a temporary file and renamed, so it is never half-written."""
 
+import contextlib
 import csv
 import errno
 import io
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +19,13 @@ import torch
 
 import torch_impl
 from compare import model_pair
+from compare.options import Settings, stored_settings
 from data import UserError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 PARTIAL = ".partial"  # how the names of files end that are being written
 
@@ -64,10 +73,38 @@ def write_whole(path, content: bytes) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}; {fix}") from error
 
 
-def sweep(path) -> None:
-    """Remove what runs that were killed left half-written in a folder."""
-    for partial in Path(path).glob(f".*{PARTIAL}"):
+@contextlib.contextmanager
+def locked(path) -> Iterator[None]:
+    """Keep other runs out of a folder. The lock is on the folder itself and ends with the process, however that ends.
+
+    Raises UserError if another run has it. A line says so where the system has no such locks.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            handle = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another run is writing into {path}; wait until it ends, or choose another folder with --out"
+            ) from error
+        except (OSError, AttributeError):  # a network file system, or no fcntl
+            print(f"{path} cannot be locked on this system: do not start a second run in it")
+        yield
+
+
+def sweep(path, name: str = "*") -> None:
+    """Remove what runs that were killed left half-written in a folder, of one file or of all."""
+    for partial in Path(path).glob(f".{name}.*{PARTIAL}"):
         partial.unlink(missing_ok=True)
+
+
+def remove(path) -> None:
+    """Remove a file, if there is one. Raises UserError when it cannot be removed."""
+    try:
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot remove {path}: {error.strerror}; choose another folder with --out") from error
 
 
 def write_history(path, rows: list[Row]) -> None:
@@ -94,15 +131,40 @@ def write_checkpoint(path, trained: model_pair.Pair, **about) -> None:
 
 def open_checkpoint(path) -> model_pair.Pair:
     """Both models with a checkpoint's weights. Raises UserError when the file is not a checkpoint of this project."""
-    try:
+    with reading(path, "a checkpoint of this project"):
         metadata, weights = read_safetensors(path)
         model = json.loads(metadata["model"])
         dtype = must_fit(model, weights)
+    return model_pair.build(model, dtype, weights=weights)
+
+
+def open_settings(path) -> Settings:
+    """The settings of the run that wrote a checkpoint. Raises UserError when the file is not such a checkpoint."""
+    with reading(path, "a checkpoint of a run"):
+        metadata, weights = read_safetensors(path)
+        model, settings = json.loads(metadata["model"]), stored_settings(json.loads(metadata["settings"]))
+        must_fit(model, weights)
+        of_settings = (settings.cell, settings.hidden, settings.layers, settings.bidirectional)
+        if of_settings != tuple(model[name] for name in ("cell", "hidden_size", "num_layers", "bidirectional")):
+            raise ValueError("its settings are not those of the model it names")
+    return settings
+
+
+@contextlib.contextmanager
+def reading(path, what: str) -> Iterator[None]:
+    """Whatever goes wrong within comes from what is in the file: raise UserError, the file is not `what`."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; a run leaves results/<task>/checkpoint.safetensors") from error
-    except Exception as error:  # whatever it is, it came from what is in the file
-        raise UserError(f"{path} is not a checkpoint of this project ({error}); give one that a run wrote") from error
-    return model_pair.build(model, dtype, weights=weights)
+    except Exception as error:
+        raise UserError(f"{path} is damaged, or not {what} ({error})") from error
+
+
+def fingerprint_of(path) -> int | None:
+    """The checksum of the data that a checkpoint's run was trained on; None in one that has none."""
+    with reading(path, "a checkpoint of a run"):
+        return json.loads(read_safetensors(path)[0].get("data", "null"))
 
 
 def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:
@@ -120,23 +182,40 @@ def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:
     return dtype
 
 
-def write_resume(path, arrays: dict[str, np.ndarray], about: dict) -> None:
-    """Arrays by name, and `about`, a dict for JSON, in one file."""
+@dataclass(frozen=True)
+class Stopped:
+    """What a run was when it was saved: its settings, the checksum of its data, steps and seconds of training so far.
+
+    arrays: what training continues from, see model_pair.snapshot, and `rows`, the history so far.
+    """
+
+    settings: Settings
+    data: int
+    step: int
+    seconds: float
+    arrays: dict[str, np.ndarray]
+
+
+def write_resume(path, stopped: Stopped) -> None:
+    about = vars(stopped) | {"settings": asdict(stopped.settings)}
+    arrays = about.pop("arrays")
     write_whole(path, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
 
 
-def open_resume(path) -> tuple[dict, dict] | None:
-    """The arrays and the dict that `write_resume` was given, or None when there is no such file.
+def open_resume(path) -> Stopped | None:
+    """What `write_resume` was given, or None when there is no such file.
 
     Raises UserError when the file is damaged or something else.
     """
-    try:
-        metadata, arrays = read_safetensors(path)
-        return arrays, json.loads(metadata["about"])
-    except FileNotFoundError:
+    if not Path(path).exists():
         return None
-    except Exception as error:  # whatever it is, it came from what is in the file
-        raise UserError(f"{path} is damaged, or not the file of a run ({error})") from error
+    with reading(path, "the file of a run"):
+        metadata, arrays = read_safetensors(path)
+        about = json.loads(metadata["about"])
+        stopped = Stopped(**about | {"settings": stored_settings(about["settings"]), "arrays": arrays})
+        if not (type(stopped.step) is int and 0 < stopped.step <= stopped.settings.steps and stopped.seconds >= 0):
+            raise ValueError(f"after {stopped.step} of {stopped.settings.steps} steps")
+    return stopped
 
 
 def read_safetensors(path) -> tuple[dict, dict]:

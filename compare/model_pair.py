@@ -8,12 +8,15 @@ from math import isfinite
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 import data
 import scratch
 import torch_impl
-from compare.options import Settings
+from compare import USER_SETS_THREADS
+from compare.options import Settings, reading
 from data import UserError
+from data.masks import Masked
 
 OPTIMIZER_CLASSES = {
     "sgd": "SGD",
@@ -47,17 +50,32 @@ class Pair:
     torch: torch_impl.SequenceModel
 
 
+def use_one_core_each() -> None:
+    """One thread for NumPy and one for torch, because `train` runs both at once, unless the environment sets threads.
+
+    With more threads than cores, a step takes up to twice as long.
+    """
+    scratch.keep_freed_memory()
+    if not USER_SETS_THREADS:
+        threadpool_limits(1, user_api="blas")
+        torch.set_num_threads(1)
+
+
 def load(settings: Settings):
-    """The dataset that a Settings names. Raises UserError for data that cannot be used."""
-    return data.load(
+    """The dataset that a Settings names, with masks for dropout. Raises UserError for data that cannot be used."""
+    dataset = data.load(
         settings.task,
         settings.data,
-        column=settings.column,
         seed=settings.seed,
         batch_size=settings.batch_size,
         window=settings.window,
         dtype=np.dtype(settings.dtype),
+        **reading(settings),
     )
+    if not settings.dropout:
+        return dataset
+    width = (1 + settings.bidirectional) * settings.hidden
+    return Masked(dataset, settings.dropout, embedded=settings.hidden, width=width)
 
 
 def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: dict | None = None) -> Pair:
@@ -97,6 +115,8 @@ def model_of(settings: Settings, dataset) -> dict:
         vocab_size=dataset.vocab_size,
         input_size=dataset.input_size,
         predict=dataset.predict,
+        dropout=settings.dropout,
+        forget_bias=settings.forget_bias,
     )
 
 
@@ -218,18 +238,46 @@ def snapshot(pair: Pair, optimizers: tuple) -> dict[str, np.ndarray]:
     return ours | {f"torch/{name}": tensor.cpu().numpy() for name, tensor in theirs.items()}
 
 
-def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray]) -> None:
-    """Set models and optimizers, built from the same settings, to what `snapshot` found.
+def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray], step: int, batch: data.Batch) -> None:
+    """Set models and optimizers, built from the same settings, to what `snapshot` found after a step on this batch.
 
-    Raises UserError when the arrays belong to another model.
+    Raises ValueError when it cannot have found these arrays.
     """
     by_hand, by_torch = optimizers
-    expected = {name: (p.shape, p.dtype) for name, p in pair.scratch.params.items()}
-    for side in ("scratch", "torch"):
-        if {name: (a.shape, a.dtype) for name, a in _under(f"{side}/weights/", arrays).items()} != expected:
-            raise UserError("it holds another model's weights")
+    expected, found = _layout(pair, optimizers, batch.inputs.shape[1]), _described(arrays)
+    wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
+    wrong += [name for name, a in arrays.items() if name == "scratch/t" or name.endswith("/step") if a != step]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is that of another model or step")
     _restore_scratch(pair.scratch, by_hand, _under("scratch/", arrays))
     _restore_torch(pair.torch, by_torch, _under("torch/", arrays))
+
+
+def _layout(pair, optimizers, B):
+    """The shape and type of every array of a `snapshot` after a step on a batch of B rows, by name."""
+    by_hand, by_torch = optimizers
+    params, layer = pair.scratch.params, pair.scratch.recurrent
+    state = np.broadcast_to(params["linear.bias"][0], (layer.num_layers * layer.directions, B, layer.hidden_size))
+    both = {f"weights/{name}": p for name, p in params.items()}
+    both |= {f"state/{k}": state for k in range(layer.states)}
+    ours = dict(both)
+    if not (isinstance(by_hand, scratch.SGD) and not by_hand.momentum):
+        kept = KEPT & vars(by_hand).keys()
+        ours |= {f"{name}/{p}": array for name in kept - {"t"} for p, array in params.items()}
+        ours |= {"t": np.asarray(0)} if "t" in kept else {}
+    on_meta = [torch.nn.Parameter(p.detach().to("meta")) for p in pair.torch.parameters()]  # takes no memory
+    stepped = type(by_torch)(on_meta)
+    stepped.param_groups[0] |= {name: value for name, value in by_torch.param_groups[0].items() if name != "params"}
+    for p in on_meta:
+        p.grad = p.detach()
+    stepped.step()
+    states = stepped.state_dict()["state"]
+    theirs = both | {f"optimizer/{k}/{name}": tensor for k, kept in states.items() for name, tensor in kept.items()}
+    return _described({f"scratch/{n}": a for n, a in ours.items()} | {f"torch/{n}": a for n, a in theirs.items()})
+
+
+def _described(arrays):
+    return {name: (tuple(array.shape), str(array.dtype).removeprefix("torch.")) for name, array in arrays.items()}
 
 
 def _restore_scratch(model, optimizer, arrays):

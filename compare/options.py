@@ -2,10 +2,18 @@
 
 import argparse
 from dataclasses import dataclass, fields, replace
+from typing import get_args, get_type_hints
 
-from data import UserError, check_task
+import scratch
+from data import READING, TASKS, UserError, check_task
+from data.table import WAYS
+from data.text import TOKENS
 
-CELLS = {"rnn": "RNN", "rnn_relu": "ReLU RNN", "gru": "GRU", "lstm": "LSTM"}  # as typed and as shown
+# The cells as typed and as shown.
+CELLS = {
+    name: "ReLU RNN" if "relu" in options.values() else layer.__name__
+    for name, (layer, options) in scratch.CELLS.items()
+}
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
@@ -16,8 +24,8 @@ STATUS = "exit status: 0 agree, 1 differ, 2 could not run (reason on stderr), 3 
 class Settings:
     """One task's run. Raises UserError for values that do not go together.
 
-    steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names); data None: the data that
-    come with the project; column None: the only column.
+    steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names, digits); data None: the
+    data that come with the project; what data.READING lists, None: the task's default way of reading its data.
     """
 
     task: str
@@ -27,6 +35,8 @@ class Settings:
     epochs: int | None = None
     layers: int = 1
     bidirectional: bool = False
+    dropout: float = 0.0
+    forget_bias: float = 0.0
     optimizer: str = "adam"
     lr: float = 0.003
     momentum: float = 0.0
@@ -39,13 +49,25 @@ class Settings:
     seed: int = 0
     device: str = "cpu"
     data: str | None = None
+    tokens: str | None = None
     column: str | None = None
+    inputs: str | None = None
+    missing: str | None = None
+    difference: bool | None = None
+    horizon: int | None = None
 
     def __post_init__(self):
         if self.bidirectional and self.task in ("text", "series"):
             raise UserError(
-                f"--bidirectional reads the next step before {self.task} must predict it; use it with names or memory"
+                f"--bidirectional reads the next step before {self.task} must predict it; "
+                "use it with names, digits or memory"
             )
+        if self.forget_bias and self.cell != "lstm":
+            raise UserError(f"--forget-bias is for lstm, not {self.cell}: it has no forget gate; add --cell lstm")
+        if self.horizon and self.task != "series":
+            raise UserError(f"--horizon is for series, not {self.task}; leave it out, or name series alone")
+        if self.horizon and self.inputs:
+            raise UserError("--horizon runs ahead of the data, where --inputs are not known; leave one of them out")
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise UserError(f"--momentum is for sgd and rmsprop, not {self.optimizer}; add --optimizer sgd")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
@@ -54,12 +76,35 @@ class Settings:
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
 
 
+def stored_settings(stored: dict) -> Settings:
+    """The Settings that a file contains. Raises UserError, ValueError or TypeError for what no run can have stored."""
+    choices = {
+        "task": TASKS,
+        "cell": CELLS,
+        "optimizer": OPTIMIZERS,
+        "dtype": ("float32", "float64"),
+        "tokens": (None, *TOKENS),
+        "missing": (None, *WAYS),
+    }
+    hints = get_type_hints(Settings)
+    for name, value in stored.items():
+        types = get_args(hints[name]) or (hints[name],)
+        fits = type(value) in types or (type(value) is int and float in types)
+        if fits and type(value) in (int, float):
+            lowest = -HIGHEST if name == "forget_bias" else 0
+            fits = lowest <= value <= (LARGEST if type(value) is int else HIGHEST) and (name != "dropout" or value < 1)
+        if not fits or value not in choices.get(name, (value,)):
+            raise ValueError(f"{name} is {value!r}")
+    return Settings(**stored)
+
+
 # A cell for each task, so that the main job shows all three. The numbers learn in seconds and stay clear of the rates
 # at which training amplifies rounding: there two correct implementations diverge, and the gap says nothing any more.
 DEFAULTS = {
     "text": Settings("text", "gru", hidden=128, steps=1500, lr=0.001, batch_size=64, window=16),
     "names": Settings("names", "lstm", hidden=128, steps=1000, lr=0.0015, batch_size=64),
     "series": Settings("series", "rnn", hidden=32, steps=1000, lr=0.001, batch_size=32, window=96),
+    "digits": Settings("digits", "lstm", hidden=64, steps=600, lr=0.002, batch_size=32),
     "memory": Settings("memory", "gru", hidden=64, steps=1500, lr=0.001, batch_size=32, window=30),
 }
 # An LSTM on text counts in its cell state, up to 40 in a row of dashes, and Adam makes that grow; plain SGD does not.
@@ -90,8 +135,8 @@ def _settings(task, given, *, alone):
         changes["steps"] = None
     if given.get("clip") == 0:
         changes["clip"] = None
-    if task == "names" and not alone:
-        changes["window"] = None  # a name is one sequence: the window is for the other tasks
+    if DEFAULTS[task].window is None and not alone:
+        changes["window"] = None  # of whole sequences; the window is for the other tasks
     return replace(DEFAULTS[task], **changes)
 
 
@@ -115,7 +160,7 @@ def add_model(parser):
     model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
     model.add_argument("--hidden", type=whole, metavar="N", help="hidden units per layer and direction")
     model.add_argument(
-        "--bidirectional", action="store_true", default=None, help="read in both directions (names and memory only)"
+        "--bidirectional", action="store_true", default=None, help="read in both directions (not for text and series)"
     )
 
 
@@ -124,9 +169,25 @@ def add_data(group):
     group.add_argument(
         "--data",
         metavar="PATH",
-        help="your own text file, folder with one .txt file per class, or CSV file",
+        help="your own text file, folder with one .txt file per class, CSV file, or file of labelled sequences",
     )
-    group.add_argument("--column", metavar="NAME", help="the CSV column to predict")
+    group.add_argument("--tokens", choices=TOKENS, help="what the text is cut into (default characters)")
+    group.add_argument("--column", metavar="NAME", help="the CSV column to predict, or several: Open,Close")
+    group.add_argument("--inputs", metavar="NAME", help="other CSV columns to read: Volume,Temperature")
+    group.add_argument("--missing", choices=WAYS, help="drop rows with missing values, or repeat the last value")
+    group.add_argument(
+        "--difference", action="store_true", default=None, help="predict changes: for a series that leaves its range"
+    )
+
+
+def reading(settings: Settings) -> dict:
+    """The options of `data.load` that say how to read the data."""
+    return {name: getattr(settings, name) for name in READING}
+
+
+def add_out(group, what):
+    words = f"folder for {what} (default results)"
+    group.add_argument("--out", type=folder, metavar="DIR", default="results", help=words)
 
 
 # Types for add_argument: each turns a string into a value, or says why it cannot.
@@ -150,6 +211,12 @@ def seed(text):
     return whole(text, least=0)
 
 
+def folder(text):
+    if not (text and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
+    return text
+
+
 def number(text, what, fits):
     try:
         value = float(text)
@@ -166,6 +233,10 @@ def rate(text):
 
 def not_negative(text):
     return number(text, f"from 0 to {HIGHEST:g}", lambda value: value >= 0)
+
+
+def finite(text):
+    return number(text, f"from -{HIGHEST:g} to {HIGHEST:g}", lambda value: True)
 
 
 def share(text):

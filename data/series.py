@@ -5,23 +5,29 @@ from typing import ClassVar
 
 import numpy as np
 
-from data.baselines import lag_error, seasonal_lag
+from data.baselines import lag_errors, seasonal_lag
 from data.batch import Batch
-from data.errors import UserError
-from data.table import read_column
+from data.errors import UserError, printable
+from data.table import read_columns
 
 LONGEST_LAG = 400
 
 
 class Series:
-    """One column of numbers in time order; at each step the target is the next value.
+    """Columns of numbers in time order; at each step the targets are the next values of some of them.
 
-    The first 80 % are for training, the last 20 % for testing. Models see (value - mean) / std of the
-    training part. `path`: a CSV file with column names in its first line; None for monthly sunspot numbers.
+    The first 80 % are for training, the last 20 % for testing. Models see (value - mean) / std of the training part.
+    `path`: a CSV file with column names in its first line; None for monthly sunspot numbers.
 
-    labels    one str per value for the x axis: the first column, or row numbers from 1
-    run_in    the number of steps at the start of the test sequence whose targets are training values: they only
-              bring the state up to date, and score() drops them
+    column      what to predict: one column or several, separated by commas; None for the only column of numbers
+    inputs      more columns that the model reads; it always reads those it predicts
+    missing     "drop" rows with missing values, or "repeat" the last value; such a target is not scored
+    difference  read and predict the change from one value to the next: for series that leave the range of their
+                training part
+    values      (N, I): the targets first, then the other inputs
+    labels      one str per value for the x axis: the first column, or row numbers from 1
+    run_in      the number of steps at the start of the test sequence whose targets are training values: they only
+                bring the state up to date, and score() drops them
     """
 
     lacks: ClassVar = {}
@@ -29,25 +35,47 @@ class Series:
     predict = "each"
     carry_state = False
     vocab_size = None
-    input_size = output_size = 1
     better = "lower"
 
-    def __init__(self, path=None, *, column=None, seed=0, batch_size=32, window=96, dtype=np.float32):
+    def __init__(
+        self,
+        path=None,
+        *,
+        column=None,
+        inputs=None,
+        missing=None,
+        difference=False,
+        seed=0,
+        batch_size=32,
+        window=96,
+        dtype=np.float32,
+    ):
+        own = {"column": column, "inputs": inputs, "missing": missing}
         if path is None:
-            if column is not None:
-                raise UserError("--column is a column of your own CSV file; add --data FILE.csv, or leave it out")
-            path, column = Path(__file__).parent / "sunspots.csv", "sunspots"
-        self.column, self.values, self.labels = read_column(path, column)
+            for option in (name for name, value in own.items() if value is not None):
+                raise UserError(f"--{option} is for your own CSV file; add --data FILE.csv, or leave it out")
+            path, own["column"] = Path(__file__).parent / "sunspots.csv", "sunspots"
+        table = read_columns(path, **own)
+        self.columns, self.output_size, self.input_size = table.names, table.targets, len(table.names)
+        self.column = ", ".join(table.names[: table.targets])
+        self.values, self.known, self.labels = table.values, table.known[:, : table.targets], table.labels
+        self.changes = self.values  # what the model reads and predicts, before it is standardized
+        self.difference = difference
+        if difference:
+            with np.errstate(over="ignore"):
+                self.changes = np.diff(self.values, axis=0)
+            self.values, self.known, self.labels = self.values[1:], self.known[1:], self.labels[1:]
         self.seed, self.batch_size, self.window, self.dtype = seed, batch_size, window, dtype
-        self.metric = f"mean absolute error ({self.column})"
 
         self.split = split = len(self.values) * 8 // 10
         needed = -(-10 * max(window + 1, 4) // 8)
         if len(self.values) < needed:
             raise UserError(
-                f"{path}: has {len(self.values)} values, but window {window} needs {needed}; "
-                "use a longer series or a smaller --window"
+                f"{path}: has {len(self.values)} {'differences' if difference else 'values'}, but window {window} "
+                f"needs {needed}; use a longer series or a smaller --window"
             )
+        if not self.known[split:].any():
+            raise UserError(f"{path}: {self.column} has no values in the last 20 %; remove these rows")
         self._standardize(path)
 
         self.run_in = min(window, split - 1)
@@ -58,44 +86,66 @@ class Series:
         self.steps_per_epoch = -(-self.windows // batch_size)
 
     def _standardize(self, path):
-        """Set mean, std, scaled and baselines. Raises UserError if the values do not allow it."""
-        split, train = self.split, self.values[: self.split]
+        """Set mean, std, scaled, metric and baselines. Raises UserError if the values do not allow it."""
+        split, O = self.split, self.output_size
+        train = self.changes[:split]
         # Not `std == 0`: the mean of equal values may differ from them in the last bit.
-        if train.min() == train.max():
-            raise UserError(f"{path}: {self.column} is constant over the first 80 %, nothing to learn; use another")
+        for name, column in zip(self.columns, train.T, strict=True):
+            if column.min() == column.max():
+                what = f"the difference of {name}" if self.difference else name
+                raise UserError(f"{path}: {what} is constant over the first 80 %, nothing to learn; use another")
         with np.errstate(all="ignore"):
-            lag = seasonal_lag(train, min(split // 2, LONGEST_LAG))
-            self.mean, self.std = float(train.mean()), float(train.std())
-            self.scaled = ((self.values - self.mean) / self.std).astype(self.dtype)
+            self.mean, self.std = (np.array([f(column) for column in train.T]) for f in (np.mean, np.std))
+            self.scaled = ((self.changes - self.mean) / self.std).astype(self.dtype)
+            # Errors of several targets add up only in a common unit.
+            self.unit = self.values[:split, :O].std(axis=0) if O > 1 else np.ones(1)
+            self.metric = f"mean absolute error{' in standard deviations' * (O > 1)} ({printable(self.column)})"
+            self.lags = [seasonal_lag(column, min(split // 2, LONGEST_LAG)) for column in self.values[:split, :O].T]
+            each = ", ".join(map(str, dict.fromkeys(self.lags)))
             self.baselines = {
-                "repeat the last value": lag_error(self.values, split, 1),
-                f"same as {lag} steps before": lag_error(self.values, split, lag),
+                "repeat the last value": self._lag_error([1] * O),
+                f"same as {each} steps before": self._lag_error(self.lags),
             }
-        if not np.isfinite([self.std, *self.baselines.values()]).all() or not np.isfinite(self.scaled).all():
+        if not np.isfinite([*self.std, *self.baselines.values()]).all() or not np.isfinite(self.scaled).all():
             raise UserError(f"{path}: {self.column}: too far apart, or too close, to standardize; use another unit")
 
+    def _lag_error(self, lags):
+        """The metric of the prediction that each target is what it was some steps before."""
+        errors = [lag_errors(self.values[:, k], self.split, lag) for k, lag in enumerate(lags)]
+        return float((np.stack(errors, axis=1) / self.unit)[self.known[self.split :]].mean())
+
     def unscale(self, values):
-        """Standardized values -> the column's own unit, float64."""
-        return np.asarray(values, dtype=np.float64) * self.std + self.mean
+        """Standardized targets (..., O) -> their own units, float64; with `difference` they are changes still."""
+        return np.asarray(values, dtype=np.float64) * self.std[: self.output_size] + self.mean[: self.output_size]
+
+    def forecast(self, predictions):
+        """Predictions (T, 1, O) for the test batch -> the values (N - split, O) that they predict."""
+        predicted = self.unscale(predictions[self.run_in :, 0])
+        return predicted + self.values[self.split - 1 : -1, : self.output_size] if self.difference else predicted
+
+    def ahead(self, predictions, starts):
+        """Outputs (N, S, O) of models that ran ahead from values at indices `starts` (S,) -> values (N, S, O)."""
+        predicted = self.unscale(predictions)
+        return predicted.cumsum(axis=0) + self.values[starts, : self.output_size] if self.difference else predicted
 
     def train_batches(self, epoch):
-        """Batches of overlapping windows: inputs (T, B, 1), and targets (T, B, 1) one step later."""
+        """Batches of overlapping windows: inputs (T, B, I), and targets (T, B, O) one step later."""
         rng = np.random.default_rng([self.seed, epoch])
         starts = rng.integers(self.stride) + self.stride * rng.permutation(self.windows)
         for i in range(0, self.windows, self.batch_size):
             steps = np.arange(self.window)[:, None] + starts[i : i + self.batch_size]  # (T, B)
-            yield Batch(self.scaled[steps, None], self.scaled[steps + 1, None])
+            yield Batch(self.scaled[steps], self.scaled[steps + 1][..., : self.output_size].copy())
 
     def test_batches(self):
-        """One Batch of one sequence (T, 1, 1): run_in steps, then one per value of the test part."""
-        sequence = self.scaled[self.split - 1 - self.run_in :, None, None]
-        yield Batch(sequence[:-1].copy(), sequence[1:].copy())
+        """One Batch of one sequence, (T, 1, I) and (T, 1, O): run_in steps, then one per value of the test part."""
+        sequence = self.scaled[self.split - 1 - self.run_in :, None]
+        yield Batch(sequence[:-1].copy(), sequence[1:, :, : self.output_size].copy())
 
     def score(self, predictions, batch):
-        """Predictions (T, 1, 1) for the test batch -> (sum of |error| in the column's unit, number of errors).
+        """Predictions (T, 1, O) for the test batch -> (sum of |error| in the metric's unit, number of errors).
 
-        The first run_in steps do not count.
+        The first run_in steps do not count, nor do targets that the file does not have.
         """
-        error = self.unscale(predictions) - self.unscale(batch.targets)
-        error = error[self.run_in :]
+        error = (self.unscale(predictions) - self.unscale(batch.targets)) / self.unit
+        error = error[self.run_in :, 0][self.known[self.split :]]
         return float(np.abs(error).sum()), error.size

@@ -1,5 +1,7 @@
-"""Predict the next character of a text."""
+"""Predict the next character, or the next word, of a text."""
 
+import re
+from collections import Counter
 from typing import ClassVar
 
 import numpy as np
@@ -8,6 +10,11 @@ from data.baselines import trigram_bits
 from data.batch import Batch
 from data.errors import UserError
 from data.reading import read_text
+
+TOKENS = ("characters", "words")
+# A word and a run of punctuation include a space before them; a line end is a token. Together the tokens are the text.
+WORD = re.compile(r" ?\w+| ?[^\w\s]+| +(?= )|\s")
+MOST_FREQUENT = 2000  # words in the vocabulary; rarer ones are spelled
 
 
 def python_topics():
@@ -23,13 +30,17 @@ def python_topics():
 
 
 class Text:
-    """A text as B parallel streams, cut into windows of T characters; the target is the next character.
+    """A text as B parallel streams, cut into windows of T tokens; the target is the next token.
 
     The first 90 % of the characters are for training, the last 10 % for testing. `path`: a UTF-8 file, None for
     Python's own documentation. Raises UserError if the text is too short for the batch size and window.
+
+    tokens   "characters", or "words": the vocabulary then has all characters, and the 2,000 most frequent words of the
+             training part. A rarer word is spelled, one token per character. So every text has its tokens, they
+             determine it, and bits per character mean the same for both.
     """
 
-    lacks: ClassVar = {"column": "only a CSV file has columns"}
+    lacks: ClassVar = {}
     name = "text"
     predict = "each"
     carry_state = True  # window k+1 of a stream begins where window k ends
@@ -37,33 +48,53 @@ class Text:
     metric = "bits per character"
     better = "lower"
 
-    def __init__(self, path=None, *, seed=0, batch_size=32, window=64, dtype=None):
+    def __init__(self, path=None, *, seed=0, batch_size=32, window=64, tokens="characters", dtype=None):
+        if tokens not in TOKENS:
+            raise UserError(f"there are no tokens {tokens!r}; choose one of: {', '.join(TOKENS)}")
         text = python_topics() if path is None else read_text(path)
-        needed = max(-(-10 * (batch_size * window + 1) // 9), 10 * window + 1)
-        if len(text) < needed:
-            raise UserError(
-                f"{path or 'the default text'}: has {len(text):,} characters, but batch size {batch_size} "
-                f"and window {window} need {needed:,}; use a smaller --batch-size or --window, or more text"
-            )
         self.seed = seed  # decides nothing here: the streams are always read in order (nor does dtype: all are ids)
         self.batch_size, self.window = batch_size, window
         self.codes = np.unique(code_points(text))  # (V,) sorted; an id is an index into it
         self.characters = "".join(map(chr, self.codes))
-        self.vocab_size = self.output_size = len(self.characters)
+        train, test = text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :]
+        words = frequent_words(train) if tokens == "words" else []
+        self.tokens = (*self.characters, *words)
+        self.word_ids = {word: len(self.characters) + i for i, word in enumerate(words)}
+        self.vocab_size = self.output_size = len(self.tokens)
+        self.sizes = np.array([len(token) for token in self.tokens])  # (V,) in characters
 
-        ids = self.encode(text)
-        split = len(ids) * 9 // 10
-        self.train_ids, self.test_ids = ids[:split], ids[split:]
-        self.steps_per_epoch = (split - 1) // batch_size // window
+        self.train_ids, self.test_ids = self.encode(train), self.encode(test)
+        if len(self.train_ids) <= batch_size * window or len(self.test_ids) <= window:
+            needed = max(-(-10 * (batch_size * window + 1) // 9), 10 * window + 1)
+            raise UserError(
+                f"{path or 'the default text'}: has {len(self.train_ids) + len(self.test_ids):,} {tokens}, but batch "
+                f"size {batch_size} and window {window} need {'about ' * (tokens == 'words')}{needed:,}; "
+                "use a smaller --batch-size or --window, or more text"
+            )
+        self.steps_per_epoch = (len(self.train_ids) - 1) // batch_size // window
         # A short test text gets fewer streams, so that each still has a complete window.
         self.test_streams = min(batch_size, (len(self.test_ids) - 1) // window)
         scored = (len(self.test_ids) - 1) // self.test_streams * self.test_streams
-        # The two characters before the first target are real text: the last of train and the first of test.
-        bits = trigram_bits(self.train_ids, ids[split - 1 : split + 1 + scored], self.vocab_size)
-        self.baselines = {"trigram model": bits}
+        # The two tokens before the first target are real text: the last of train and the first of test.
+        read = np.append(self.train_ids[-1:], self.test_ids[: 1 + scored])
+        bits = trigram_bits(self.train_ids, read, self.vocab_size) * scored
+        self.baselines = {"trigram model": bits / int(self.sizes[read[2:]].sum())}
+        self.characters_per_word = len(test) / len(WORD.findall(test))
+
+    def perplexity(self, bits_per_character):
+        """2 to the power of the bits per word, spaces, punctuation and line ends included."""
+        return 2 ** (bits_per_character * self.characters_per_word)
 
     def encode(self, text):
         """str -> (N,) int64 ids. Raises UserError for a character that does not occur in the text."""
+        if not self.word_ids:
+            return self.spell(text)
+        tokens = WORD.findall(text)
+        ids = {t: [self.word_ids[t]] if t in self.word_ids else self.spell(t).tolist() for t in set(tokens)}
+        return np.array([i for token in tokens for i in ids[token]], np.int64)
+
+    def spell(self, text):
+        """str -> (N,) int64 ids of its characters."""
         codes = code_points(text)
         ids = np.searchsorted(self.codes, codes)
         strange = codes[self.codes.take(ids, mode="clip") != codes]
@@ -73,7 +104,7 @@ class Text:
 
     def decode(self, ids):
         """Ids in any shape, read in order -> str."""
-        return "".join(self.characters[i] for i in np.ravel(ids))
+        return "".join(self.tokens[i] for i in np.ravel(ids))
 
     def train_batches(self, epoch):
         """Batches (T, B), the same in every epoch; the rest after the last complete window is dropped.
@@ -87,14 +118,19 @@ class Text:
         """Batches (T, B'), the last one possibly shorter; at most B' - 1 characters are left over."""
         return windows(self.test_ids, self.test_streams, self.window)
 
-    @staticmethod
-    def score(predictions, batch):
-        """Logits (T, B, V) -> (bits needed for all targets of the batch, number of targets)."""
+    def score(self, predictions, batch):
+        """Logits (T, B, V) -> (bits needed for all targets of the batch, number of their characters)."""
         logits = np.asarray(predictions, dtype=np.float64)
         logits = logits - logits.max(axis=-1, keepdims=True)
         log_sum = np.log(np.exp(logits).sum(axis=-1))
         chosen = np.take_along_axis(logits, batch.targets[..., None], axis=-1)[..., 0]
-        return float((log_sum - chosen).sum() / np.log(2)), batch.targets.size
+        return float((log_sum - chosen).sum() / np.log(2)), int(self.sizes[batch.targets].sum())
+
+
+def frequent_words(text):
+    """The most frequent tokens of more than one character, the most frequent first; equally frequent by code points."""
+    counts = Counter(token for token in WORD.findall(text) if len(token) > 1)
+    return sorted(counts, key=lambda word: (-counts[word], word))[:MOST_FREQUENT]
 
 
 def code_points(text):

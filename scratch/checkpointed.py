@@ -25,7 +25,7 @@ import numpy as np
 def gradients(layer, x, loss, state=None, embedding=None, steps=None):
     """The loss of a sequence and its gradients, the same as layer.forward and layer.backward give.
 
-    layer: an RNN, GRU or LSTM with one direction; x (T, B, I), or ids (T, B) with the table `embedding` (V, I); state:
+    layer: one of scratch's, with one direction; x (T, B, I), or ids (T, B) with the table `embedding` (V, I); state:
     the first state, None for zeros; steps: the length of a segment, None for about sqrt(T).
     loss: a function of a segment's y (t, B, H) and the number of its first step. It returns the segment's share of the
     loss (the loss is their sum) and dy (t, B, H). It is called once per segment, the last one first, and must not use
@@ -48,7 +48,7 @@ def gradients(layer, x, loss, state=None, embedding=None, steps=None):
         states.append(state)
 
     total, dstate, grads = 0.0, None, {}
-    dx = np.empty(x.shape, layer.params["weight_hh_l0"].dtype) if embedding is None else np.zeros_like(embedding)
+    dx = np.empty(x.shape, layer.params["weight_ih_l0"].dtype) if embedding is None else np.zeros_like(embedding)
     for start, state in zip(reversed(starts), reversed(states), strict=True):
         y, _ = layer.forward(x[start : start + steps], state, embedding=embedding)
         share, dy = loss(y, start)

@@ -61,7 +61,7 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
         # (G2)  v_t = W_hh h_{t-1} + b_hh; b_hh cannot join b_ih above: the reset gate scales its n block
         v = gate_blocks(h_before @ W_hh_T + b_hh, 3)  # (3, B, H)
         # (G3)  r_t = sigmoid(u_r + v_r), z_t = sigmoid(u_z + v_z)
-        r_z[t] = sigmoid(u_r_z + v[:2])  # (2, B, H)
+        sigmoid(u_r_z + v[:2], out=r_z[t])  # (2, B, H)
         r, z = r_z[t]  # (B, H) each
         # (G4)  n_t = tanh(u_n + r_t * v_n)
         v_n[t] = v[2]  # (B, H)

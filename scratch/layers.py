@@ -1,8 +1,9 @@
-"""The layers before and after the recurrent one: Embedding and Linear. `backward` uses what `forward` was given.
+"""The layers around the recurrent one: Embedding, Dropout and Linear. `backward` uses what `forward` was given.
 
 Sizes: V words in the vocabulary, E numbers per word, I inputs, O outputs; "..." is any leading axes.
 
     (O1)  y = W x + b
+    (O2)  y = m * x / (1 - p)        dropout: m is 0 with probability p, else 1
 """
 
 import numpy as np
@@ -37,6 +38,29 @@ class Embedding:
             raise ValueError(f"dy has shape {dy.shape}; the rows had {(*self._ids.shape, E)}")
         # the gradients of all places where an id occurs add up
         self.grads = {"weight": sum_by_id(dy.reshape(-1, E), self._ids.ravel(), V)}  # (V, E)
+
+
+class Dropout:
+    """In training each number is set to 0 with probability p; the others are divided by 1 - p, which keeps the mean.
+
+    So evaluation needs no scaling ("inverted" dropout), as in torch.nn.Dropout. Which numbers are kept is drawn once
+    per batch, outside: two models drop the same ones, and backward those that forward dropped.
+    """
+
+    def __init__(self, p):
+        self.p = p
+        self._factor = None
+
+    def forward(self, x, kept=None):
+        """x (...), kept (...) bool, None in evaluation. Returns y (...)."""
+        # (O2)  y = m x / (1 - p)
+        self._factor = None if kept is None else kept / x.dtype.type(1 - self.p)
+        return x if self._factor is None else x * self._factor
+
+    def backward(self, dy):
+        """dy (...). Returns dx (...)."""
+        # (O2)  dx = m dy / (1 - p), with the m of forward
+        return dy if self._factor is None else dy * self._factor
 
 
 class Linear:

@@ -8,6 +8,8 @@ number of targets that count, K the output size.
     (Q1)  loss = 1/(N K) sum_n |yhat_n - target_n|^2       mean squared error
 """
 
+import math
+
 import numpy as np
 
 
@@ -68,7 +70,7 @@ def _count(targets_shape, predictions_shape, valid):
         raise ValueError(f"targets have shape {targets_shape}, the predictions are for {predictions_shape}")
     if valid is not None and (valid.shape != targets_shape or valid.dtype != bool):
         raise ValueError(f"valid must hold booleans of shape {targets_shape}; these are {valid.dtype} {valid.shape}")
-    count = int(np.prod(targets_shape) if valid is None else valid.sum())
+    count = math.prod(targets_shape) if valid is None else int(valid.sum())
     if count == 0:
         raise ValueError("no target is valid: there is nothing to take the mean of")
     return count

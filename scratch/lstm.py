@@ -58,8 +58,8 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
         # (L1)  a_t = u_t + W_hh h_{t-1}
         a = gate_blocks(u[t] + h_before @ W_hh_T, 4)  # (4, B, H)
         # (L2)  i_t = sigmoid(a_i)   f_t = sigmoid(a_f)   o_t = sigmoid(a_o)   g_t = tanh(a_g)
-        gates[t] = sigmoid(a)  # (4, B, H)  one call for all blocks is cheaper than one per gate,
-        gates[t, 2] = np.tanh(a[2])  # (B, H)  though g's block is then computed again
+        sigmoid(a, out=gates[t])  # (4, B, H)  one call for all blocks is cheaper than one per gate,
+        np.tanh(a[2], out=gates[t, 2])  # (B, H)  though g's block is then computed again
         i, f, g, o = gates[t]  # (B, H) each
         # (L3)  c_t = f_t * c_{t-1} + i_t * g_t
         c[t] = f * c_before + i * g  # (B, H)

@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM as layers: any number of layers and both directions around a cell.
+"""The cells as layers: any number of layers and both directions around a cell.
 
 Sizes: T steps, B batch rows, I inputs, H hidden units, L layers, D directions (1 or 2). The state has one entry k per
 layer and direction, in torch's order: layer 0 forward, layer 0 reverse, layer 1 forward ...
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch import gru, lstm, rnn, stretches
+from scratch import gru, lstm, mingru, rnn, stretches
 from scratch.arguments import check_input, check_lengths, check_state, in_dtype
 
 
@@ -24,10 +24,11 @@ class Kept(NamedTuple):
 
 
 class Recurrent:
-    """What the three layers share. Use RNN, GRU or LSTM below."""
+    """What the layers share. Use RNN, GRU, LSTM or MinGRU below."""
 
     cell = None  # the module with the cell's forward and backward
     states = 1  # arrays in a state: h, for an LSTM h and c
+    weights = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # in the order in which the cell takes them
     options = {}  # noqa: RUF012  further arguments of the cell's forward; never changed in place
 
     def __init__(
@@ -48,24 +49,25 @@ class Recurrent:
         rows = len(self.cell.GATES) * hidden_size
         for k in range(num_layers * self.directions):
             inputs = input_size if k < self.directions else hidden_size * self.directions
-            shapes = [(rows, inputs), (rows, hidden_size), (rows,), (rows,)]
-            for name, shape in zip(self._names(k), shapes, strict=False):
-                self.params[name] = rng.uniform(-bound, bound, shape).astype(dtype)
+            columns = {"weight_ih": (inputs,), "weight_hh": (hidden_size,), "bias_ih": (), "bias_hh": ()}
+            for kind, name in zip(self.weights, self._names(k), strict=False):
+                self.params[name] = rng.uniform(-bound, bound, (rows, *columns[kind])).astype(dtype)
 
     def _names(self, k):
         """torch's names of entry k's parameters (layer k // D, direction k % D): weight_ih_l0_reverse and so on."""
         layer, direction = divmod(k, self.directions)
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
+        kinds = [kind for kind in self.weights if self.bias or kind.startswith("weight")]
         return [f"{kind}_l{layer}{'_reverse' * direction}" for kind in kinds]
 
     def _weights(self, k, embedding):
-        """The four weights that the cell takes. For ids, layer 0 gets W_ih times every row of the table."""
-        W_ih, W_hh, *biases = (self.params[name] for name in self._names(k))
+        """The weights that the cell takes. For ids, layer 0 gets W_ih times every row of the table."""
+        W_ih, *others = (self.params[name] for name in self._names(k))
         if not self.bias:
-            biases = 2 * [np.zeros_like(W_ih, shape=len(W_ih))]
+            zeros = np.zeros_like(W_ih, shape=len(W_ih))
+            others += [zeros for kind in self.weights if kind.startswith("bias")]
         if embedding is not None and k < self.directions:
             W_ih = W_ih @ embedding.T  # (G*H, V)  one product per word of the vocabulary, none per step
-        return W_ih, W_hh, *biases
+        return W_ih, *others
 
     def forward(self, x, state=None, lengths=None, embedding=None):
         """Run all layers over a batch of sequences.
@@ -98,7 +100,7 @@ class Recurrent:
         self.kept = Kept(caches, (T, B), lengths, order, inverse, embedding)
         y = y[:, inverse].view()
         y.flags.writeable = False  # with one direction `backward` reads this very array: `y += ...` would spoil it
-        return y, self._like_torch([np.stack(s)[:, inverse] for s in zip(*last, strict=True)])  # (L*D, B, H)
+        return y, self._like_torch([np.array(s)[:, inverse] for s in zip(*last, strict=True)])  # (L*D, B, H)
 
     def _forward_entry(self, k, x, state, lengths, embedding):
         """One layer in one direction. Returns y (T, B, H) in the order of time, the last state, and a cache."""
@@ -144,7 +146,7 @@ class Recurrent:
             trace.extend({name: d[:, inverse] for name, d in traces[k].items()} for k in sorted(traces))
         dx = dy[:, inverse] if self.kept.embedding is None else dy
         dstate_0 = zip(*(dfirst[k] for k in sorted(dfirst)), strict=True)
-        return dx, self._like_torch([np.stack(ds)[:, inverse] for ds in dstate_0])
+        return dx, self._like_torch([np.array(ds)[:, inverse] for ds in dstate_0])
 
     def _backward_entry(self, k, dy, dstate_n, trace):
         """One layer in one direction, dy (T, B, H). Returns dx (for ids dembedding), dstate_0, weight gradients."""
@@ -160,11 +162,11 @@ class Recurrent:
             dx = stretches.reverse(dx, lengths)  # (T, B, I)
         if backwards and trace is not None:
             trace.update({name: stretches.reverse(d, lengths) for name, d in trace.items()})
-        return dx, dfirst, dweights if self.bias else dweights[:2]
+        return dx, dfirst, dweights[: len(self._names(k))]  # without biases, the matrices alone
 
     @property
     def _dtype(self):
-        return self.params["weight_hh_l0"].dtype
+        return self.params["weight_ih_l0"].dtype
 
     def _state_shape(self, B):
         return self.num_layers * self.directions, B, self.hidden_size
@@ -215,3 +217,11 @@ class LSTM(Recurrent):
 
     cell = lstm
     states = 2
+
+
+class MinGRU(Recurrent):
+    """The GRU whose gates do not read the state. torch has none; arguments and parameter names as torch.nn.GRU, but
+    without weight_hh and bias_hh."""
+
+    cell = mingru
+    weights = ("weight_ih", "bias_ih")

@@ -34,15 +34,15 @@ def stretches(lengths, T, B):
     for end in ends:
         n = B if lengths is None else int(np.sum(lengths >= end))
         pieces = max(1, round((end - start) / max(STEPS, ROWS / n)))
-        cuts = np.linspace(start, end, pieces + 1).round().astype(int).tolist()
+        cuts = [start + k * (end - start) // pieces for k in range(pieces + 1)]
         chain += [(*cut, n) for cut in pairwise(cuts)]
         start = end
     return chain
 
 
 def forward(cell, x, state, weights, lengths, **options):
-    """Run a cell over a padded batch: x (T, B, I) or ids (T, B), `state` a tuple of (B, H), `weights` W_ih, W_hh, b_ih,
-    b_hh, lengths (B,) longest first or None.
+    """Run a cell over a padded batch: x (T, B, I) or ids (T, B), `state` a tuple of (B, H), `weights` as the
+    cell takes them, lengths (B,) longest first or None.
 
     Returns y (T, B, H), 0 past each sequence's end; the tuple of last states (B, H), each row's at its own last real
     step; and a list of ((start, stop, n), the cell's cache) for `backward`.
@@ -63,21 +63,21 @@ def forward(cell, x, state, weights, lengths, **options):
 def backward(cell, dy, dstate_n, caches, trace=None):
     """The same chain in reverse: dy (T, B, H), `dstate_n` a tuple of (B, H).
 
-    Returns dx (T, B, I), 0 on padding, None for ids; the tuple of dstate_0; and the gradients of the four weights,
-    summed over the stretches. `trace` receives the cell's total derivatives at all steps, 0 on padding.
+    Returns dx (T, B, I), 0 on padding, None for ids; the tuple of dstate_0; and the gradients of the weights, summed
+    over the stretches. `trace` receives the cell's total derivatives at all steps, 0 on padding.
     """
     T, B, _ = dy.shape
     dstate, dx, dweights = dstate_n, None, None
     for (start, stop, n), cache in reversed(caches):
         running = [ds[:n] for ds in dstate]
         traced = {} if trace is not None else None
-        dx_part, *first, dW_ih, dW_hh, db_ih, db_hh = cell.backward(dy[start:stop, :n], *running, cache, traced)
+        dx_part, *rest = cell.backward(dy[start:stop, :n], *running, cache, traced)
+        first, share = rest[: len(dstate)], rest[len(dstate) :]
         if dx_part is not None:
             dx = np.zeros((T, B, dx_part.shape[2]), dx_part.dtype) if dx is None else dx
             dx[start:stop, :n] = dx_part
         # a row that does not run here keeps its gradient until the stretch in which it ends
         dstate = [np.concatenate([ds_first, ds[n:]]) for ds, ds_first in zip(dstate, first, strict=True)]
-        share = [dW_ih, dW_hh, db_ih, db_hh]
         dweights = share if dweights is None else [total + part for total, part in zip(dweights, share, strict=True)]
         for name, values in (traced or {}).items():
             trace.setdefault(name, np.zeros((T, B, values.shape[2]), values.dtype))[start:stop, :n] = values

@@ -1,4 +1,4 @@
-"""Reverse-mode automatic differentiation over NumPy arrays, with just what the three cells need.
+"""Reverse-mode automatic differentiation over NumPy arrays, with just what the cells need.
 
 The link between the hand-written `backward` and torch. Every operation writes one line on a tape: its result, and how
 the gradient of the result becomes a share of each operand's gradient. The backward pass then needs no thought: read the
@@ -158,3 +158,13 @@ def gru_step(x, h, W_ih, W_hh, b_ih, b_hh):
     n = tanh(block(u, 2, H) + r * block(v, 2, H))
     x.tape.equation = "G5"
     return (1 - z) * n + z * h
+
+
+def mingru_step(x, h, W_ih, b_ih):
+    H = h.value.shape[1]
+    x.tape.equation = "M1"
+    a = product(x, W_ih) + b_ih
+    x.tape.equation = "M2"
+    z, n = sigmoid(block(a, 0, H)), block(a, 1, H)
+    x.tape.equation = "M3"
+    return (1 - z) * h + z * n

@@ -44,6 +44,15 @@ class Case:
         return self.kind[0].cell
 
     @property
+    def file(self):
+        """The name of that module's file in scratch/, without .py."""
+        return scratch.file_of(self.cell)
+
+    @property
+    def path(self):
+        return self.module.__name__.replace(".", "/") + ".py"
+
+    @property
     def states(self):
         return self.kind[0].states
 
@@ -58,8 +67,9 @@ class Case:
     def torch_layer(self):
         import torch  # here, so that the tests of scratch/ run without it
 
-        layer = getattr(torch.nn, self.kind[0].__name__)
-        layer = layer(self.I, self.H, **self.arguments, dtype=getattr(torch, self.dtype))
+        from torch_impl.model import CELLS
+
+        layer = CELLS[self.cell][0](self.I, self.H, **self.arguments, dtype=getattr(torch, self.dtype))
         layer.load_state_dict({name: torch.tensor(p) for name, p in self.layer().params.items()})
         return layer
 
@@ -112,7 +122,7 @@ def run_by_tape(case):
     weights = [t.variable(p, name) for name, p in case.layer().params.items()]
     inputs = [t.variable(x_t, f"x_{k}") for k, x_t in enumerate(x)]
     first = [t.variable(s[0], name) for s, name in zip(state, ["h_0", "c_0"], strict=False)]
-    step = getattr(tape, f"{case.module.__name__.split('.')[-1]}_step")
+    step = getattr(tape, f"{case.file}_step")
     upstream, last = {}, first
     for x_t, dy_t in zip(inputs, dy, strict=True):
         last = step(x_t, *last, *weights, **case.kind[1])
@@ -157,7 +167,7 @@ def diagnose(case, oracle):
 
     oracle: a function of the case that returns the expected arrays by name.
     """
-    path = case.module.__name__.replace(".", "/") + ".py"
+    path = case.path
     layer, trace = case.layer(), []
     for p in layer.params.values():
         p.flags.writeable = False

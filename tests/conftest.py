@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
 
@@ -16,11 +16,16 @@ TESTS = Path(__file__).parent
 ROOMS = {"parity": "torch", "scratch": None, "data": None, "compare": "torch", "learner": "rich"}
 # Before all else: which gradient of which cell is wrong. Everything else builds on the cells.
 FIRST = ("test_cells_against_autograd.py", "test_cells_against_two_oracles.py")
+CELLS_FIRST = (0, 0)  # their position
+# What else a model is made of.
+PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_optimizers.py")
 
-# default: the same examples in every run, for users; thorough: many more, at random, with a blob that replays a failure
-slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("default", max_examples=30, deadline=None, derandomize=True, suppress_health_check=slow)
-settings.register_profile("thorough", max_examples=10_000, deadline=None, print_blob=True, suppress_health_check=slow)
+# default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
+# thorough: many more, at random, with a blob that replays a failure
+common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile("default", max_examples=30, derandomize=True, **common)
+settings.register_profile("detect", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
+settings.register_profile("thorough", max_examples=10_000, print_blob=True, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
@@ -81,13 +86,15 @@ def add_cell(path):
 
     if path.stem in scratch.CELLS:
         raise pytest.UsageError(f"--cell: there is a cell {path.stem} already; give your file another name")
-    layer = type(path.stem, (scratch.recurrent.Recurrent,), {"cell": module, "states": getattr(module, "STATES", 1)})
+    facts = {name.lower(): getattr(module, name) for name in ("STATES", "WEIGHTS") if hasattr(module, name)}
+    layer = type(path.stem, (scratch.recurrent.Recurrent,), {"cell": module, **facts})
     scratch.CELLS[path.stem] = (layer, {})
     cases.CELLS[:] = [path.stem]
 
 
 def pytest_ignore_collect(collection_path, config):
-    if missing(ROOMS.get(room(collection_path))):
+    folder = room(collection_path)
+    if missing(ROOMS.get(folder)) or (config.getoption("cell") and folder not in (None, "scratch")):
         return True
 
 
@@ -96,38 +103,55 @@ def pytest_report_header(config):
     return f"left out: {', '.join(absent)}" if absent else None
 
 
+@pytest.hookimpl(trylast=True)  # after hypothesis has put its mark on its tests
 def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
         items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
-    order = list(ROOMS)
-    items.sort(key=lambda item: (item.path.name not in FIRST, order.index(room(item.path) or "compare")))
+    items.sort(key=position)
+
+
+def position(item):
+    """Which tests come first: cells, what else a model is made of, layers, then examples before properties."""
+    name, folder, is_property = item.path.name, room(item.path), "hypothesis" in item.keywords
+    if name in FIRST:
+        return (2, 0) if is_property else CELLS_FIRST
+    if name in PARTS:
+        return 1, 0
+    if folder in ("parity", "scratch"):
+        return (4 if is_property else 3), 0
+    return 5, [*ROOMS, None].index(folder)
 
 
 @cache
 def wrong_cells():
-    """The files of scratch/ whose cell differs from the tape's gradients."""
-    from cases import CELLS, Case, diagnose, run_by_tape
+    """The files whose cell differs from the tape's gradients, or from complex steps where it is a cell of one's own."""
+    from cases import CELLS, Case, diagnose, run_by_complex_step, run_by_tape
+
+    import scratch
 
     wrong = set()
     for cell in CELLS:
+        oracle = run_by_tape if scratch.module_of(cell).__package__ == "scratch" else run_by_complex_step
         for upstream in (1, 1000):
             case = Case(cell, 1, False, True, 4, 3, 2, 3, padded=False, seed=0, upstream=upstream)
-            if diagnose(case, run_by_tape):
-                wrong.add(case.module.__name__.replace(".", "/") + ".py")
+            if diagnose(case, oracle):
+                wrong.add(case.path)
     return sorted(wrong)
 
 
 def pytest_runtest_setup(item):
     """Everything but the tests of the cells presumes that the cells are right: one line instead of a riddle."""
-    if item.path.name not in FIRST and not item.config.getoption("cell") and wrong_cells():
+    if position(item) > CELLS_FIRST and wrong_cells():
         pytest.skip(f"presumes that {', '.join(wrong_cells())} is right")
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if terminalreporter.stats.get("failed") and not config.getoption("cell"):
+        import scratch
+
         for file in wrong_cells():
             terminalreporter.write_line(f"{file} differs from autograd; run: byhand check {file}")
-        if len(wrong_cells()) == 3:
+        if wrong_cells() == sorted({f"scratch/{scratch.file_of(cell)}.py" for cell in scratch.CELLS}):
             terminalreporter.write_line(
                 "All cells differ: look first at what they share, scratch/inputs.py and others."
             )

@@ -3,10 +3,13 @@
     python tests/suite_on_mistakes.py [NAME ...]
 
 prints a line of JSON per mistake: name, file, the exit status of `pytest -x --plant NAME`, how many lines it printed,
-and what it printed. torch and hypothesis are loaded once; each mistake gets a fork of this process.
+and what it printed. A failing example is not simplified, since one failure is enough. torch and hypothesis are loaded
+once; each mistake gets a fork of this process.
 """
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import sys
@@ -19,14 +22,16 @@ ROOT = Path(__file__).parents[1]
 def main(names):
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
+    importlib.import_module("compare")  # one thread for NumPy, set before torch loads it
     import hypothesis  # noqa: F401  what takes long to load, and does not know scratch
     import pytest  # noqa: F401
     import torch
 
-    import compare  # noqa: F401  one thread for NumPy, set before NumPy is loaded
     from compare.mistakes.catalogue import BY_NAME
 
     torch.set_num_threads(1)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimizer loads much of torch
+    gc.freeze()  # no child searches what was loaded so far
     running, waiting = {}, list(names or BY_NAME)
     while running or waiting:
         while waiting and len(running) < os.cpu_count():
@@ -54,8 +59,8 @@ def run_tests(name, output):
         for module in [m for m in sys.modules if m.split(".")[0] in ("compare", "scratch", "data", "torch_impl")]:
             del sys.modules[module]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            folders = ["tests/parity", "tests/scratch"]
-            status = pytest.main(["-x", "-p", "no:cacheprovider", "-n0", "--plant", name, *folders])
+            options = ["-x", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=detect", f"--plant={name}"]
+            status = pytest.main([*options, "tests/parity", "tests/scratch"])
             output.flush()
     finally:
         os._exit(int(status))

@@ -1,7 +1,7 @@
 """Each cell's forward in plain torch operations, step by step, so that every intermediate is a tensor of the graph.
 
 torch.nn's own layers give the gradients of inputs, states and weights. These functions also keep the intermediates, one
-tensor per step, under the names of scratch/rnn.py, lstm.py and gru.py; torch.autograd.grad(loss, kept["a"]) is then the
+tensor per step, under the names of the same cell in scratch/; torch.autograd.grad(loss, kept["a"]) is then the
 total derivative of every a_t. Nothing here is fast, and nothing is clever: it is the equations.
 
 Sizes: T steps, B batch rows, I inputs, H hidden units. Weights as in torch.nn: W_ih (G*H, I), W_hh (G*H, H),
@@ -61,24 +61,45 @@ def gru(x, h_0, W_ih, W_hh, b_ih, b_hh):
     return torch.stack(kept["h"]), h, kept
 
 
+def mingru(x, h_0, W_ih, b_ih):
+    """x (T, B, I), h_0 (B, H).
+
+    Returns y (T, B, H), h_n (B, H) and kept: "a" -> list of T tensors (B, 2H); "z", "n", "h" -> lists of T tensors
+    (B, H).
+    """
+    kept = {name: [] for name in ("a", "z", "n", "h")}
+    h = h_0
+    for x_t in x:
+        a = x_t @ W_ih.T + b_ih  # (M1)
+        a_z, n = a.chunk(2, dim=1)
+        z = torch.sigmoid(a_z)  # (M2)
+        h = (1 - z) * h + z * n  # (M3)
+        _keep(kept, a=a, z=z, n=n, h=h)
+    return torch.stack(kept["h"]), h, kept
+
+
+CELLS = {"RNN": rnn, "LSTM": lstm, "GRU": gru, "MinGRU": mingru}  # by the name of the layer's class
+
+
 def layers(recurrent, x, lengths=None, state=None):
-    """A whole torch.nn.RNN, GRU or LSTM step by step, with that layer's own weights.
+    """A whole layer of CELLS step by step, with that layer's own weights.
 
     x (T, B, I); lengths (B,) or None; state as the layer takes it.
     Returns y (T, B, D*H), the last state, and a list with one entry per layer and direction, in the state's order: the
     dict that the cell kept, and None, or for the reverse direction the index (T, B) that restores the order of time.
     """
     T, B, _ = x.shape
-    lengths = torch.full((B,), T) if lengths is None else torch.as_tensor(lengths)
-    t = torch.arange(T)[:, None]  # (T, 1)
+    rows = torch.arange(B, device=x.device)
+    lengths = torch.full_like(rows, T) if lengths is None else torch.as_tensor(lengths, device=x.device)
+    t = torch.arange(T, device=x.device)[:, None]  # (T, 1)
     real = (t < lengths)[:, :, None]  # (T, B, 1)
     backwards = torch.where(t < lengths, lengths - 1 - t, t)  # (T, B)  each sequence's last real step first
     D = 2 if recurrent.bidirectional else 1
     is_lstm = isinstance(recurrent, torch.nn.LSTM)
     options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
-    cell = {torch.nn.RNN: rnn, torch.nn.GRU: gru, torch.nn.LSTM: lstm}[type(recurrent)]
+    cell = CELLS[type(recurrent).__name__]
     if state is None:
-        zeros = torch.zeros(recurrent.num_layers * D, B, recurrent.hidden_size, dtype=x.dtype)
+        zeros = x.new_zeros(recurrent.num_layers * D, B, recurrent.hidden_size)
         state = (zeros, zeros) if is_lstm else zeros
     states = state if is_lstm else (state,)
 
@@ -89,14 +110,14 @@ def layers(recurrent, x, lengths=None, state=None):
             k = layer * D + direction
             weights = [getattr(recurrent, name) for name in recurrent._all_weights[k]]
             if not recurrent.bias:
-                weights += 2 * [torch.zeros(len(weights[0]), dtype=x.dtype)]
-            source = below[backwards, torch.arange(B)] if direction else below
+                weights += len(weights) * [x.new_zeros(len(weights[0]))]  # a bias per matrix
+            source = below[backwards, rows] if direction else below
             *_, kept = cell(source, *(s[k] for s in states), *weights, **options)
             # the state at each row's last real step; nothing uses what the cell computed from padding
             for name, s_n in zip("hc", last, strict=False):
-                s_n.append(torch.stack(kept[name])[lengths - 1, torch.arange(B)])
+                s_n.append(torch.stack(kept[name])[lengths - 1, rows])
             y = torch.where(real, torch.stack(kept["h"]), 0)
-            outputs.append(y[backwards, torch.arange(B)] if direction else y)
+            outputs.append(y[backwards, rows] if direction else y)
             everything.append((kept, backwards if direction else None))
         x = torch.cat(outputs, dim=2)
     last = [torch.stack(s_n) for s_n in last]

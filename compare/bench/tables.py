@@ -8,16 +8,32 @@ KINDS = {"scratch": "scratch", "checkpointed": "scratch, checkpointed", "torch":
 def step_table(steps) -> Table:
     """One row per StepTime."""
     table = Table(title="One training step: below a ratio of 1, scratch is faster", title_justify="left")
-    table.caption = "milliseconds, and scratch / torch: the median (lowest to highest of the rounds)"
+    table.caption = """\
+milliseconds, and the time of scratch divided by that of torch.nn: the median
+(lowest to highest of the rounds); by that of a loop in torch, of JAX (jit of
+lax.scan, compiled before; where it is installed): the median"""
     table.caption_justify = "left"
     table.add_column("B, T, I=H")
     table.add_column("cell")
-    for name in ("scratch", "torch", "ratio"):
-        table.add_column(name, justify="right")
+    for name in ("scratch", "torch", "/ torch.nn", "/ loop", "/ JAX"):
+        table.add_column(name, justify="right", no_wrap=True)
     for step in steps:
         ratio = f"[bold]{step.ratio:.2f}[/bold] ({step.lowest:.2f} to {step.highest:.2f})"
         times = (f"{1e3 * seconds:.3g}" for seconds in (step.scratch, step.torch))
-        table.add_row(f"{step.B}, {step.T}, {step.H}", step.cell, *times, ratio)
+        others = ("-" if other is None else f"{other:.2f}" for other in (step.loop, step.jax))
+        table.add_row(f"{step.B}, {step.T}, {step.H}", step.cell, *times, ratio, *others)
+    return table
+
+
+def scan_table(scans) -> Table:
+    """ScanTimes: one row per number of entries in a step, one column per number of steps."""
+    table = Table(title="Linear recurrence: time of the loop / of the doubling scan", title_justify="left")
+    table.add_column("B H", justify="right")
+    for T in dict.fromkeys(scan.T for scan in scans):
+        table.add_column(f"T = {T}", justify="right")
+    for width in dict.fromkeys(scan.width for scan in scans):
+        ratios = (scan.loop / scan.doubling for scan in scans if scan.width == width)
+        table.add_row(f"{width:,}", *(f"{ratio:.1f}" for ratio in ratios))
     return table
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,16 +22,20 @@ from compare.bench.ablations import ABLATIONS
 from compare.bench.worker_process import Step
 from data import UserError
 
-CELLS = ("rnn", "gru", "lstm")
+CELLS = ("rnn", "gru", "lstm")  # those that torch.nn has
 SIZES = ((1, 25, 100), (32, 35, 128), (64, 100, 256), (128, 50, 512), (16, 512, 64))  # B, T, I = H
 QUICK_SIZES = ((1, 25, 100), (32, 35, 128))
+SCAN_WIDTHS, SCAN_LENGTHS = (16, 64, 256, 1024, 4096), (16, 64, 512)
 LENGTHS = (100, 1000, 10_000, 100_000)
 QUICK_LENGTHS = (100, 1000)
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """One training step: seconds, and the ratio scratch / torch. The medians of the rounds, and the extreme ratios."""
+    """One training step: seconds, and the ratio scratch / torch. The medians of the rounds, and the extreme ratios.
+
+    loop and jax: the ratios to a loop in torch, and to JAX, None where it is not installed.
+    """
 
     cell: str
     B: int
@@ -40,6 +46,8 @@ class StepTime:
     ratio: float
     lowest: float
     highest: float
+    loop: float
+    jax: float | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,24 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class ScanTime:
+    """Seconds of the two ways of scratch/scan.py over T steps of `width` numbers: the least of many calls."""
+
+    width: int
+    T: int
+    loop: float
+    doubling: float
+
+
+@dataclass(frozen=True)
+class Tricks:
+    """All that `byhand bench --tricks` measures."""
+
+    costs: tuple[Cost, ...]
+    scans: tuple[ScanTime, ...]
+
+
+@dataclass(frozen=True)
 class Figures:
     """All that `byhand bench` measures, and on what."""
 
@@ -86,15 +112,16 @@ def main(out: str, *, quick: bool = False, as_json: bool = False, tricks: bool =
     sizes, lengths = (QUICK_SIZES, QUICK_LENGTHS) if quick else (SIZES, LENGTHS)
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, disable=as_json) as progress:
-        found = costs(sizes, progress) if tricks else measured(sizes, lengths, progress)
-    text = json.dumps([asdict(cost) for cost in found] if tricks else asdict(found), indent=2)
+        found = Tricks(costs(sizes, progress), scan_times()) if tricks else measured(sizes, lengths, progress)
+    text = json.dumps(asdict(found), indent=2)
     if not tricks:
         plot.draw(folder / "bench.png", found)
         files.write_whole(folder / "bench.json", f"{text}\n".encode())
     if as_json:
         print(text)
     elif tricks:
-        rich.print(tables.cost_table(found))
+        rich.print(tables.cost_table(found.costs))
+        rich.print(tables.scan_table(found.scans))
     else:
         rich.print(tables.step_table(found.steps))
         rich.print(tables.length_table(found.long_runs))
@@ -109,22 +136,29 @@ def measured(sizes, lengths, progress) -> Figures:
             ask(by_hand, worker_process.version, "scratch"),
             ask(by_torch, worker_process.version, "torch"),
         )
+    libraries += (f"jax {metadata.version('jax')}",) if find_spec("jax") else ()
     steps, long_runs = step_times(sizes, progress), memory_by_length(lengths, progress)
     return Figures(processor(), os.cpu_count(), libraries, steps, long_runs)
 
 
 def step_times(sizes, progress) -> tuple[StepTime, ...]:
-    """Time one training step of every cell and size, scratch and torch in turn."""
+    """Time one training step of every cell and size, scratch and each of the others in turn."""
     found = []
     job = progress.add_task("training steps", total=len(sizes) * len(CELLS))
-    with processes("scratch", "torch") as (by_hand, by_torch):
+    installed = ["jax"] if find_spec("jax") else []
+    with processes("scratch", "torch", *installed) as (by_hand, by_torch, *by_jax):
         for B, T, H in sizes:
             for cell in CELLS:
-                pair = (by_hand, Step("scratch", cell, B, T, H)), (by_torch, Step("torch", cell, B, T, H))
-                scratch, torch = in_turn(pair)
+
+                def against(process, library, seconds, step=(cell, B, T, H)):
+                    return in_turn(((by_hand, Step("scratch", *step)), (process, Step(library, *step))), seconds)
+
+                scratch, torch = against(by_torch, "torch", 1.2)
                 ratios = [x / y for x, y in zip(scratch, torch, strict=True)]
                 medians = map(statistics.median, (scratch, torch, ratios))
-                found.append(StepTime(cell, B, T, H, *medians, min(ratios), max(ratios)))
+                loop = median_ratio(*against(by_torch, "torch loop", 0.3))
+                jax = median_ratio(*against(by_jax[0], "jax", 0.6)) if by_jax else None
+                found.append(StepTime(cell, B, T, H, *medians, min(ratios), max(ratios), loop, jax))
                 progress.advance(job)
     return tuple(found)
 
@@ -140,17 +174,27 @@ def costs(sizes, progress) -> tuple[Cost, ...]:
             steps = [*whole.values(), *without]
             times = dict(zip(steps, in_turn([(process, step) for step in steps]), strict=True))
             for step in without:
-                ratios = [x / y for x, y in zip(times[step], times[whole[step.inputs]], strict=True)]
-                found.append(Cost(step.without, B, T, H, statistics.median(ratios) - 1))
+                found.append(Cost(step.without, B, T, H, median_ratio(times[step], times[whole[step.inputs]]) - 1))
             progress.advance(job)
     return tuple(found)
 
 
-def in_turn(variants: Sequence[tuple[ProcessPoolExecutor, Step]]) -> list[list[float]]:
-    """Time the variants one after the other, for some rounds. Returns the seconds per step, one list per variant."""
+def scan_times() -> tuple[ScanTime, ...]:
+    with processes("scratch") as (process,):
+        sizes = [(width, T) for width in SCAN_WIDTHS for T in SCAN_LENGTHS]
+        return tuple(ScanTime(*size, *ask(process, worker_process.scan_seconds, *size)) for size in sizes)
+
+
+def median_ratio(times: list[float], others: list[float]) -> float:
+    """Round by round, how many times as long as the others."""
+    return statistics.median(x / y for x, y in zip(times, others, strict=True))
+
+
+def in_turn(variants: Sequence[tuple[ProcessPoolExecutor, Step]], seconds: float = 1.2) -> list[list[float]]:
+    """Time the variants one after the other, in at least 3 rounds. Returns the seconds per step, a list per variant."""
     once = max(ask(process, worker_process.seconds, step, 1) for process, step in variants)
     repeats = max(1, round(0.06 / once))
-    rounds = max(3, min(25, round(1.2 / (once * repeats * len(variants)))))
+    rounds = max(3, min(25, round(seconds / (once * repeats * len(variants)))))
     times = [[] for _ in variants]
     for _ in range(rounds):
         for (process, step), found in zip(variants, times, strict=True):

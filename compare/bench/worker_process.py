@@ -3,12 +3,14 @@
 So neither library's threads or memory affect the other, and the process of one does not import the other.
 """
 
+import contextlib
 import gc
+import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ LEARNING_RATE = 0.1
 class Step:
     """A training step to time: B rows, T time steps, I = H units.
 
-    library: "scratch" or "torch"; inputs: "ids" or "numbers"; without: the name of an Ablation, for scratch alone.
+    library: a name of LIBRARIES; inputs: "ids" or "numbers"; without: the name of an Ablation, for scratch alone.
     """
 
     library: str
@@ -44,6 +46,9 @@ def start(library):
         import torch
 
         torch.set_num_threads(1)
+    elif library == "jax":  # which has no such call: it starts a thread per core that it is allowed to use
+        with contextlib.suppress(AttributeError):  # not on this system
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     else:
         import scratch
 
@@ -64,7 +69,7 @@ def seconds(step: Step, repeats: int) -> float:
 
 @lru_cache(maxsize=len(ABLATIONS) + 2)  # all that are timed in turn, see timing.costs
 def warmed_up(step):
-    run = by_torch(step) if step.library == "torch" else by_hand(step)
+    run = LIBRARIES[step.library](step)
     run()
     return run
 
@@ -89,8 +94,8 @@ def by_hand(step: Step) -> Callable[[], float]:
     return run
 
 
-def by_torch(step: Step) -> Callable[[], float]:
-    """The same in torch."""
+def by_torch(step: Step, *, in_a_loop: bool = False) -> Callable[[], float]:
+    """The same in torch; in_a_loop: with torch_impl/unrolled.py in place of torch.nn's recurrent layer."""
     import torch
 
     import torch_impl
@@ -100,12 +105,32 @@ def by_torch(step: Step) -> Callable[[], float]:
 
     def run():
         optimizer.zero_grad()
-        loss = model.loss(batch)
+        loss = model.loss(batch, kept=[] if in_a_loop else None)
         loss.backward()
         optimizer.step()
         return loss.item()
 
     return run
+
+
+def by_jax(step: Step) -> Callable[[], float]:
+    """The same in JAX, from the same weights as by_hand. The first run compiles."""
+    import scratch
+    from compare.bench import jax_step
+
+    params = scratch.SequenceModel(**model_of(step), rng=np.random.default_rng(0)).params
+    params = {name: jax_step.jnp.array(p) for name, p in params.items()}
+    batch = batch_of(step)
+
+    def run():
+        nonlocal params
+        params, loss = jax_step.sgd_step(params, step.cell, batch.inputs, batch.targets, LEARNING_RATE)
+        return float(loss)
+
+    return run
+
+
+LIBRARIES = {"scratch": by_hand, "torch": by_torch, "torch loop": partial(by_torch, in_a_loop=True), "jax": by_jax}
 
 
 def model_of(step):
@@ -121,6 +146,21 @@ def batch_of(step):
     ids = rng.integers(V, size=(step.T, step.B))
     inputs = ids if step.inputs == "ids" else rng.standard_normal((step.T, step.B, step.H), np.float32)
     return Batch(inputs, rng.integers(V, size=(step.T, step.B)))
+
+
+def scan_seconds(width: int, T: int, calls: int = 50) -> tuple[float, float]:
+    """The least time of the loop and of the doubling scan over T steps of so many numbers, called in turn."""
+    from scratch import scan
+
+    rng = np.random.default_rng(0)
+    a, b, h_0 = (rng.random(shape, np.float32) for shape in ((T, width), (T, width), (width,)))
+    times = {scan.loop: [], scan.doubling: []}
+    for _ in range(calls):
+        for way, found in times.items():
+            start = time.perf_counter()
+            way(a, b, h_0)
+            found.append(time.perf_counter() - start)
+    return tuple(map(min, times.values()))
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
@@ -151,7 +191,7 @@ def scratch_layer(cell, B, T, H):
     import scratch
 
     rng = np.random.default_rng(0)
-    layer = {"rnn": scratch.RNN, "gru": scratch.GRU, "lstm": scratch.LSTM}[cell](H, H, rng=rng)
+    layer = scratch.CELLS[cell][0](H, H, rng=rng)
     return layer, rng.integers(V, size=(T, B)), rng.standard_normal((V, H), np.float32)
 
 
@@ -179,7 +219,9 @@ def long_checkpointed(cell, B, T, H):
 def long_by_torch(cell, B, T, H):
     import torch
 
-    layer = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](H, H)
+    from torch_impl.model import CELLS
+
+    layer = CELLS[cell][0](H, H)
     embedding, ids = torch.nn.Embedding(V, H), torch.randint(V, (T, B))
 
     def run():

@@ -8,8 +8,10 @@ from compare.options import (
     STATUS,
     add_data,
     add_model,
+    add_out,
     configure,
     defaults,
+    finite,
     not_negative,
     rate,
     seed,
@@ -38,6 +40,12 @@ def add_arguments(parser):
     )
     add_model(parser)
     training = parser.add_argument_group("training")
+    training.add_argument(
+        "--dropout", type=share, metavar="P", help="drop embedded ids and the linear layer's inputs with probability P"
+    )
+    training.add_argument(
+        "--forget-bias", type=finite, metavar="X", help="add X to the first biases of the forget gates, with lstm"
+    )
     training.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
     training.add_argument("--lr", type=rate, metavar="X", help="learning rate")
     training.add_argument("--momentum", type=share, metavar="X", help="momentum for sgd and rmsprop, 0 <= X < 1")
@@ -50,13 +58,16 @@ def add_arguments(parser):
     length.add_argument("--steps", type=whole, metavar="N", help="batches to train on")
     length.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data, instead of --steps")
     training.add_argument("--batch-size", type=whole, metavar="N", help="sequences per batch")
-    training.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names")
+    training.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names, digits")
     training.add_argument("--dtype", choices=("float32", "float64"), help="(default float32)")
     training.add_argument("--seed", type=seed, metavar="N", help="seed of weights, batches and split (default 0)")
     training.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")
     files = parser.add_argument_group("data and results")
     add_data(files)
-    files.add_argument("--out", metavar="DIR", default="results", help="folder for the results (default results)")
+    files.add_argument(
+        "--horizon", type=whole, metavar="N", help="after training on a series, also run ahead N steps (horizon.png)"
+    )
+    add_out(files, "the results")
     files.add_argument(
         "--checkpoint-every",
         type=whole,

@@ -52,7 +52,7 @@ def _first(side, diverged, both, dataset):
 
 
 def _step_by_hand(model, cell, batch, state):
-    prediction, _ = model.logits(batch.inputs, batch.lengths, state)
+    prediction, _ = model.logits(batch.inputs, batch.lengths, state, batch.masks)
     layer = model.recurrent.kept
     computed = [name for name in scratch.module_of(cell).Cache._fields if name not in ARGUMENTS]
     for k, chain in enumerate(layer.caches):
@@ -86,7 +86,7 @@ def _step_by_torch(model, cell, batch, state):
             finite = {name: f[backwards, np.arange(B)] for name, f in finite.items()}
         yield from _through_time(finite, k, directions, forward=True)
     with torch.no_grad():
-        prediction, _ = model.logits(batch.inputs, batch.lengths, state)
+        prediction, _ = model.logits(batch.inputs, batch.lengths, state, batch.masks)
     yield "the prediction", _finite(prediction)
     loss = model.loss(batch, state)
     yield "the loss", _finite(loss.detach())

@@ -1,41 +1,48 @@
 """The pictures of what both models predict: one panel for both, unless they differ."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from compare import agreement, plots
 from compare.curves import sample_text
 from compare.curves.time_axis import time_axis
 from compare.plots import BASELINES, SCRATCH, TORCH, VERMILION, WIDTH, short
 
+MATRIX = 30  # classes: the names of more do not fit next to a matrix
+PAIRS = 25  # of classes, where there are more
+
 
 def draw(path: Path, run) -> None:
     """What both models of a finished run predict for the held-out data; for text, what they write."""
-    {"series": _forecast, "names": _confusion, "memory": _sums, "text": _sample}[run.settings.task](path, run)
+    pictures = {"series": _forecast, "names": _confusion, "digits": _confusion, "memory": _sums, "text": _sample}
+    pictures[run.settings.task](path, run)
 
 
 def _forecast(path, run):
-    """The truth, both forecasts one step ahead, and below them their errors."""
-    dataset = run.dataset
-    batch = next(iter(dataset.test_batches()))
-    truth = dataset.unscale(batch.targets[dataset.run_in :, 0, 0])
-    both = [dataset.unscale(side[0][dataset.run_in :, 0, 0]) for side in (run.predictions, run.torch_predictions)]
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    values, errors = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    x = time_axis(errors, dataset.labels, dataset.split)
+    """For each target, at most four: the truth, both forecasts one step ahead, and below them their errors."""
+    dataset, shown = run.dataset, min(4, run.dataset.output_size)
+    both = [dataset.forecast(side[0]) for side in (run.predictions, run.torch_predictions)]
+    figure = Figure(figsize=(WIDTH, 4 * shown + 0.6), layout="constrained")
+    panels = figure.subplots(2 * shown, 1, sharex=True, height_ratios=(2, 1) * shown)
+    x = time_axis(panels[-1], dataset.labels, dataset.split)
     thinner = SCRATCH | dict(linewidth=3.5)
-    for axes, minus in ((values, 0), (errors, truth)):
-        axes.plot(x, both[0] - minus, **thinner)
-        axes.plot(x, both[1] - minus, **TORCH | dict(linewidth=1))
-        axes.margins(x=0)
-    values.plot(x, truth, color="black", linewidth=0.8, label="truth")
-    errors.axhline(0, color="black", linewidth=0.8)
-    values.set_ylabel(short(dataset.column, 30))
-    errors.set_ylabel("forecast - truth")
-    error = _numbers("mean absolute error", [np.abs(side - truth).mean() for side in both], "{:.4g}")
+    for k, (values, errors) in enumerate(panels.reshape(shown, 2)):
+        truth = np.where(dataset.known[:, k], dataset.values[:, k], np.nan)[dataset.split :]
+        for axes, minus in ((values, 0), (errors, truth)):
+            axes.plot(x, both[0][:, k] - minus, **thinner)
+            axes.plot(x, both[1][:, k] - minus, **TORCH | dict(linewidth=1))
+            axes.margins(x=0)
+        values.plot(x, truth, color="black", linewidth=0.8, label="truth")
+        errors.axhline(0, color="black", linewidth=0.8)
+        values.set_ylabel(short(dataset.columns[k], 30))
+        errors.set_ylabel("forecast - truth")
+    _, ours, theirs = run.series("test")
+    error = _numbers(dataset.metric.split(" (")[0], (ours[-1], theirs[-1]), "{:.4g}")
     words, _ = agree(run.predictions, run.torch_predictions)
     _headline(figure, run, "forecasts one step ahead", f"{error}; forecasts {words}")
     figure.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
@@ -43,22 +50,33 @@ def _forecast(path, run):
 
 
 def _confusion(path, run):
-    """The confusion matrix in per cent of each true class; a second one if the models differ."""
-    dataset, C = run.dataset, len(run.dataset.classes)
-    truth = np.concatenate([batch.targets for batch in dataset.test_batches()])
+    """Which classes are taken for which: a matrix, or beyond MATRIX classes the pairs most often confused."""
+    truth = np.concatenate([batch.targets for batch in run.dataset.test_batches()])
     guesses = [np.concatenate(side).argmax(axis=1) for side in (run.predictions, run.torch_predictions)]
     words, same = agree(run.predictions, run.torch_predictions)
+    classes, entry = run.dataset.classes, run.dataset.entry
+    if len(classes) <= MATRIX:
+        figure, what = _matrices(classes, truth, guesses, same)
+    else:
+        figure, what = _confused_pairs(classes, entry, truth, guesses)
+    count = np.sum(guesses[0] != guesses[1])
+    differ = (
+        f"{count:,} of {len(truth):,} {entry}s get different classes" if count else f"every {entry} gets the same class"
+    )
+    _headline(figure, run, what, f"outputs {words}; {differ}")
+    plots.save(figure, path)
+
+
+def _matrices(classes, truth, guesses, same):
+    """The confusion matrix in per cent of each true class; a second one if the models differ."""
+    C = len(classes)
     shown = {"both models": guesses[0]} if same else dict(zip(("scratch", "torch"), guesses, strict=True))
     figure = Figure(figsize=(WIDTH, 6.6 * len(shown) + 0.6), layout="constrained")
     for axes, (name, predicted) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown.items(), strict=True):
         counts = np.bincount(truth * C + predicted, minlength=C * C).reshape(C, C)
-        _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dataset.classes)
-        axes.set_title(f"{name}: {100 * (truth == predicted).mean():.1f} % correct")
-    count = np.sum(guesses[0] != guesses[1])
-    differ = f"{count:,} of {len(truth):,} names get different classes" if count else "every name gets the same class"
-    what = "predicted classes, in per cent of each true class"
-    _headline(figure, run, what, f"outputs {words}; {differ}")
-    plots.save(figure, path)
+        _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), classes)
+        axes.set_title(f"{name}: {_correct(truth, predicted)}")
+    return figure, "predicted classes, in per cent of each true class"
 
 
 def _draw_matrix(axes, share, classes):
@@ -69,11 +87,41 @@ def _draw_matrix(axes, share, classes):
         for row, column in np.argwhere(share.round() >= 1):
             colour = "white" if share[row, column] > 55 else "black"
             axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour)
-    ticks = range(0, C, -(-C // 36))
-    names = [short(classes[k]) for k in ticks]
-    axes.set_xticks(ticks, names, rotation=90)
-    axes.set_yticks(ticks, names)
+    names = [short(name) for name in classes]
+    axes.set_xticks(range(C), names, rotation=90)
+    axes.set_yticks(range(C), names)
     axes.set(xlabel="predicted class (below 1 % left blank)", ylabel="true class")
+
+
+def _confused_pairs(classes, entry, truth, guesses):
+    """How many entries of one class are taken for another, by both models: the PAIRS largest counts."""
+    C = len(classes)
+    counts = []  # of each model: true class * C + predicted class -> number of entries
+    for predicted in guesses:
+        wrong = predicted != truth
+        counts.append(Counter((truth[wrong] * C + predicted[wrong]).tolist()))
+    pairs = [pair for pair, _ in (counts[0] | counts[1]).most_common(PAIRS)]
+    figure = Figure(figsize=(WIDTH, 0.2 * max(len(pairs), 5) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    places, (ours, theirs) = range(len(pairs)), ([count[pair] for pair in pairs] for count in counts)
+    bars = axes.barh(places, ours, color=SCRATCH["color"], alpha=SCRATCH["alpha"], label=SCRATCH["label"])
+    (dots,) = axes.plot(theirs, places, "o", color=TORCH["color"], markersize=4, label=TORCH["label"])
+    names = (map(classes.__getitem__, divmod(pair, C)) for pair in pairs)
+    axes.set_yticks(places, [f"{short(true)} \N{RIGHTWARDS ARROW} {short(guess)}" for true, guess in names])
+    axes.invert_yaxis()
+    axes.set_xlim(0)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.set(
+        xlabel=f"number of {entry}s ({len(truth):,} are held out)", ylabel="true \N{RIGHTWARDS ARROW} predicted class"
+    )
+    right = [_correct(truth, predicted) for predicted in guesses]
+    axes.set_title(f"{C:,} classes: scratch {right[0]}, torch {right[1]}")
+    figure.legend(handles=[bars, dots], loc="outside lower center", ncols=2, frameon=False)
+    return figure, "the pairs of classes most often confused"
+
+
+def _correct(truth, predicted):
+    return f"{100 * (truth == predicted).mean():.1f} % correct"
 
 
 def _sums(path, run):

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import numpy as np
 import torch
 
-LENGTH = 1200  # characters that each model writes
+LENGTH = 1200  # tokens that each model writes
 
 
 def both(run) -> tuple[str, str]:
@@ -18,24 +18,25 @@ def both(run) -> tuple[str, str]:
     return ours, theirs
 
 
-def write(model, dataset, uniforms: np.ndarray, to_numpy: Callable) -> str:
-    """Let a model write: each character is drawn from its softmax with the next number of `uniforms`.
+def write(model, dataset, uniforms: np.ndarray, to_numpy: Callable, start: np.ndarray | None = None) -> str:
+    """Let a model write: each token is drawn from its softmax with the next number of `uniforms`.
 
     model: either SequenceModel; dataset: data.Text; uniforms (N,) in [0, 1); to_numpy: turns the model's logits into
-    an array. Returns N characters, fewer if the logits become nan. Two models with equal weights write the same text.
+    an array; start: ids (T,) that the model reads first, None for a line end. Returns N tokens as one text, fewer if
+    the logits become nan. Two models with equal weights write the same text.
     """
     ids = []
-    current = np.zeros((1, 1), np.int64)  # (T, B)  begins as after a line end
-    current[0, 0] = dataset.encode("\n")[0] if "\n" in dataset.characters else 0
-    state = None
+    if start is None:
+        start = dataset.encode("\n") if "\n" in dataset.characters else np.zeros(1, np.int64)
+    current, state = start[:, None], None  # (T, B)
     for u in uniforms:
         logits, state = model.logits(current, state=state)
-        logits = to_numpy(logits)[0, 0].astype(np.float64)  # (V,)
-        if not np.isfinite(logits).all():  # the weights have become huge: there is no next character
+        logits = to_numpy(logits)[-1, 0].astype(np.float64)  # (V,)
+        if not np.isfinite(logits).all():  # the weights have become huge: there is no next token
             break
         cumulative = np.cumsum(np.exp(logits - logits.max()))
-        current[0, 0] = np.searchsorted(cumulative, u * cumulative[-1], side="right")
-        ids.append(int(current[0, 0]))
+        ids.append(int(np.searchsorted(cumulative, u * cumulative[-1], side="right")))
+        current = np.array([[ids[-1]]])
     return dataset.decode(ids)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from compare import files, model_pair
 from compare.curves import summary
 from data import UserError
+from data.errors import printable
 
 FILE = "resume.safetensors"
 SAVING = 0.005  # the fraction of the run time that saving may take
@@ -40,14 +41,14 @@ class Saver:
         began, run = time.perf_counter(), self.run
         arrays = model_pair.snapshot(run.pair, run.optimizers)
         arrays["rows"] = np.array([(row.step, row.split == "test", row.scratch, row.torch) for row in run.rows])
-        about = {"settings": asdict(run.settings), "data": run.fingerprint, "step": run.step, "seconds": run.seconds}
-        files.write_resume(self.folder / FILE, arrays, about)
+        stopped = files.Stopped(run.settings, run.fingerprint, run.step, run.seconds, arrays)
+        files.write_resume(self.folder / FILE, stopped)
         self.saved = time.perf_counter()
         self.took = self.saved - began
 
 
 def forget(folder: Path) -> None:
-    (folder / FILE).unlink(missing_ok=True)
+    files.remove(folder / FILE)
 
 
 def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
@@ -60,24 +61,39 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     for run, folder in zip(runs, folders, strict=True):
         left = None if restart else _open(folder / FILE)
         if left and resume:
-            continue_from(run, folder, *left)
+            continue_from(run, folder, left)
         elif left:
-            _must_be_finished(folder, left[1])
-    for folder in (out, *folders):
+            _must_be_finished(folder, left)
+    if resume:
+        say_what_is_resumed(runs, out)
+    for folder in folders:
         files.sweep(folder)
-    if not resume:
-        say_what_is_replaced(runs, out)
-        for folder in reversed(folders):
-            forget(folder)  # of a finished run, too: it would be taken for a task of this one
-            for name in (
-                "checkpoint.safetensors",
-                "predictions.png",
-            ):  # should this run stop, they would not be its own
-                (folder / name).unlink(missing_ok=True)
-    elif any(run.step for run in runs):
-        print("resuming:", ", ".join(f"{run.settings.task} from step {run.step}" for run in runs))
-    else:
-        print(f"{out} holds no run to resume: starting at step 0")
+    for name in ("curves.png", summary.FILE):
+        files.sweep(out, name)
+    fresh = [run for run in runs if not run.step]
+    say_what_is_replaced(fresh, out)
+    for run in reversed(fresh):
+        # the first: of a finished run, too, or it would be taken for a task of this one; the others: should this run
+        # stop, they would not be its own
+        for name in (FILE, "checkpoint.safetensors", "predictions.png", "horizon.png"):
+            files.remove(out / run.settings.task / name)
+
+
+def say_what_is_resumed(runs: list, out: Path) -> None:
+    """A line on where each run starts. Raises UserError if only runs of tasks that were not named could be resumed."""
+    if any(run.step for run in runs):
+        print("resuming:", ", ".join(f"{run.settings.task} {_where(run)}" for run in runs))
+        return
+    others = sorted(path.parent.name for path in out.glob(f"*/{FILE}"))
+    if others:
+        named = ", ".join(run.settings.task for run in runs)
+        found = ", ".join(others)
+        raise UserError(f"{out} holds no run of {named} to resume, but of {found}; name {found}, or drop --resume")
+    print(f"{out} holds no run to resume: starting at step 0")
+
+
+def _where(run):
+    return "is finished" if run.finished else f"from step {run.step}"
 
 
 def _open(path):
@@ -87,12 +103,11 @@ def _open(path):
         raise UserError(f"{error}; {AGAIN}") from error
 
 
-def _must_be_finished(folder, about):
-    steps = about["settings"]["steps"]
-    if about["step"] < steps:
+def _must_be_finished(folder, left):
+    if left.step < left.settings.steps:
         raise UserError(
-            f"{folder} holds a run that was stopped at step {about['step']} of {steps}; resume it with --resume, "
-            "start over with --restart, or choose another folder with --out"
+            f"{folder} holds a run that was stopped at step {left.step} of {left.settings.steps}; "
+            "resume it with --resume, start over with --restart, or choose another folder with --out"
         )
 
 
@@ -103,23 +118,24 @@ def say_what_is_replaced(runs: list, out: Path) -> None:
         task = run.settings.task
         changed = task in before and differences(before[task]["settings"], asdict(run.settings))
         if changed:
-            print(f"replacing {out / task}, a run with {changed}; --out DIR keeps both")
+            print(printable(f"replacing {out / task}, a run with {changed}; --out DIR keeps both"))
 
 
-def continue_from(run, folder: Path, arrays: dict, about: dict) -> None:
-    """Bring a fresh Run to where the one in `folder` was stopped; `arrays` and `about` are what a Saver wrote."""
-    changed = differences(about["settings"], asdict(run.settings))
+def continue_from(run, folder: Path, left: files.Stopped) -> None:
+    """Bring a fresh Run to where the one in `folder` was stopped."""
+    changed = differences(asdict(left.settings), asdict(run.settings))
     if changed:
         raise UserError(f"{folder} holds a run with other options: {changed}; {AGAIN}")
-    if about["data"] != run.fingerprint:
+    if left.data != run.fingerprint:
         raise UserError(f"{folder} holds a run on other data; {AGAIN}")
     try:
-        model_pair.restore(run.pair, run.optimizers, arrays)
-    except UserError as error:
-        raise UserError(f"{folder / FILE}: {error}; {AGAIN}") from error
-    for step, of_test, ours, theirs in arrays["rows"].tolist():
-        run.record(int(step), "test" if of_test else "train", ours, theirs)
-    run.seconds = about["seconds"]
+        rows = left.arrays.pop("rows")
+        run.record_all(left.step, rows)
+        last = next(iter(model_pair.Remaining(run.dataset, left.step - 1).train_batches(0)))
+        model_pair.restore(run.pair, run.optimizers, left.arrays, left.step, last)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / FILE} is damaged, or not the file of this run ({error}); {AGAIN}") from error
+    run.seconds = left.seconds
 
 
 def differences(before: dict, now: dict) -> str:

@@ -123,11 +123,12 @@ def remarks(run, entry: Entry) -> list[str]:
     if beats(entry, best, entry.scratch):
         advice = f"try more --steps (now {run.settings.steps}) or another --lr (now {run.settings.lr:g})"
         if run.settings.task == "series" and leaves_its_range(run.dataset):
-            advice = (
-                "the held-out values leave the range of the training values; "
-                "predict the differences of neighbouring values instead"
-            )
+            advice = "the held-out values leave the range of the training values"
+            advice += "" if run.settings.difference else "; add --difference to predict changes instead"
         said.append(f"{entry.scratch:.5g} is worse than the baseline, {best:.5g} ({label}): {advice}.")
+    if run.settings.tokens == "words":
+        ours, trigrams = map(run.dataset.perplexity, (entry.scratch, best))
+        said.append(f"{entry.metric} as perplexity per word: {ours:,.0f}, {label} {trigrams:,.0f}.")
     return [f"{entry.task}: {sentence}" for sentence in said]
 
 
@@ -141,6 +142,6 @@ def beats(entry: Entry, value: float, other: float) -> bool:
 
 
 def leaves_its_range(series) -> bool:
-    """Are a tenth or more of the held-out values outside the range of those to train on?"""
-    train, test = series.values[: series.split], series.values[series.split :]
-    return ((test < train.min()) | (test > train.max())).mean() >= 0.1
+    """Are a tenth or more of the held-out values, or changes, outside the range of those to train on?"""
+    train, test = (part[:, : series.output_size] for part in np.split(series.changes, [series.split]))
+    return ((test < train.min(axis=0)) | (test > train.max(axis=0))).mean() >= 0.1

@@ -1,16 +1,11 @@
 """The x axis of a series: dates where its labels are dates."""
 
-from datetime import datetime
-from itertools import pairwise
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from compare.plots import short
-
-TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S")
-DAYS = ("%Y-%m", "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+from data.dates import dates, numbers
 
 
 def time_axis(axes: Axes, labels: list[str], first: int) -> np.ndarray:
@@ -28,25 +23,3 @@ def time_axis(axes: Axes, labels: list[str], first: int) -> np.ndarray:
     places = np.unique(np.linspace(first, len(labels) - 1, 6)[1:-1].astype(int))
     axes.set_xticks(places, [short(labels[k], 20 if labels[k].isascii() else 9) for k in places])
     return np.arange(first, len(labels))
-
-
-def dates(labels: list[str]) -> list[datetime] | None:
-    """The labels as dates: in the first format that reads them all and in which time runs forward. None: no such."""
-    for day in DAYS:
-        for time in TIMES:
-            try:
-                found = [datetime.strptime(label, day + time) for label in labels]
-            except ValueError:
-                continue
-            if all(a <= b for a, b in pairwise(found)):
-                return found
-    return None
-
-
-def numbers(labels: list[str]) -> np.ndarray | None:
-    """The labels as numbers, if they are and increase."""
-    try:
-        found = np.array([float(label) for label in labels])
-    except ValueError:
-        return None
-    return found if np.isfinite(found).all() and (np.diff(found) > 0).all() else None

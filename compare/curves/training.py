@@ -11,13 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import rich
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import scratch
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
-from compare.curves import first_nonfinite, plot, plot_predictions, stopped_run, summary
+from compare.curves import ahead, first_nonfinite, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
 from data import UserError
 
@@ -48,12 +46,27 @@ class Run:
         metric = "loss" if split == "train" else self.dataset.metric
         self.rows.append(files.Row(step, split, metric, ours, theirs))
 
+    def record_all(self, step: int, values: np.ndarray) -> None:
+        """Record all rows up to a step: values (N, 4) of step, is it of split "test", scratch, torch.
+
+        Raises ValueError when these are not the rows that a run records up to this step.
+        """
+        tests = {0} | {k for k in evaluation_steps(self.settings.steps) if k <= step}
+        if values.shape != (step + len(tests), 4) or values.dtype != float or not np.isfinite(values).all():
+            raise ValueError("rows are missing in its history")
+        expected = sorted([(k, 0) for k in range(1, step + 1)] + [(k, 1) for k in tests])
+        if [(k, of_test) for k, of_test, *_ in values.tolist()] != expected:
+            raise ValueError("its history is not that of a run")
+        for (k, of_test), (ours, theirs) in zip(expected, values[:, 2:].tolist(), strict=True):
+            self.record(k, "test" if of_test else "train", ours, theirs)
+
     @property
     def title(self) -> str:
         hidden, layers = self.settings.hidden, self.settings.layers
         size = f"{layers} x {hidden}" if layers > 1 else f"{hidden}"
         direction = "bidirectional " * self.settings.bidirectional
-        return f"{self.settings.task}, {direction}{CELLS[self.settings.cell]} {size}"
+        cut = f" ({self.settings.tokens})" if self.settings.tokens else ""
+        return f"{self.settings.task}{cut}, {direction}{CELLS[self.settings.cell]} {size}"
 
     @property
     def step(self) -> int:
@@ -104,36 +117,44 @@ def main(
 
     every: save after so many steps, None for as often as costs little; resume: continue an interrupted run; restart:
     start over even if an interrupted run is lost; again: the command that resumes this run.
-    Raises UserError for what cannot be run, and for a run that was stopped or diverged.
+    Raises UserError for what cannot be run or diverged, KeyboardInterrupt for a run that was stopped.
     """
-    scratch.keep_freed_memory()
-    torch.set_num_threads(1)  # one core for each model: they train at the same time, see model_pair.train
+    model_pair.use_one_core_each()
     runs = [prepare(settings) for settings in configurations]  # every mistake comes out before any training
     out = files.folder(out)
-    for run in runs:
-        files.folder(out / run.settings.task)
-    stopped_run.begin(runs, out, resume=resume, restart=restart)
-    begun, problem = train_all(runs, out, every=every, again=again)
-    entries = write_overview(begun, out)
-    if problem:
-        raise UserError(problem)
-    report(runs, entries, out)
+    with files.locked(out):
+        for run in runs:
+            files.folder(out / run.settings.task)
+        stopped_run.begin(runs, out, resume=resume, restart=restart)
+        begun, problem = train_all(runs, out, every=every, again=again)
+        entries = write_summary(begun, out)
+        try:
+            if problem:
+                raise problem
+            report(runs, entries)
+        finally:
+            draw(begun, out)  # last, so that a picture that fails costs nothing else
+    list_files(runs, out)
     return 0 if all(entry.diverges_at is None for entry in entries) else 1
 
 
 def prepare(settings: Settings) -> Run:
     """Load the data and build both models. Raises UserError for what cannot be trained."""
     dataset = model_pair.load(settings)
-    if settings.steps is None:
-        settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch)
+    if settings.horizon:
+        ahead.check(dataset, settings.horizon)
+    if settings.epochs:
+        settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch, epochs=None)
+    if settings.data and settings.task == "series":
+        settings = replace(settings, column=dataset.column)  # also where it is the only one
     pair = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
     return Run(settings, dataset, pair, model_pair.optimizers(settings, pair), stopped_run.fingerprint(dataset))
 
 
-def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> tuple[list[Run], str | None]:
-    """Train one run after another and write its files.
+def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> tuple[list[Run], BaseException | None]:
+    """Train one run after another and write its files, but for the pictures.
 
-    Returns the runs that were begun and, if the last of them was stopped or diverged, a message for the user.
+    Returns the runs that were begun and, if the last of them was stopped or diverged, an exception that says so.
     """
     with display(runs) as show, stopped_run.first_ctrl_c() as asked:
         for k, run in enumerate(runs):
@@ -142,16 +163,17 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
                 train(run, stopped_run.Saver(run, folder, every), asked, partial(show, k))
             except model_pair.Diverged as error:
                 stopped_run.forget(folder)  # it would only diverge again
-                problem = explained(error, run)
+                problem = UserError(explained(error, run))
             else:
                 if not run.finished:
-                    problem = f"{run.settings.task} was stopped at step {run.step} of {run.settings.steps}; "
-                    problem += f"to resume: {again}"
+                    stopped = f"{run.settings.task} was stopped at step {run.step} of {run.settings.steps}"
+                    problem = KeyboardInterrupt(f"{stopped}; to resume: {again}")
             files.write_history(folder / "history.csv", run.rows)
             if problem:
                 return runs[: k + 1], problem
-            files.write_checkpoint(folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings))
-            plot_predictions.draw(folder / "predictions.png", run)
+            files.write_checkpoint(
+                folder / "checkpoint.safetensors", run.pair, settings=asdict(run.settings), data=run.fingerprint
+            )
     return runs, None
 
 
@@ -221,26 +243,41 @@ def explained(error: model_pair.Diverged, run: Run) -> str:
     return f"{error}; {began}; {last}; try a smaller --lr (now {run.settings.lr:g}) or --clip 1"
 
 
-def write_overview(begun: list[Run], out: Path) -> list[summary.Entry]:
-    """Write summary.json and the curves of all runs that were begun. Returns the entries of those that are finished."""
+def write_summary(begun: list[Run], out: Path) -> list[summary.Entry]:
+    """Write summary.json. Returns the entries of the runs that are finished."""
     entries = [summary.of(run) for run in begun if run.finished]
     tasks = [run.settings.task for run in begun]
     files.write_json(out / summary.FILE, summary.merged(summary.read(out), tasks, entries))
-    drawable = [run for run in begun if run.step]
-    if drawable:
-        plot.curves(out / "curves.png", drawable)
     return entries
 
 
-def report(runs: list[Run], entries: list[summary.Entry], out: Path) -> None:
-    """Print the table, what there is to say about it, and the files."""
+def draw(begun: list[Run], out: Path) -> None:
+    """Draw the curves of all runs that were begun, and what the finished ones predict."""
+    drawable = [run for run in begun if run.step]
+    if drawable:
+        plot.curves(out / "curves.png", drawable)
+    for run in begun:
+        if run.finished:
+            plot_predictions.draw(out / run.settings.task / "predictions.png", run)
+        if run.finished and run.settings.horizon:
+            ahead.draw(out / run.settings.task / "horizon.png", run)
+
+
+def report(runs: list[Run], entries: list[summary.Entry]) -> None:
+    """Print the table and what there is to say about it."""
     rich.print(summary.table([run.title for run in runs], entries))
     for run, entry in zip(runs, entries, strict=True):
         for sentence in summary.remarks(run, entry):
             print(textwrap.fill(sentence, 80))
+
+
+def list_files(runs: list[Run], out: Path) -> None:
+    """Print which files a run has left."""
     task = runs[0].settings.task if len(runs) == 1 else "TASK"
     listed = {"curves.png": "both training curves and their gap", summary.FILE: "the numbers of the table"}
     listed |= {f"{task}/{name}": what for name, what in FILES.items()}
+    if runs[0].settings.horizon:
+        listed[f"{task}/horizon.png"] = f"forecasts up to {runs[0].settings.horizon} steps ahead"
     print(f"files in {out}:")
     for name, what in listed.items():
         print(f"  {name:{max(map(len, listed))}}  {what}")

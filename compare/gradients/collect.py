@@ -33,5 +33,6 @@ def in_backward_order(grads: dict, trace: list, cell: str, directions: int) -> d
         suffix = f"l{k // directions}{'_reverse' * (k % directions)}"
         ordered |= {f"{name}_{suffix}": trace[k][name] for name in scratch.module_of(cell).TRACED}
         for kind in ("weight_hh", "bias_hh", "weight_ih", "bias_ih"):
-            ordered[f"{kind}_{suffix}"] = grads[f"recurrent.{kind}_{suffix}"]
+            name = f"{kind}_{suffix}"
+            ordered |= {name: grads[f"recurrent.{name}"]} if f"recurrent.{name}" in grads else {}
     return ordered | {name: g for name, g in grads.items() if name.startswith("embedding")}

@@ -2,8 +2,8 @@
 
 from argparse import ArgumentParser, Namespace
 
-from compare.options import STATUS, add_data, add_model, configure, seed, whole
-from data import TASKS, UserError
+from compare.options import DEFAULTS, STATUS, add_data, add_model, configure, folder, seed, whole
+from data import READING, TASKS, UserError
 
 DESCRIPTION = """\
 Compare every gradient of one batch of TASK, by hand and by autograd: those of
@@ -12,7 +12,7 @@ the parameters and of every intermediate. Without --cell: rnn, gru and lstm
 
 # What describes the batch and its models, and what --tape and --mistakes accept of it.
 OPTIONS = ("task", "cell", "layers", "hidden", "bidirectional", "steps", "batch_size", "dtype", "seed", "data")
-OPTIONS += ("column", "out")
+OPTIONS += (*READING, "out")
 ACCEPTED = {"tape": ("cell", "seed"), "mistakes": ("cell",)}
 
 
@@ -21,13 +21,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default memory)")
     add_model(parser)
     batch = parser.add_argument_group("batch")
-    batch.add_argument("--steps", type=whole, metavar="N", help="time steps; not for names (default 60)")
+    batch.add_argument("--steps", type=whole, metavar="N", help="time steps; not for names, digits (default 60)")
     batch.add_argument("--batch-size", type=whole, metavar="N", help="sequences (default per task, as for --hidden)")
     batch.add_argument("--dtype", choices=("float32", "float64"), help="(default float64)")
     batch.add_argument("--seed", type=seed, metavar="N", help="random seed for weights and batch (default 0)")
     add_data(batch)
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="DIR", help="folder for gradients.png (default results)")
+    output.add_argument("--out", type=folder, metavar="DIR", help="folder for gradients.png (default results)")
     other = output.add_mutually_exclusive_group()
     other.add_argument("--json", action="store_true", help="print the table as JSON")
     other.add_argument(
@@ -70,8 +70,8 @@ def compare_gradients(options: Namespace) -> int:
     from compare.gradients import table
 
     task = options.task or "memory"
-    window = options.steps or (60 if task != "names" else None)
-    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "seed", "data", "column")
+    window = options.steps or (60 if task in DEFAULTS and DEFAULTS[task].window else None)
+    names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "seed", "data", *READING)
     given = {name: getattr(options, name) for name in names}
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
     try:

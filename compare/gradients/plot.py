@@ -23,6 +23,9 @@ def draw(path: Path, flows: list[GradientFlow], title: str) -> None:
     panels = figure.subplot_mosaic([["size", "term"], ["error", "legend"]], height_ratios=(1.25, 1))
     for place, flow in enumerate(flows):
         draw_flow(panels, flow, dashes(place))
+    if not any(flow.term for flow in flows):
+        panels["term"].text(0.5, 0.5, f"{flows[0].name} has no W_hh", ha="center", transform=panels["term"].transAxes)
+        panels["term"].set_axis_off()
     panels["size"].set(title="Gradient of the loss at step t", ylabel="norm of dLoss/dh_t")
     panels["term"].set(title="Contribution of step t to dW_hh", ylabel="norm of the contribution")
     panels["error"].set(title="Error of dLoss/dh_t, scratch against torch", ylabel="error in eps of the largest entry")
@@ -43,7 +46,8 @@ def draw_flow(panels: dict[str, Axes], flow: GradientFlow, linestyle: tuple) -> 
     """One set of weights in all three panels."""
     colour, steps = CELL_COLOURS[flow.cell], np.arange(len(flow.error))
     circles = CHANGED | dict(markevery=max(1, len(steps) // 8)) if flow.changed else {}
-    for axes, (by_hand, by_torch) in ((panels["size"], flow.dh), (panels["term"], flow.term)):
+    nothing = 2 * [np.full(len(steps), np.nan)]
+    for axes, (by_hand, by_torch) in ((panels["size"], flow.dh), (panels["term"], flow.term or nothing)):
         axes.semilogy(steps, positive(by_hand), color=colour, **SCRATCH)
         axes.semilogy(steps, positive(by_torch), color=colour, linestyle=linestyle, **TORCH, **circles)
     if flow.factor:

@@ -22,13 +22,16 @@ over t: local derivatives before it, gradients of the weights after it. A line
 for several equations is shown once, in the last of their rows."""
 
 
+SHORT = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "b_ih", "bias_hh": "b_hh"}  # as in the equations
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a cell with random arrays: x_1 (B, I), states and upstream (B, H), and the weights."""
 
     x_1: np.ndarray
     states: dict  # "h_0", for an LSTM also "c_0"
-    weights: dict  # "W_ih", "W_hh", "b_ih", "b_hh"
+    weights: dict  # by the names in the equations: "W_ih", "W_hh", "b_ih", "b_hh"
     upstream: list  # the gradient of h_1, for an LSTM also of c_1
 
 
@@ -45,11 +48,12 @@ def main(cell: str, seed: int = 0) -> int:
 
 
 def random_step(cell: str, seed: int) -> Step:
-    gates, (B, I, H) = len(scratch.module_of(cell).GATES), (2, 3, 4)
+    (B, I, H), (layer, _) = (2, 3, 4), scratch.CELLS[cell]
+    rows = len(layer.cell.GATES) * H
     rng = np.random.default_rng(seed)
-    states = {name: rng.standard_normal((B, H)) for name in ("h_0", "c_0")[: 2 if cell == "lstm" else 1]}
-    shapes = {"W_ih": (gates * H, I), "W_hh": (gates * H, H), "b_ih": (gates * H,), "b_hh": (gates * H,)}
-    weights = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    states = {name: rng.standard_normal((B, H)) for name in ("h_0", "c_0")[: layer.states]}
+    shapes = {"weight_ih": (rows, I), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
+    weights = {SHORT[kind]: rng.standard_normal(shapes[kind]) for kind in layer.weights}
     return Step(rng.standard_normal((B, I)), states, weights, [rng.standard_normal((B, H)) for _ in states])
 
 
@@ -58,9 +62,8 @@ def run_tape(cell: str, step: Step) -> tuple[tape.Tape, list, dict]:
     recorded = tape.Tape()
     arrays = {"x_1": step.x_1, **step.states, **step.weights}
     leaves = {name: recorded.variable(array, name) for name, array in arrays.items()}
-    name = scratch.module_of(cell).__name__.split(".")[-1]
-    results = getattr(tape, f"{name}_step")(*leaves.values(), **scratch.CELLS[cell][1])
-    results = list(results) if cell == "lstm" else [results]
+    results = getattr(tape, f"{scratch.file_of(cell)}_step")(*leaves.values(), **scratch.CELLS[cell][1])
+    results = list(results) if len(step.states) == 2 else [results]
     recorded.backward(dict(zip(results, step.upstream, strict=True)))
     return recorded, results, {name: leaf.grad for name, leaf in leaves.items()}
 
@@ -96,7 +99,7 @@ def names_of(cell: str, recorded: tape.Tape, results: list) -> dict:
     """The variables of the tape that the equations have a name for: the gates and the new states."""
     names = dict(zip(results, ("h_1", "c_1"), strict=False))
     gates = [v for v in recorded if v.text.startswith(("sigmoid", "tanh")) and v not in names]
-    return names | dict(zip(gates, {"gru": "rzn", "lstm": "ifgo"}.get(cell, ""), strict=False))
+    return names | dict(zip(gates, scratch.module_of(cell).GATES, strict=False))
 
 
 def tape_lines(variable, names: dict) -> list[str]:

@@ -17,7 +17,7 @@ class GradientFlow:
     name: str
     cell: str
     dh: tuple  # |dLoss/dh_t|, the norm over rows and units
-    term: tuple  # |step t's term of dW_hh|; the terms add up to the gradient
+    term: tuple | None  # |step t's term of dW_hh|; the terms add up to the gradient. None for a cell without W_hh
     error: np.ndarray  # of scratch's dh_t, in eps of the largest entry of dh_t
     factor: float | None  # by which one step multiplies |dh_t|, estimated for an RNN
 
@@ -52,17 +52,23 @@ def flow(name: str, cell: str, model, batch: Batch, scratch_grads: dict, torch_g
     h_before = states_before(model, batch)[:, :, : model.recurrent.hidden_size]
     dh = [grads[f"dh{layer}"] for grads in (scratch_grads, torch_grads)]
     da = [grads[f"{scratch.module_of(cell).TRACED[-1]}{layer}"] for grads in (scratch_grads, torch_grads)]
+    products = [np.einsum("tbg,tbh->tgh", d, h_before) for d in da]
     eps = np.finfo(dh[1].dtype).eps
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.abs(dh[0] - dh[1]).max(axis=(1, 2)) / (eps * np.abs(dh[1]).max(axis=(1, 2)))
     return GradientFlow(
         name=name,
         cell=cell,
-        dh=tuple(np.linalg.norm(d, axis=(1, 2)) for d in dh),
-        term=tuple(np.linalg.norm(np.einsum("tbg,tbh->tgh", d, h_before), axis=(1, 2)) for d in da),
+        dh=tuple(map(norms, dh)),
+        term=tuple(map(norms, products)) if f"recurrent.weight_hh{layer}" in model.params else None,
         error=np.nan_to_num(error),
         factor=estimated_factor(model.params[f"recurrent.weight_hh{layer}"], h_before) if cell == "rnn" else None,
     )
+
+
+def norms(steps: np.ndarray) -> np.ndarray:
+    """The norm of each step of (T, N, M)."""
+    return np.linalg.norm(steps, axis=(1, 2))
 
 
 def estimated_factor(W_hh: np.ndarray, h_before: np.ndarray) -> float:

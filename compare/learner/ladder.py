@@ -1,4 +1,4 @@
-"""The ladder: thirteen exercises, easy to hard, each a piece of scratch/ with one function body taken out.
+"""The ladder: exercises, easy to hard, each a piece of scratch/ with one function body taken out.
 
 Starter and model solution are cut from scratch/ by its syntax tree, so they cannot drift from it.
 """
@@ -189,6 +189,25 @@ EXERCISES = (
             "dh_t = dy_t + the carried gradient. Step t sends dh_t * z_t (directly, G5) + dv_t W_hh (G2) to h_{t-1}.",
             "(G5) h_t = (1 - z_t) * n_t + z_t * h_{t-1}, so dz_t = dh_t * (h_{t-1} - n_t). The n block of dv has the "
             "reset gate as a factor; that of du does not.",
+        ),
+    ),
+    Exercise(
+        name="mingru",
+        title="minGRU through time, without a loop",
+        file="mingru",
+        keep=CELL,
+        blank="backward",
+        task="No gate reads the state, so h_t = a_t * h_{t-1} + b_t with factors that are known beforehand, and "
+        "forward calls scan(a, b, h_0). Go backwards through time with the same function: without a loop. For the "
+        "input projection you may call inputs.backward.",
+        hints=(
+            "The gradient that step t + 1 sends to h_t is dh_{t+1} times one factor. Write dh_t = dy_t + ... and "
+            "compare it with the recurrence that scan computes. Which way through time does it run?",
+            "dh_t = dy_t + (1 - z_{t+1}) * dh_{t+1}: a scan over reversed arrays whose factors are those of the step "
+            "AFTER t. The last step's factor is 1 and its dh_{t+1} is dh_n. Reverse the result as well.",
+            "dh_0 = (1 - z_0) * dh of the first step, one factor further than the scan goes. (M3) z_t gets "
+            "dh_t * (n_t - h_{t-1}), then the slope z_t (1 - z_t); n_t gets dh_t * z_t. In the order z n they make "
+            "da (T, B, 2H).",
         ),
     ),
     Exercise(

@@ -2,6 +2,8 @@
 
 import ast
 from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -10,11 +12,17 @@ from compare.learner.repair import Fix, Search
 from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
 from compare.learner.switches import Subject, Workshop, executed, switched
 
+ROOM = 2**31  # bytes
 TRIES = 2  # edits that make some entries right, after which a second mistake is looked for
 
 
 def located(subject: Subject, index: int, stage: str, confirm: Callable) -> list[Finding]:
     """Where the mistake is: one Finding, two for two mistakes, none if nothing is known."""
+    with bounded_memory():
+        return found_in(subject, index, stage, confirm)
+
+
+def found_in(subject, index, stage, confirm) -> list[Finding]:
     search, whole, some = searched(subject, index, stage, confirm)
     if whole:
         return [finding_for_fix(search, whole)]
@@ -28,6 +36,25 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable) -> list
     return [uncertain(search, some[0])] if some else []
 
 
+@contextmanager
+def bounded_memory():
+    """Let a change of the program that asks for more than ROOM bytes fail, rather than the machine (not on Windows)."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = used + ROOM if soft == resource.RLIM_INFINITY else min(soft, used + ROOM)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 def searched(subject, index, stage, confirm) -> tuple[Search, list[Fix], list[Fix]]:
     """The search in a program: (it, the edits after which all is right, those that make some entries right)."""
     search = Search(Workshop(subject, index, strict=stage not in (SHAPES, VALUES)))
@@ -36,7 +63,7 @@ def searched(subject, index, stage, confirm) -> tuple[Search, list[Fix], list[Fi
         try:
             tree = edited_tree(search.workshop, edit)
             return confirm(executed(compile(tree, subject.file, "exec"), subject.file))
-        except (KeyboardInterrupt, MemoryError):
+        except KeyboardInterrupt:
             raise
         except BaseException:
             return False

@@ -26,19 +26,19 @@ from compare.learner.calling import (
     plain,
     random_like,
 )
-from scratch.model import module_of
+from scratch.model import CELLS, module_of
 
-
-def size(x) -> int:
-    return x.size if isinstance(x, np.ndarray) else 0
+STATES = {"rnn": ["h_n"], "gru": ["h_n"], "mingru": ["h_n"], "lstm": ["h_n", "c_n"], "lengths": ["h_n", "c_n"]}
 
 
 def cell(name, T, B, I, H, *, upstream=1.0, dtype="float64", **options):
     """A recurrent cell over T steps. upstream: the size of the gradients from the loss."""
     rng = np.random.default_rng([T, B, I, H])
     G = len(module_of(name).GATES)
-    states = {"h_0": (B, H), "c_0": (B, H)} if name == "lstm" else {"h_0": (B, H)}
-    shapes = {"x": (T, B, I), **states, "W_ih": (G * H, I), "W_hh": (G * H, H), "b_ih": (G * H,), "b_hh": (G * H,)}
+    weights = {"W_ih": (G * H, I), "W_hh": (G * H, H), "b_ih": (G * H,), "b_hh": (G * H,)}
+    taken = [kind.replace("weight", "W").replace("bias", "b") for kind in CELLS[name][0].weights]
+    states = {state.replace("_n", "_0"): (B, H) for state in STATES[name]}
+    shapes = {"x": (T, B, I), **states, **{key: weights[key] for key in taken}}
     inputs = {key: (0.6 * rng.standard_normal(shape)).astype(dtype) for key, shape in shapes.items()}
     words = f"{counted(T, 'step')}, {counted(B, 'row')}, {counted(I, 'input')}, {counted(H, 'hidden unit')}"
     words += f", gradients about {upstream:g}" * (upstream != 1) + f", {dtype}" * (dtype != "float64")
@@ -109,7 +109,7 @@ def inputs_of(exercise: str) -> list:
     name = exercise.removesuffix("_step")
     relu = [cell("rnn", 1 if exercise.endswith("step") else 3, 4, 2, 5, nonlinearity="relu")] if name == "rnn" else []
     match exercise:
-        case "rnn" | "gru" | "lstm":
+        case "rnn" | "gru" | "lstm" | "mingru":
             return [
                 cell(name, 3, 2, 4, 3),
                 cell(name, 2, 1, 1, 1),
@@ -159,7 +159,6 @@ def answered(program, case, scale=1.0, names=None) -> Case:
     return case
 
 
-STATES = {"rnn": ("h_n",), "gru": ("h_n",), "lstm": ("h_n", "c_n"), "lengths": ("h_n", "c_n")}
 TITLES = {
     "softmax": "cross_entropy",
     "linear": "Linear",
@@ -184,7 +183,7 @@ def program_for(exercise: str, module):
     to_array = tensor_maker(module)
     if exercise == "softmax":
         return Program(the_function(module, title), None, to_array=to_array, wrt=["logits"], result_names=["loss"])
-    states = STATES.get(exercise.removesuffix("_step"), ())
+    states = STATES.get(exercise.removesuffix("_step"), [])
     named = {"result_names": ["y", *states], "upstream_names": ["dy", *(f"d{name}" for name in states)]}
     backward, forward = own_function(module, "backward"), own_function(module, "forward")
     if backward is None:
@@ -217,10 +216,8 @@ def tensor_maker(module):
     torch = sys.modules.get("torch")
     if torch is None or module.__dict__.get("__file__") in WANT_ARRAYS:
         return None
-    uses = any(
-        value is torch or getattr(torch, str(getattr(value, "__name__", "")), 0) is value
-        for value in vars(module).values()
-    )
+    named = [value for value in vars(module).values() if callable(value) and hasattr(value, "__name__")]
+    uses = any(value is torch for value in vars(module).values()) or any(getattr(torch, value.__name__, None) is value for value in named)
     return torch.from_numpy if uses else None
 
 

@@ -324,6 +324,75 @@ LSTM = (
     ),
 )
 
+MINGRU = (
+    Mistake(
+        name="factor_of_this_step",
+        file="mingru",
+        why="In forward, step t has the factor of step t, and the same scan runs backwards with the same factors.",
+        right="keep_after = np.concatenate([1 - z[1:], np.ones_like(z[:1])])",
+        wrong="keep_after = 1 - z",
+    ),
+    Mistake(
+        name="last_factor_is_a_gate",
+        file="mingru",
+        why="The factors are shifted by rolling the array, and the last step gets the factor of the first.",
+        right="keep_after = np.concatenate([1 - z[1:], np.ones_like(z[:1])])",
+        wrong="keep_after = np.roll(1 - z, -1, axis=0)",
+    ),
+    Mistake(
+        name="scan_not_turned_back",
+        file="mingru",
+        why="The arguments are reversed, and it is easy to miss that the result then is reversed as well.",
+        right="dh = scan(keep_after[::-1], dy[::-1], dh_n)[::-1]",
+        wrong="dh = scan(keep_after[::-1], dy[::-1], dh_n)",
+    ),
+    Mistake(
+        name="scan_from_first_to_last",
+        file="mingru",
+        why="The function is the one that forward calls, and nothing in the call shows a direction.",
+        right="dh = scan(keep_after[::-1], dy[::-1], dh_n)[::-1]",
+        wrong="dh = scan(keep_after, dy, dh_n)",
+    ),
+    Mistake(
+        name="dh_0_without_its_factor",
+        file="mingru",
+        why="The scan ends with the gradient of h_1, the first state that it knows, and h_0 is one factor further.",
+        right="dh_0 = (1 - z[0]) * dh[0]",
+        wrong="dh_0 = dh[0].copy()",
+    ),
+    Mistake(
+        name="new_weighed_by_1_minus_z",
+        file="mingru",
+        why="torch's GRU has 1 - z there, and minGRU is introduced as a simpler GRU.",
+        right="da_n = dh * z",
+        wrong="da_n = dh * (1 - z)",
+    ),
+    Mistake(
+        name="mixed_with_the_state_after",
+        file="mingru",
+        why="y is at hand, and without a loop nothing recalls that z_t weighs n_t against the state before.",
+        right="da_z = dh * (n - h_before) * z * (1 - z)",
+        wrong="da_z = dh * (n - y) * z * (1 - z)",
+    ),
+)
+
+SCAN = (
+    Mistake(
+        name="spans_not_combined",
+        file="scan",
+        why="The states are what one wants, and their factors are taken for constants.",
+        right="        a[span:] = a[span:] * a[:-span]\n",
+        wrong="",
+    ),
+    Mistake(
+        name="first_state_left_out_of_the_scan",
+        file="scan",
+        why="The rounds combine steps with steps, and h_0 is none.",
+        right="    h[0] += a[0] * h_0\n",
+        wrong="",
+    ),
+)
+
 INPUTS = (
     Mistake(
         name="steps_and_rows_mixed",
@@ -511,6 +580,27 @@ self.grads = {"weight": np.zeros((V, E), dy.dtype)}
         right="dy_rows.sum(axis=0)",
         wrong="dy_rows.mean(axis=0)",
     ),
+    Mistake(
+        name="new_mask_in_backward",
+        file="layers",
+        why="backward draws its own mask, as forward does, and drops other numbers than the loss has seen dropped.",
+        right="dy * self._factor",
+        wrong="dy * np.random.default_rng().permuted(self._factor)",
+    ),
+    Mistake(
+        name="dropout_not_scaled",
+        file="layers",
+        why="The mask looks like all there is to dropout; the mean then differs between training and evaluation.",
+        right="kept / x.dtype.type(1 - self.p)",
+        wrong="kept.astype(x.dtype)",
+    ),
+    Mistake(
+        name="dropout_in_evaluation",
+        file="layers",
+        why="The layer draws whenever nobody hands it a mask, and a held-out metric that is noisy looks plausible.",
+        right="self._factor = None if kept is None else kept /",
+        wrong="self._factor = (np.random.default_rng().random(x.shape) >= self.p if kept is None else kept) /",
+    ),
 )
 
 LOSSES = (
@@ -539,8 +629,8 @@ LOSSES = (
         name="mean_over_padding_too",
         file="losses",
         why="A mean over the whole array is simpler; loss and gradient agree, and both are too small.",
-        right="np.prod(targets_shape) if valid is None else valid.sum()",
-        wrong="np.prod(targets_shape)",
+        right="math.prod(targets_shape) if valid is None else int(valid.sum())",
+        wrong="math.prod(targets_shape)",
     ),
     Mistake(
         name="mask_forgotten_in_the_gradient",
@@ -767,6 +857,8 @@ MISTAKES = (
     *RNN,
     *GRU,
     *LSTM,
+    *MINGRU,
+    *SCAN,
     *INPUTS,
     *STRETCHES,
     *RECURRENT,

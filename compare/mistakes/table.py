@@ -8,6 +8,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+import scratch
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.detectors import WEAK, sees
 from compare.mistakes.plant import planted
@@ -16,7 +17,7 @@ from compare.mistakes.plant import planted
 def main(cell: str | None = None) -> int:
     """Plant each mistake (with `cell`: of that cell) and print which weak ways see it. Returns 0."""
     console = Console()
-    mistakes = [mistake for mistake in MISTAKES if cell is None or mistake.file == cell.removesuffix("_relu")]
+    mistakes = [mistake for mistake in MISTAKES if cell is None or mistake.file == scratch.file_of(cell)]
     planting = track(mistakes, "planting mistakes", console=console, transient=True, disable=not console.is_terminal)
     seen = {mistake: seen_by(mistake) for mistake in planting}
     console.print(table(seen))
@@ -39,9 +40,10 @@ def table(seen: dict[Mistake, list[bool]]) -> Table:
         result.add_column(str(k + 1), justify="right", no_wrap=True)
     for mistake, marks in seen.items():
         result.add_row(described(mistake), *("●" if mark else "" for mark in marks), end_section=True)
-    in_cells = {mistake: marks for mistake, marks in seen.items() if mistake.file in ("rnn", "gru", "lstm")}
+    cells = set(map(scratch.file_of, scratch.CELLS))
+    in_cells = {mistake: marks for mistake, marks in seen.items() if mistake.file in cells}
     if len(in_cells) < len(seen):
-        add_counts(result, "seen in rnn.py, gru.py and lstm.py", in_cells)
+        add_counts(result, "seen in the cells", in_cells)
     add_counts(result, "seen in all", seen)
     return result
 

@@ -2,18 +2,22 @@
 
 from argparse import ArgumentParser, Namespace
 
+from compare.options import add_out
+
 DESCRIPTION = """\
 Write one HTML file that shows each hand-written cell next to its torch
 counterpart, line by line, with the equations between them and the numbers of
-every step. Open it in any browser; it needs no network."""
+every step. On it you can plant a mistake, change a number, split a gradient
+and see how each number is computed. It needs no network."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = "exit status: 0; 2 could not run (reason on stderr)"
-    parser.add_argument("--out", metavar="DIR", default="results", help="folder for page.html (default results)")
+    add_out(parser, "page.html")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 def run(options: Namespace) -> int:
     from compare.page import build
 
-    return build.main(options.out)
+    return build.main(options.out, open_it=options.open)

@@ -183,7 +183,7 @@ TRAPS = (
         why="Both models read the batches in the order of train_batches in data/; another seed or another library's "
         "shuffle gives a different order.",
         fix="take the batches from data.load(...).train_batches(epoch)",
-        applies=lambda s, data: s.task != "text",
+        applies=lambda s, data: s.task != "text" and not s.dropout,
         change=shuffle_differently,
     ),
     Trap(
@@ -205,7 +205,8 @@ TRAPS = (
         why="torch.nn and scratch/rnn.py (R1) add b_ih and b_hh. Both receive the same update, so their sum moves "
         "twice as far as a single bias would.",
         fix="use two biases, as torch does",
-        applies=lambda s, data: s.cell != "gru" and not s.weight_decay,  # in a GRU the two enter different terms
+        # in a GRU the two enter different terms; a minGRU has only one
+        applies=lambda s, data: s.cell not in ("gru", "mingru") and not s.weight_decay,
         change=keep_one_bias,
     ),
     Trap(
@@ -227,7 +228,7 @@ TRAPS = (
         why="The loss is a mean over rows and steps (torch's default reduction, scratch/losses.py), and so is its "
         "gradient. Adam hides the factor, but clipping and SGD do not.",
         fix="divide the loss by the number of its targets before backward",
-        applies=lambda s, data: s.task in ("text", "names"),
+        applies=lambda s, data: s.task in ("text", "names", "digits"),
         mistake=MISTAKE["not_divided_by_the_count"],
     ),
     Trap(
@@ -249,7 +250,9 @@ TRAPS = (
         why="The gradient stops at the beginning of the window: torch_impl/training.py detaches the state, and "
         "scratch/training.py passes on only its values.",
         fix="detach the state before you pass it on",
-        applies=lambda s, data: data.carry_state and data.vocab_size < s.batch_size * s.window,  # see NeverDetached
+        applies=lambda s, data: (
+            data.carry_state and data.vocab_size < s.batch_size * s.window and not s.dropout  # see NeverDetached
+        ),
         change=never_detach,
     ),
     Trap(

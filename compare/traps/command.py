@@ -1,6 +1,6 @@
 """`byhand traps`: conventions in which two correct programs differ."""
 
-from compare.options import defaults, whole
+from compare.options import add_out, defaults, whole
 from data import TASKS, UserError
 
 DESCRIPTION = """\
@@ -31,7 +31,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--column", metavar="NAME", help="the column with the losses (default loss)")
     parser.add_argument("--steps", type=whole, metavar="N", help="steps to train and compare (default 60)")
-    parser.add_argument("--out", metavar="DIR", default="results", help="folder for traps.png (default results)")
+    add_out(parser, "traps.png")
 
 
 def run(options):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 import scratch
+from compare import model_pair
 from compare.agreement import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
@@ -70,8 +70,7 @@ def main(path: str, task: str | None = None, column: str | None = None, steps: i
     """
     curves = read(path, column, steps)
     settings = settings_of(path, task)
-    scratch.keep_freed_memory()
-    torch.set_num_threads(1)
+    model_pair.use_one_core_each()
     with display() as progress:
         runs = train(settings, max(int(curve.steps[-1]) for curve in curves), progress)
     step = runs.diverges_at(runs.torch)
@@ -152,7 +151,7 @@ def mistakes_that_fit(curve, runs) -> Iterator[Mistake]:
     """The mistakes of compare/mistakes/ whose training follows the curve; each is trained until it diverges from it."""
     losses = dict(zip(curve.steps.tolist(), curve.losses.tolist(), strict=True))
     allowed = max(AGREEMENT["float32"], curve.digit)
-    other_cells = {"rnn", "gru", "lstm"} - {runs.settings.cell.removesuffix("_relu")}
+    other_cells = set(map(scratch.file_of, scratch.CELLS)) - {scratch.file_of(runs.settings.cell)}
     known = {trap.mistake for trap in TRAPS}
     tried = [mistake for mistake in MISTAKES if mistake not in known and mistake.file not in other_cells]
     with display() as progress:

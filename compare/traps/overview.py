@@ -6,10 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import rich
-import torch
 from rich.table import Table
 
-import scratch
 from compare import files, model_pair
 from compare.options import REAL_TASKS
 from compare.traps import plot
@@ -22,8 +20,7 @@ def main(task: str | None, out: str, steps: int = STEPS) -> int:
 
     out: the folder for traps.png and for traps/TASK.safetensors and traps/TASK.csv, see `write_files`.
     """
-    scratch.keep_freed_memory()
-    torch.set_num_threads(1)
+    model_pair.use_one_core_each()
     out = files.folder(out)
     runs = {}
     with display() as progress:
@@ -69,8 +66,8 @@ def table(runs: dict[str, TrapRuns], shown: list[tuple[Trap, TrapRuns]]) -> Tabl
         result.add_row(title, of.settings.task, first, f"{gap:.1e}" if gap else "0", convention, **options)
 
     for k, of in enumerate(runs.values(), start=1):
-        row("none: torch.nn", of, of.torch)
-        row("none: float32", of, of.float32, end_section=k == len(runs))
+        row("no trap: torch.nn", of, of.torch)
+        row("no trap: float32", of, of.float32, end_section=k == len(runs))
     for trap, of in shown:
         losses = of.trapped[trap.name]
         row(trap.title, of, losses, str(of.diverges_at(losses) or "never"), trap.torch)

@@ -1,15 +1,15 @@
 """The user's own curve: losses read from a CSV file, and the settings of the run that it is to be compared with."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import safetensors
 
+from compare import files
 from compare.options import Settings
 from compare.traps.training import STEPS, reference
 from data import TASKS, UserError, table
+from data.errors import printable
 
 FEWEST = 3  # steps: before the third, a state that is not detached makes no difference
 
@@ -40,11 +40,7 @@ def settings_of(path: str, task: str | None) -> Settings:
                 "or put the file into the folder of a run"
             )
         return reference(task)
-    try:
-        with safetensors.safe_open(checkpoint, framework="numpy") as file:
-            settings = Settings(**json.loads(file.metadata()["settings"]))
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(f"{checkpoint} is not a checkpoint of this project ({error}); run `curves` again") from error
+    settings = files.open_settings(checkpoint)
     if task not in (None, settings.task):
         raise UserError(f"{path} is in the folder of a run of {settings.task}; drop {task}, or move the file elsewhere")
     return replace(settings, dtype="float64", device="cpu")
@@ -56,14 +52,16 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     column: the one with the losses, None for `loss`. A column `step` counts from 0 or from 1; without it the rows are
     steps 1, 2, 3. Of a history.csv only the training rows count. Raises UserError for a file that cannot be used.
     """
-    header, rows = table.read_table(path)
+    header, rows, delimiter = table.read_table(path)
     rows = list(rows)
     if "split" in header:
         rows = [(line, row) for line, row in rows if table.cell(row, header.index("split")) == "train"]
 
     def values(name):
         index = table.index_of(path, header, name)
-        return np.array([table.finite(path, line, name, table.cell(row, index)) for line, row in rows])
+        lines, cells = [line for line, _ in rows], [table.cell(row, index) for _, row in rows]
+        table.refuse_missing(path, name, lines, cells)
+        return table.numbers(path, name, lines, cells, delimiter)
 
     columns = {name: values(name) for name in loss_columns(path, header, column)}
     steps = values("step") if "step" in header else np.arange(1.0, len(rows) + 1)
@@ -74,7 +72,8 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     if within.sum() < FEWEST:
         raise UserError(f"{path}: has {within.sum()} losses in the first {most} steps; log at least {FEWEST}")
     steps = steps[within].astype(int)
-    return [OwnCurve(f"{path}, {name}", steps, losses[within], digit_of(losses)) for name, losses in columns.items()]
+    names = [printable(f"{path}, {name}") for name in columns]
+    return [OwnCurve(n, steps, c[within], digit_of(c)) for n, c in zip(names, columns.values(), strict=True)]
 
 
 def loss_columns(path, header, column):

@@ -65,7 +65,7 @@ def _rounding(axes, runs):
     """The panel without a trap: what rounding alone does."""
     _rounding_lines(axes, runs)
     _titles(axes, "no trap: rounding alone", f"{_run(runs)}: both correct", GREY)
-    for losses, words in ((runs.float32, "float32"), (runs.torch, "float64: torch and scratch")):
+    for losses, words in ((runs.float32, "float32"), (runs.torch, "torch.nn")):
         highest = max(np.abs(losses - runs.reference).max(), FLOOR)
         place = dict(xycoords=("axes fraction", "data"), va="bottom", ha="right")
         axes.annotate(words, (0.99, 2 * highest), color="#444444", fontsize=SMALL, **place)

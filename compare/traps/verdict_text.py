@@ -4,6 +4,8 @@ import rich
 from rich.markup import escape
 from rich.table import Table
 
+from compare.agreement import AGREEMENT
+
 REFERENCE = "no trap: the reference run"
 SHOWN = 6  # gaps to the reference run
 
@@ -16,6 +18,8 @@ def show(verdict) -> None:
     rich.print(ranking(verdict))
     if verdict.hidden:
         print(f"no difference within these steps: {', '.join(trap.title for trap in verdict.hidden)}")
+    if verdict.curve.digit > AGREEMENT["float32"]:
+        print(f"few decimals: gaps up to {verdict.curve.digit:.1e} count as rounding")
     for line in explained(verdict):
         print(line)
 

@@ -35,7 +35,7 @@ def folder(tmp_path):
         (["check", "right/softmax.py"], 0),
         (["check", "clipping.py"], 1),
         pytest.param(["gradients", "--cell", "rnn", *SMALL], 0, marks=pytest.mark.slow),
-        (["curves", "memory", *SMALL], 0),
+        pytest.param(["curves", "memory", *SMALL], 0, marks=pytest.mark.slow),
         pytest.param(["traps", "memory", "--steps", "2"], 0, marks=pytest.mark.slow),
         pytest.param(["page"], 0, marks=pytest.mark.slow),
         pytest.param(["bench", "--help"], 0, marks=pytest.mark.slow),

@@ -29,7 +29,11 @@ def test_both_libraries_train_the_same_network(cell, inputs):
     by_torch = torch_impl.SequenceModel(**worker_process.model_of(step))
     shapes = {name: tuple(p.shape) for name, p in by_torch.named_parameters()}
     assert {name: p.shape for name, p in by_hand.params.items()} == shapes
-    for run in (worker_process.by_hand(step), worker_process.by_torch(step)):
+    for run in (
+        worker_process.by_hand(step),
+        worker_process.by_torch(step),
+        worker_process.LIBRARIES["torch loop"](step),
+    ):
         losses = [run() for _ in range(20)]
         assert losses[0] == pytest.approx(math.log(worker_process.V), rel=0.1)  # the weights are still random
         assert losses[-1] < losses[0] - 0.1
@@ -55,6 +59,15 @@ def test_without_an_optimization_it_is_the_same_network(ablation):
         assert_all_same(found[k + 2], found[k], ablation.name)
 
 
+@pytest.mark.parametrize("inputs", ["ids", "numbers"])
+@pytest.mark.parametrize("cell", timing.CELLS)
+def test_jax_trains_the_same_network_from_the_same_weights(cell, inputs):
+    pytest.importorskip("jax")
+    step = Step("scratch", cell, B=2, T=3, H=4, inputs=inputs)
+    by_jax, by_hand = worker_process.by_jax(step), worker_process.by_hand(step)
+    np.testing.assert_allclose([by_jax() for _ in range(5)], [by_hand() for _ in range(5)], rtol=1e-5)
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -73,6 +86,7 @@ def test_the_command_measures_and_draws(tiny, capsys):
     assert step["scratch"] > 0 and step["torch"] > 0
     assert 0 < step["lowest"] <= step["ratio"] <= step["highest"]
     assert [run["kind"] for run in figures["long_runs"]] == ["scratch", "checkpointed", "torch"]
+    assert step["loop"] > 0 and (step["jax"] is None or step["jax"] > 0)
     assert figures["libraries"][1].startswith("torch 2.13.0")
     assert json.loads((tiny / "results/bench.json").read_text()) == figures
     assert (tiny / "results/bench.png").read_bytes().startswith(b"\x89PNG")
@@ -81,7 +95,9 @@ def test_the_command_measures_and_draws(tiny, capsys):
 @pytest.mark.slow
 def test_the_command_times_a_step_without_each_optimization(tiny, capsys):
     assert main(["bench", "--quick", "--tricks", "--json"]) == 0
-    assert [cost["without"] for cost in json.loads(capsys.readouterr().out)] == [each.name for each in ABLATIONS]
+    found = json.loads(capsys.readouterr().out)
+    assert [cost["without"] for cost in found["costs"]] == [each.name for each in ABLATIONS]
+    assert all(scan["loop"] > 0 and scan["doubling"] > 0 for scan in found["scans"])
     assert not list((tiny / "results").iterdir())
 
 
@@ -89,7 +105,9 @@ def test_the_command_times_a_step_without_each_optimization(tiny, capsys):
 def figures():
     """The largest that are printed and drawn."""
     steps = [
-        timing.StepTime(cell, *size, 0.123, 0.109, 1.13, 1.08, 1.19) for size in timing.SIZES for cell in timing.CELLS
+        timing.StepTime(cell, *size, 0.1234, 0.1094, 1.13, 1.08, 1.19, 0.08, 1.31)
+        for size in timing.SIZES
+        for cell in timing.CELLS
     ]
     long_runs = [
         timing.LongRun(kind, "lstm", 16, T, 64, 7_654_321_000, 27.5) for T in timing.LENGTHS for kind in tables.KINDS
@@ -100,7 +118,8 @@ def figures():
 def test_the_tables_fit_80_columns(figures):
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     costs = [timing.Cost(each.name, *size, -0.12) for size in timing.SIZES for each in ABLATIONS]
-    console.print(tables.step_table(figures.steps), tables.length_table(figures.long_runs))
+    scans = [timing.ScanTime(width, T, 12.3, 4.5) for width in timing.SCAN_WIDTHS for T in timing.SCAN_LENGTHS]
+    console.print(tables.step_table(figures.steps), tables.length_table(figures.long_runs), tables.scan_table(scans))
     assert max(map(len, console.export_text().split("\n"))) <= 80
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(tables.cost_table(costs))

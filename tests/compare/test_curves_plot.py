@@ -1,13 +1,16 @@
 """The pictures of a run: what they show, and that nothing in them is hidden, too small or printed over."""
 
 import datetime
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import data
 from compare import plots
 from compare.curves import plot, plot_predictions, sample_text, summary, time_axis, training
 from compare.options import configure
@@ -42,7 +45,7 @@ def trained(task, **options):
 
 @pytest.fixture(scope="module")
 def runs():
-    return {task: trained(task) for task in ("text", "names", "series", "memory")}
+    return {task: trained(task) for task in data.TASKS}
 
 
 def words(figure):
@@ -138,6 +141,58 @@ def test_two_confusion_matrices_only_if_the_models_differ(runs, drawn):
     assert "names get different classes" in figure._suptitle.get_text()
 
 
+def test_of_many_classes_the_most_confused_pairs_are_shown(runs, drawn):
+    """Those of both models, in little memory: a matrix would take 3 GB."""
+    C = 20_000
+    truth, ours, theirs = [7, 7, 7, 0, 1, 1, 2], [9, 9, 9, 0, 0, 0, 3], [9, 9, 8, 0, 0, 0, 3]
+    both = [np.zeros((len(truth), C), np.float32) for _ in range(2)]
+    for logits, guesses in zip(both, (ours, theirs), strict=True):
+        logits[range(len(truth)), guesses] = 1
+    dataset = SimpleNamespace(
+        classes=[f"the class {k}" for k in range(C)],
+        entry="name",
+        test_batches=lambda: [SimpleNamespace(targets=np.array(truth))],
+    )
+    run = replace(runs["names"], dataset=dataset, predictions=[both[0]], torch_predictions=[both[1]])
+    tracemalloc.start()
+    figure = drawn(plot_predictions.draw, run)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    (axes,) = figure.axes
+    labels = [label.get_text().replace("the class ", "") for label in axes.get_yticklabels()]
+    assert sorted(labels) == ["1 → 0", "2 → 3", "7 → 8", "7 → 9"] and labels[0] == "7 → 9"
+    counts = zip((bar.get_width() for bar in axes.patches), axes.lines[0].get_xdata(), strict=True)
+    assert dict(zip(labels, counts, strict=True)) == {
+        "7 → 9": (3, 2),
+        "1 → 0": (2, 2),
+        "2 → 3": (1, 1),
+        "7 → 8": (0, 1),
+    }
+    assert axes.get_title() == "20,000 classes: scratch 14.3 % correct, torch 14.3 % correct"
+    assert "1 of 7 names get different classes" in figure._suptitle.get_text()
+
+
+def test_of_many_classes_a_few_pairs_are_named_and_none_need_be(runs, drawn):
+    """At most 25 lines with legible names; and no line where every name is right."""
+    C, rng = 400, np.random.default_rng(0)
+    truth = rng.integers(C, size=3000)
+    dataset = SimpleNamespace(
+        classes=["a long name of a class " + str(k) for k in range(C)],
+        entry="name",
+        test_batches=lambda: [SimpleNamespace(targets=truth)],
+    )
+    for guesses in (rng.integers(C, size=3000), truth):
+        logits = [np.eye(C, dtype=np.float32)[guesses]]
+        run = replace(runs["names"], dataset=dataset, predictions=logits, torch_predictions=logits)
+        figure = drawn(plot_predictions.draw, run)
+        (axes,) = figure.axes
+        boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+        assert len(boxes) == (25 if guesses is not truth else 0)
+        assert all(below.y1 < above.y0 for above, below in pairwise(boxes))
+        assert all(text.get_fontsize() >= 9 for text in words(figure))
+        assert all(text.get_window_extent().x0 >= 0 for text in words(figure))
+
+
 def test_texts_that_differ_are_marked_at_the_first_difference(runs, drawn, monkeypatch):
     assert len(drawn(plot_predictions.draw, runs["text"]).axes) == 1
     monkeypatch.setattr(sample_text, "both", lambda run: ("the cat\nsat", "the cat\nsit"))
@@ -178,6 +233,8 @@ def test_a_text_is_wrapped_at_words():
         (["07.03.2024 16:00", "08.03.2024 09:30"], (2024, 3, 8, 9, 30)),
         (["07/03/2024", "08/03/2024", "01/04/2024"], (2024, 4, 1)),  # the day first, or time would run backwards
         (["03/07/2024", "03/08/2024", "04/01/2024"], (2024, 4, 1)),
+        (["Mar 07, 2024", "Apr 01, 2024"], (2024, 4, 1)),
+        (["2024-03-07T06:00:30Z", "2024-03-07T16:00:00Z"], (2024, 3, 7, 16, 0, 0, 0, datetime.UTC)),
     ],
 )
 def test_dates_are_read(labels, last):

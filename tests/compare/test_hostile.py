@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 import data
 from compare.__main__ import COMMANDS, main, parser
 from compare.learner import check, exercise
-from compare.options import Settings
+from compare.options import Settings, reading
 
 MANY = settings(max_examples=10 * settings.default.max_examples)
 
 # The modules whose `main` does the work of a command, after it has read its options.
-AT_WORK = ("curves.training", "gradients.table", "gradients.tape_view", "mistakes.detectors")
+AT_WORK = ("curves.training", "gradients.table", "gradients.tape_view", "mistakes.table")
 AT_WORK += ("traps.overview", "traps.match", "page.build", "bench.timing")
 
 
@@ -42,7 +42,7 @@ def own(tmp_path_factory):
 def only_load(settings):
     s = settings
     return data.load(
-        s.task, s.data, column=s.column, seed=s.seed, batch_size=s.batch_size, window=s.window, dtype=np.dtype(s.dtype)
+        s.task, s.data, seed=s.seed, batch_size=s.batch_size, window=s.window, dtype=np.dtype(s.dtype), **reading(s)
     )
 
 

@@ -1,16 +1,20 @@
 """`byhand traps --match`: the curve alone tells which run it is, and an unusable file is refused in one line."""
 
-from dataclasses import replace
+import json
+import os
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trap_runs import REAL, SMALL, STEPS, trained
 
+from compare import model_pair
 from compare.__main__ import main
 from compare.agreement import AGREEMENT
-from compare.mistakes.catalogue import MISTAKES
+from compare.mistakes.catalogue import BY_NAME, MISTAKES
 from compare.mistakes.plant import planted
 from compare.traps import match, own_curve, training, verdict_text
 from compare.traps.catalogue import TRAPS
@@ -86,6 +90,8 @@ def test_few_digits_leave_several_curves(capsys):
     said = printed(verdict, capsys)
     assert "this may be the reference run" in said
     assert "one bias instead of two" in said.split("Equally near:")[1]
+    assert "few decimals: gaps up to 5.1e-02 count as rounding\n" in said
+    assert "few decimals" not in printed(match.judge(curve_of(runs.reference), runs), capsys)
 
 
 @pytest.mark.parametrize(("task", "factor"), [("text", 8 * 16), ("text", 8), ("names", 1 / np.log(2)), ("series", 0.5)])
@@ -129,7 +135,7 @@ def test_a_trap_without_a_difference_is_not_compared(capsys):
 
 def test_a_mistake_of_the_catalogue_is_found(capsys, monkeypatch):
     runs = trained("names")
-    (mistake,) = (m for m in MISTAKES if m.name == "slope_from_c")
+    mistake = BY_NAME["slope_from_c"]
     # among them one that trains just as well, one of another cell, and one that does not train at all
     names = ("slope_from_c", "dc_carried_whole", "dc_n_overwritten", "dh_not_carried", "bias_as_a_row")
     monkeypatch.setattr(match, "MISTAKES", [m for m in MISTAKES if m.name in names])
@@ -212,16 +218,10 @@ def test_steps_count_from_0_or_1_and_some_may_be_missing(tmp_path, first):
         ("step,split,loss\n1,test,1\n2,test,2\n3,test,3\n", [], "has 0 losses"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path, content, arguments, said, capsys):
-    path = tmp_path / "mine.csv"
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(folder, content, arguments, said, refused):
     if content is not None:
-        path.write_text(content, encoding="utf-8")
-    assert main(["traps", "names", "--match", str(path), *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    assert said in captured.err
-    assert not captured.out, "nothing was trained"
+        (folder / "mine.csv").write_text(content, encoding="utf-8")
+    assert said in refused(["traps", "names", "--match", "mine.csv", *arguments])
 
 
 @pytest.mark.slow
@@ -265,9 +265,8 @@ def test_the_command_recognizes_its_own_curves(tmp_path, monkeypatch, capsys):
         assert max(len(line) for line in said.split("\n") if line[:1] in "┏┃┡│└") <= 80
 
 
-def test_a_run_of_curves_is_identified_by_its_checkpoint(tmp_path, monkeypatch, capsys):
+def test_a_run_of_curves_is_identified_by_its_checkpoint(folder, undrawn, capsys, refused):
     """With all its options; and a file that is put next to it is compared with it."""
-    monkeypatch.chdir(tmp_path)
     options = ["--cell", "gru", "--hidden", "5", "--layers", "2", "--batch-size", "9", "--optimizer", "sgd"]
     momentum = ["--momentum", "0.9", "--nesterov", "--weight-decay", "0.1", "--clip", "0", "--seed", "3"]
     assert main(["curves", "memory", *options, *momentum, "--steps", "5"]) == 0
@@ -275,28 +274,74 @@ def test_a_run_of_curves_is_identified_by_its_checkpoint(tmp_path, monkeypatch, 
     said = capsys.readouterr().out
     for model in ("scratch", "torch"):
         assert f"history.csv, {model}: this is the reference run" in said
-    mine = write(tmp_path / "results/memory/mine.csv", [0.5, 0.4, 0.3])
+    mine = write(folder / "results/memory/mine.csv", [0.5, 0.4, 0.3])
     assert main(["traps", "memory", "--match", mine]) == 1
-    assert main(["traps", "names", "--match", mine]) == 2
-    assert "drop names" in capsys.readouterr().err
+    assert "drop names" in refused(["traps", "names", "--match", mine])
 
 
-def test_options_that_do_not_go_together(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    mine = write(tmp_path / "mine.csv", [1, 2, 3])
-    for arguments, said in (
-        (["--column", "loss"], "--match"),
-        (["--match", mine], "name the task"),
-    ):
-        assert main(["traps", *arguments]) == 2
-        assert said in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        main(["traps", "poetry"])
-    assert stopped.value.code == 2
-    assert "'poetry' (choose from" in capsys.readouterr().err
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"nothing of the kind")
-    assert main(["traps", "--match", mine]) == 2
-    assert "not a checkpoint" in capsys.readouterr().err
+def the_settings(**changed):
+    return lambda model, settings: (model, settings | changed)
+
+
+ALTERED = {
+    "no settings": lambda model, settings: (model, None),
+    "settings in a list": lambda model, settings: (model, [settings]),
+    "no task": lambda model, settings: (model, {name: value for name, value in settings.items() if name != "task"}),
+    "another model": lambda model, settings: (model | {"hidden_size": 4}, settings),
+    "no model": lambda model, settings: (None, settings),
+    "no such task": the_settings(task="poetry"),
+    "no such cell": the_settings(cell="transformer"),
+    "another cell": the_settings(cell="rnn"),
+    "other layers": the_settings(layers=2),
+    "no such optimizer": the_settings(optimizer="newton"),
+    "an optimizer in a list": the_settings(optimizer=["adam"]),
+    "hidden in words": the_settings(hidden="3"),
+    "hidden true": the_settings(hidden=True),
+    "half a row": the_settings(batch_size=2.5),
+    "no rows": the_settings(batch_size=0),
+    "a negative seed": the_settings(seed=-1),
+    "a rate in words": the_settings(lr="fast"),
+    "no rate": the_settings(lr=None),
+    "a rate of nan": the_settings(lr=float("nan")),
+    "an endless rate": the_settings(lr=10**400),
+    "a huge window": the_settings(window=10**8),
+    "a clip in words": the_settings(clip="1"),
+    "no such data": the_settings(data="nowhere.txt"),
+    "data of 1": the_settings(data=1),
+    "no such tokens": the_settings(tokens="syllables"),
+    "no such way": the_settings(missing="guess"),
+    "a difference of 1": the_settings(difference=1),
+    "nothing but dropout": the_settings(dropout=1.0),
+    "an unknown setting": the_settings(more=1),
+}
+
+
+@pytest.mark.parametrize("altered", ALTERED.values(), ids=ALTERED)
+def test_an_altered_checkpoint_is_refused(altered, folder, capsys):
+    small = training.reference("memory")
+    pair = model_pair.build(model_pair.model_of(small, model_pair.load(small)), "float32")
+    model, settings = altered(pair.model, asdict(small))
+    metadata = {"model": json.dumps(model), "settings": json.dumps(settings)}
+    safetensors.numpy.save_file(pair.scratch.params, folder / "checkpoint.safetensors", metadata)
+    for command in (["traps", "--match", write(folder / "mine.csv", [0.5, 0.4, 0.3])], ["predict", "."]):
+        assert main(command) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+
+
+def test_a_pipe_for_a_checkpoint_is_refused(folder, refused):
+    os.mkfifo(folder / "checkpoint.safetensors")
+    assert "not a regular file" in refused(["traps", "--match", write(folder / "mine.csv", [0.5, 0.4, 0.3])])
+
+
+def test_options_that_do_not_go_together(folder, refused):
+    mine = write(folder / "mine.csv", [1, 2, 3])
+    assert "--match" in refused(["traps", "--column", "loss"])
+    assert "name the task" in refused(["traps", "--match", mine])
+    assert "'poetry' (choose from" in refused(["traps", "poetry"])
+    (folder / "checkpoint.safetensors").write_bytes(b"nothing of the kind")
+    assert "not a checkpoint" in refused(["traps", "--match", mine])
 
 
 def test_without_a_reference_run_there_is_nothing_to_compare_with(tmp_path, monkeypatch):

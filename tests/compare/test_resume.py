@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from compare import files, model_pair, plots
 from compare.__main__ import main
 from compare.curves import sample_text, stopped_run, training
 from compare.options import configure
+from data import UserError
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS", "5"))
@@ -99,7 +101,7 @@ def stopped_once(reference):
     with pytest.MonkeyPatch.context() as during:
         during.chdir(reference)
         interrupt(during, 33)
-        assert main([*RUN, "--out", "stopped"]) == 2
+        assert main([*RUN, "--out", "stopped"]) == 130
     return reference / "stopped"
 
 
@@ -215,7 +217,7 @@ def steps_of_whole_files(folder):
             case ".csv":
                 assert content.endswith(b"\n") and {line.count(b",") for line in content.splitlines()} == {4}, path
             case ".safetensors" if path.name == stopped_run.FILE:
-                steps += files.open_resume(path)[1]["step"]
+                steps += files.open_resume(path).step
             case ".safetensors":
                 files.open_checkpoint(path)
             case _:
@@ -241,10 +243,10 @@ def test_runs_killed_at_random_moments_end_like_uninterrupted_ones(here):
 def test_ctrl_c_stops_after_the_step_and_says_how_to_resume(here, reference, monkeypatch, capsys):
     with monkeypatch.context() as during:
         interrupt(during, 33)
-        assert main([*RUN, "--out", "my results"]) == 2
+        assert main([*RUN, "--out", "my results"]) == 130
     output = capsys.readouterr()
     assert output.err.count("\n") == 1
-    assert "text was stopped at step 33 of 60" in output.err
+    assert output.err.startswith("text was stopped at step 33 of 60; to resume: byhand ")
     history = Path("my results/text/history.csv").read_text().splitlines()
     whole = (reference / "alone/text/history.csv").read_text().splitlines()
     assert history == whole[: len(history)]
@@ -262,8 +264,8 @@ def test_ctrl_c_stops_after_the_step_and_says_how_to_resume(here, reference, mon
 def test_a_second_ctrl_c_stops_at_once(here, reference, quick, monkeypatch, capsys):
     with monkeypatch.context() as during:
         interrupt(during, 33, times=2)
-        assert main([*RUN, "--checkpoint-every", "10"]) == 2
-    assert capsys.readouterr().err == "error: stopped\n"
+        assert main([*RUN, "--checkpoint-every", "10"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
     assert list(contents("results")) == [f"text/{stopped_run.FILE}"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert main([*RUN, "--resume"]) == 0
@@ -302,8 +304,10 @@ def test_every_optimizer_resumes_to_the_last_bit(here, options):
     for stop in (5, 28, 29):
         first, second = training.prepare(settings), training.prepare(settings)
         done = list(islice(model_pair.train(settings, first.dataset, first.pair, first.optimizers), stop))
-        files.write_resume("kept", model_pair.snapshot(first.pair, first.optimizers), {})
-        model_pair.restore(second.pair, second.optimizers, files.open_resume("kept")[0])
+        arrays = model_pair.snapshot(first.pair, first.optimizers)
+        files.write_resume("kept", files.Stopped(alone.settings, 0, stop, 0.0, arrays))
+        batch = next(iter(model_pair.Remaining(second.dataset, stop - 1).train_batches(0)))
+        model_pair.restore(second.pair, second.optimizers, files.open_resume("kept").arrays, stop, batch)
         done += model_pair.train(settings, second.dataset, second.pair, second.optimizers, stop)
         assert done == records
         ends = [model_pair.snapshot(run.pair, run.optimizers) for run in (alone, second)]
@@ -313,12 +317,13 @@ def test_every_optimizer_resumes_to_the_last_bit(here, options):
             assert array.tobytes() == ends[1][name].tobytes(), name
 
 
-def test_a_finished_run_is_not_trained_again(here, reference, monkeypatch):
+def test_a_finished_run_is_not_trained_again(here, reference, monkeypatch, capsys):
     shutil.copytree(reference / "alone", "results")
     for name in ("history.csv", "checkpoint.safetensors", "predictions.png"):
         Path("results/text", name).unlink()  # as if killed just before it wrote them
     monkeypatch.setattr(scratch.Adam, "step", None)
     assert main([*RUN, "--resume"]) == 0
+    assert "resuming: text is finished\n" in capsys.readouterr().out
     assert exact(contents("results")) == exact(contents(reference / "alone"))
     before, after = (
         json.loads(p.read_text()) for p in (reference / "alone/summary.json", Path("results/summary.json"))
@@ -332,25 +337,92 @@ def test_one_task_after_another(here, quick, monkeypatch, capsys):
     assert main([*command, "--out", "alone"]) == main(command) == 0
     with monkeypatch.context() as during:
         interrupt(during, 8)
-        assert main(command) == 2
+        assert main(command) == 130
     with monkeypatch.context() as during:
         interrupt(during, 26 - 8 + 5)
         capsys.readouterr()
-        assert main([*command, "--resume"]) == 2
+        assert main([*command, "--resume"]) == 130
     output = capsys.readouterr()
     assert "resuming: memory from step 8, series from step 0" in output.out
     assert "series was stopped at step 5 of 26" in output.err
     assert main([*command, "--resume"]) == 0
-    assert "resuming: memory from step 26, series from step 5" in capsys.readouterr().out
+    assert "resuming: memory is finished, series from step 5" in capsys.readouterr().out
     assert exact(contents("results")) == exact(contents("alone"))
 
 
 def test_the_time_before_the_interruption_counts(stopped, quick):
-    arrays, about = files.open_resume(FILE)
-    files.write_resume(FILE, arrays, about | {"seconds": 1000.0})
+    files.write_resume(FILE, replace(files.open_resume(FILE), seconds=1000.0))
     assert main([*RUN, "--resume"]) == 0
     (entry,) = json.loads(Path("results/summary.json").read_text())["tasks"]
     assert entry["seconds"] > 1000
+
+
+EPOCHS = [
+    "series",
+    "--data",
+    "own.csv",
+    "--hidden",
+    "3",
+    "--batch-size",
+    "8",
+    "--window",
+    "5",
+    "--checkpoint-every",
+    "1",
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["--epochs", "2"], ["--steps", "20"]),
+        (["--steps", "20"], ["--epochs", "2"]),
+        (["--steps", "20", "--column", "v"], ["--steps", "20"]),
+    ],
+)
+def test_the_same_run_in_other_words_is_resumed(here, quick, first, second, monkeypatch, capsys):
+    """Epochs instead of as many steps; the only column of numbers, with and without its name."""
+    Path("own.csv").write_text("day,v\n" + "".join(f"d{k},{k % 7}\n" for k in range(105)), encoding="utf-8")
+    with monkeypatch.context() as during:
+        interrupt(during, 5)
+        assert main([*EPOCHS, *first]) == 130
+    assert "step 5 of 20" in capsys.readouterr().err
+    assert main([*EPOCHS, *second, "--resume"]) == 0
+    assert "resuming: series from step 5" in capsys.readouterr().out
+
+
+# ---- two runs in one folder -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", [[], ["--resume"], ["--restart"]])
+def test_a_second_run_in_the_same_folder_is_refused(stopped, quick, option, capsys):
+    """It also leaves alone what the first one is just writing."""
+    Path(f"results/text/.history.csv.1{files.PARTIAL}").write_bytes(b"half")
+    with files.locked("results"):
+        refused(capsys, "another run is writing into results; wait", [*RUN, *option])
+    assert main([*RUN, "--restart"]) == 0, "the lock is gone with the first run"
+    assert not any(Path("results").rglob(".*")), "and so is what it left half-written"
+
+
+def test_a_lock_ends_with_its_process(here):
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from compare import files\n"
+    code += "with files.locked('.'): print('in', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout.read(2) == b"in"
+            with pytest.raises(UserError, match="another run"), files.locked("."):
+                pass
+        finally:
+            child.kill()
+    with files.locked("."):
+        pass
+
+
+def test_where_there_are_no_locks_a_line_says_so(here, monkeypatch, capsys):
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.locked("."):
+        pass
+    assert "cannot be locked on this system" in capsys.readouterr().out
 
 
 # ---- refused --------------------------------------------------------------------------------------------------------
@@ -366,6 +438,18 @@ def test_a_stopped_run_is_not_lost_by_a_plain_one(stopped, quick, capsys):
 def test_nothing_to_resume_starts_and_says_so(here, quick, capsys):
     assert main([*RUN, "--resume"]) == 0
     assert "results holds no run to resume: starting at step 0" in capsys.readouterr().out
+
+
+def test_a_run_of_another_task_is_not_taken_for_nothing_to_resume(stopped, capsys):
+    refused(capsys, "no run of memory to resume, but of text; name text", ["memory", "--steps", "1", "--resume"])
+
+
+def test_resuming_where_a_run_diverged_says_what_it_replaces(here, quick, capsys):
+    memory = ["memory", "--hidden", "3", "--steps"]
+    assert main([*memory, "1"]) == 0
+    (Path("results/memory") / stopped_run.FILE).unlink()
+    assert main([*memory, "2", "--resume"]) == 0
+    assert "replacing results/memory, a run with --steps 1 (now 2)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -390,10 +474,37 @@ def test_other_data_under_the_same_name(stopped, capsys):
 FILE = Path("results/text") / stopped_run.FILE
 
 
-def of_another_model():
-    arrays, about = files.open_resume(FILE)
-    arrays["torch/weights/linear.bias"] = np.zeros(3, np.float32)
-    files.write_resume(FILE, arrays, about)
+def with_arrays(**changed):
+    """Rewrites FILE with changed arrays; None leaves one out."""
+
+    def damage():
+        stopped = files.open_resume(FILE)
+        arrays = stopped.arrays | {name.replace("__", "/"): array for name, array in changed.items()}
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        files.write_resume(FILE, replace(stopped, arrays=arrays))
+
+    return damage
+
+
+def with_about(change):
+    """Rewrites FILE with another description of the run: change(dict) returns anything."""
+
+    def damage():
+        metadata, arrays = files.read_safetensors(FILE)
+        about = change(json.loads(metadata["about"]))
+        FILE.write_bytes(safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
+
+    return damage
+
+
+def with_settings(**changed):
+    return with_about(lambda about: about | {"settings": about["settings"] | changed})
+
+
+def a_folder():
+    FILE.unlink()
+    FILE.mkdir()
+    (FILE / "file").write_text("something", encoding="utf-8")
 
 
 DAMAGE = {
@@ -401,15 +512,45 @@ DAMAGE = {
     "empty": lambda: FILE.write_bytes(b""),
     "something else": lambda: FILE.write_text(TEXT, encoding="utf-8"),
     "a pickle": lambda: FILE.write_bytes(b"\x80\x04cos\nsystem\n(S'touch executed'\ntR."),
-    "only weights": lambda: FILE.write_bytes(safetensors.numpy.save(files.open_resume(FILE)[0])),
-    "of another model": of_another_model,
+    "only weights": lambda: FILE.write_bytes(safetensors.numpy.save(files.open_resume(FILE).arrays)),
+    "a folder": a_folder,
+    "of another model": with_arrays(**{"torch__weights__linear.bias": np.zeros(3, np.float32)}),
+    "float64 weights": with_arrays(**{"scratch__weights__linear.bias": np.zeros(13)}),
+    "no step count": with_arrays(scratch__t=None),
+    "another step count": with_arrays(scratch__t=np.asarray(-1)),
+    "another step count of torch": with_arrays(torch__optimizer__0__step=np.asarray(-5, np.float32)),
+    "a step count that is an array": with_arrays(torch__optimizer__0__step=np.zeros(2, np.float32)),
+    "no moment": with_arrays(torch__optimizer__0__exp_avg=None),
+    "a moment of another shape": with_arrays(**{"scratch__m__linear.bias": np.zeros(3, np.float32)}),
+    "more than a moment": with_arrays(torch__optimizer__99__exp_avg=np.zeros(3, np.float32)),
+    "an unknown array": with_arrays(scratch__more=np.zeros(3, np.float32)),
+    "no state": with_arrays(scratch__state__0=None),
+    "a state of other rows": with_arrays(torch__state__1=np.zeros((1, 3, 6), np.float32)),
+    "no history": with_arrays(rows=None),
+    "an empty history": with_arrays(rows=np.zeros((0, 4))),
+    "a history of scalars": with_arrays(rows=np.zeros(())),
+    "a history of other steps": with_arrays(rows=np.zeros((35, 4))),
+    "a list": with_about(lambda about: [about]),
+    "no settings": with_about(lambda about: {"step": 33}),
+    "settings in a list": with_about(lambda about: about | {"settings": [1]}),
+    "step in words": with_about(lambda about: about | {"step": "33"}),
+    "step after the last": with_about(lambda about: about | {"step": 61}),
+    "another step": with_about(lambda about: about | {"step": 32}),
+    "no time": with_about(lambda about: about | {"seconds": None}),
+    "hidden in words": with_settings(hidden="6"),
+    "layers true": with_settings(layers=True),
+    "steps unknown": with_settings(steps=None),
+    "no such cell": with_settings(cell="transformer"),
+    "an endless rate": with_settings(lr=float("inf")),
+    "an unknown setting": with_settings(more=1),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_file_that_is_not_that_of_the_run(stopped, damage, capsys):
+def test_a_file_that_is_not_that_of_the_run(stopped, damage, quick, capsys):
     damage()
     refused(capsys, str(FILE), [*RUN, "--resume"])
+    assert main([*RUN, "--restart"]) == (2 if FILE.is_dir() else 0)
 
 
 # ---- a full disk, a folder that cannot be written -------------------------------------------------------------------

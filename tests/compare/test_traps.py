@@ -299,6 +299,7 @@ def test_the_command_leaves_table_picture_and_files(tmp_path, monkeypatch, capsy
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["traps", "--steps", "6"]) == 0
     said = capsys.readouterr().out
+    assert said.count("no trap:") == 2 * len(REAL), "as in the picture and in --match"
     assert max(map(len, said.split("\n"))) <= 80
     for trap in TRAPS:
         assert " ".join(trap.title.split()[:2]) in said

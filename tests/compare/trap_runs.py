@@ -14,6 +14,7 @@ CLIP = {"text": 0.33, "names": 0.5, "series": 2.6, "memory": 1.0}  # the gradien
 SMALL = {
     task: replace(s, hidden=8, batch_size=16, window=8 if s.window else None, clip=CLIP[task])
     for task, s in DEFAULTS.items()
+    if task in CLIP
 }
 
 

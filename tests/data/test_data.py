@@ -1,5 +1,7 @@
 """The datasets: what the batches contain, that no test data leaks into training, and the message for each mistake."""
 
+import copy
+import gzip
 import math
 import subprocess
 import sys
@@ -14,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data
-from data.baselines import Bigrams, Trigram, lag_error, seasonal_lag
+from data.baselines import Bigrams, Trigram, lag_errors, nearest, seasonal_lag
+from data.masks import Masked
+from data.text import TOKENS
 
 SMALL = settings(max_examples=25, deadline=None)
 
@@ -57,7 +61,7 @@ def refusal(*args, **kwargs):
     return str(caught.value)
 
 
-# ---------------------------------------------------------------- all four
+# ---------------------------------------------------------------- all tasks
 
 
 @pytest.mark.parametrize("task", data.TASKS)
@@ -65,6 +69,7 @@ def test_every_dataset_keeps_the_contract(task, ours):
     assert isinstance(ours[task], data.Dataset)
     assert not isinstance(SimpleNamespace(name=task), data.Dataset)
     assert ours[task].name == task
+    assert all(type(value) is float for value in ours[task].baselines.values())
     assert ours[task].better in ("lower", "higher") and ours[task].predict in ("each", "last")
 
 
@@ -113,12 +118,12 @@ def test_shapes_and_dtypes_of_batches(task, dtype):
             assert batch.inputs.shape == (steps, size) and batch.inputs.dtype == np.int64
             assert batch.inputs.min() >= 0 and batch.inputs.max() < dataset.vocab_size
         where = (steps, size) if dataset.predict == "each" else (size,)
-        if task in ("text", "names"):
+        if task in ("text", "names", "digits"):
             assert batch.targets.shape == where and batch.targets.dtype == np.int64
             assert batch.targets.min() >= 0 and batch.targets.max() < dataset.output_size
         else:
             assert batch.targets.shape == (*where, dataset.output_size) and batch.targets.dtype == dtype
-        assert (batch.lengths is not None) == (task == "names")
+        assert (batch.lengths is not None) == (task in ("names", "digits"))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +133,7 @@ def test_shapes_and_dtypes_of_batches(task, dtype):
         ("series", {"window": 11}, 11),
         ("memory", {"window": 11}, 11),
         ("names", {}, None),
+        ("digits", {}, 8),
     ],
 )
 def test_batch_size_and_window_set_the_shape(task, sizes, steps):
@@ -153,7 +159,7 @@ def test_options_that_a_task_does_not_have(tmp_path):
         assert f"{task} has no --column" in refusal(task, tmp_path, column="a")
     assert "add --data" in refusal("series", column="sunspots")
     assert "memory has no --data (its sequences are generated)" in refusal("memory", tmp_path)
-    assert "names has no --window (each name is one sequence)" in refusal("names", window=5)
+    assert "names has no --window (each of its sequences is read as a whole)" in refusal("names", window=5)
     assert "use --window 2 or more" in refusal("memory", window=1)
 
 
@@ -239,22 +245,23 @@ def test_python_without_its_topics(monkeypatch):
     assert "--data FILE.txt" in refusal("text")
 
 
-def test_text_score_is_the_bits_of_the_right_characters():
+def test_text_score_is_the_bits_of_the_right_characters(ours):
+    score = ours["text"].score
     rng = np.random.default_rng(0)
     logits, targets = rng.normal(size=(3, 2, 5)) * 4, rng.integers(0, 5, (3, 2))
     bits = 0.0
     for t in range(3):
         for b in range(2):
             bits -= math.log2(math.exp(logits[t, b, targets[t, b]]) / sum(math.exp(x) for x in logits[t, b]))
-    total, count = data.Text.score(logits, data.Batch(targets, targets))
+    total, count = score(logits, data.Batch(targets, targets))
     assert total == pytest.approx(bits, rel=1e-12) and count == 6
     # Large logits neither overflow nor lose precision in float32.
     shifted = (logits + 1e4).astype(np.float32)
     direct = shifted.astype(np.float64) - 1e4
-    assert data.Text.score(shifted, data.Batch(targets, targets))[0] == pytest.approx(
-        data.Text.score(direct, data.Batch(targets, targets))[0], rel=1e-9
+    assert score(shifted, data.Batch(targets, targets))[0] == pytest.approx(
+        score(direct, data.Batch(targets, targets))[0], rel=1e-9
     )
-    assert data.Text.score(np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
+    assert score(np.zeros((3, 2, 8)), data.Batch(targets, targets)) == (pytest.approx(18), 6)
 
 
 def slow_trigram(ids, size, context, c):
@@ -290,6 +297,64 @@ def test_trigram_baseline_scores_the_test_targets(tmp_path):
         for t in range(len(train) + 1, len(train) + 1 + scored)
     ]
     assert dataset.baselines == {"trigram model": pytest.approx(sum(bits) / scored, rel=1e-12)}
+
+
+# ---- words
+
+
+@SMALL
+@given(st.text("ab é_9 -.\n\t", max_size=60))
+def test_the_tokens_of_words_are_the_text(tmp_path_factory, text):
+    text = "the cat, the hat -- and: the cat's mat.\n" * 9 + text
+    path = write(tmp_path_factory.mktemp("words") / "own.txt", text.replace("\n", "\r\n"))
+    words = data.load("text", path, tokens="words", batch_size=2, window=3)
+    assert words.decode([*words.train_ids, *words.test_ids]) == text
+    assert words.decode(words.encode(text)) == text
+    assert words.vocab_size == words.output_size == len(set(words.tokens)) == len(words.tokens)
+    assert words.sizes.tolist() == [len(token) for token in words.tokens]
+    assert {" the", " cat", ",", " --", ":"} <= set(words.tokens)  # what is before "the" is a line end or a space
+    # the same characters as the character model trains on, and the words of the training part alone
+    assert words.decode(words.train_ids) == text[: len(text) * 9 // 10]
+
+
+def test_only_the_most_frequent_words_of_the_training_part_have_an_id(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.text.MOST_FREQUENT", 2)
+    path = write(tmp_path / "own.txt", "of it of it of it if if\n" * 20 + "of rare rare rare rare rare")
+    words = data.load("text", path, tokens="words", batch_size=2, window=3)
+    assert words.tokens == (*words.characters, " it", " if") and "rare" not in words.tokens
+    assert words.decode(words.encode(" it if rare")) == " it if rare"
+    assert [words.tokens[i] for i in words.encode(" it if of")] == [" it", " if", " ", "o", "f"]
+    with pytest.raises(data.UserError, match="'z' does not occur"):
+        words.encode(" it zoo")
+
+
+def test_both_levels_count_bits_per_character(tmp_path):
+    text = "the cat sat on the mat; the rat ate the cat's hat. " * 12
+    both = [data.load("text", write(tmp_path / "own.txt", text), tokens=t, batch_size=3, window=4) for t in TOKENS]
+    for dataset in both:
+        batches = list(dataset.test_batches())
+        scores = [dataset.score(np.zeros((*b.targets.shape, dataset.vocab_size)), b) for b in batches]
+        bits, characters = map(sum, zip(*scores, strict=True))
+        assert bits == pytest.approx(sum(b.targets.size for b in batches) * math.log2(dataset.vocab_size))
+        assert characters == sum(len(dataset.decode(b.targets)) for b in batches)
+        # a word is four characters here, with its space: both have the same number of words
+        assert dataset.perplexity(2) == pytest.approx(2 ** (2 * dataset.characters_per_word))
+    assert both[0].characters_per_word == both[1].characters_per_word
+    # the trigram model's bits, straight from the definition
+    words = both[1]
+    train, size = words.train_ids.tolist(), words.vocab_size
+    whole = train + words.test_ids.tolist()
+    scored = range(len(train) + 1, len(train) + 1 + sum(b.targets.size for b in words.test_batches()))
+    bits = [-math.log2(slow_trigram(train, size, tuple(whole[t - 2 : t]), whole[t])) for t in scored]
+    characters = sum(len(words.tokens[whole[t]]) for t in scored)
+    assert words.baselines == {"trigram model": pytest.approx(sum(bits) / characters, rel=1e-12)}
+
+
+def test_words_that_cannot_be_used(tmp_path):
+    assert "no tokens 'syllables'; choose one of: characters, words" in refusal("text", tokens="syllables")
+    message = refusal("text", write(tmp_path / "short", "one two three\n" * 9), tokens="words", batch_size=9, window=9)
+    assert "has 38 words" in message and "need about 92" in message
+    assert "names has no --tokens (only a text is cut into tokens)" in refusal("names", tokens="words")
 
 
 def test_trigram_bits_of_the_default_text(ours):
@@ -451,17 +516,17 @@ def test_series_split_scale_and_run_in(ours):
     series = ours["series"]
     assert len(series.values) == 3177 and series.split == 2541
     assert (series.labels[0], series.labels[-1]) == ("1749-01", "2013-09")
-    assert (series.values[0], series.values[-1], series.column) == (58.0, 37.0, "sunspots")
+    assert (series.values[0], series.values[-1], series.column) == ([58.0], [37.0], "sunspots")
     assert series.metric == "mean absolute error (sunspots)"
-    train = series.values[:2541]
+    train = series.values[:2541, 0]
     assert series.mean == pytest.approx(sum(train) / 2541)
-    assert series.std == pytest.approx(math.sqrt(sum((v - series.mean) ** 2 for v in train) / 2541))
+    assert series.std == pytest.approx(math.sqrt(sum((v - series.mean) ** 2 for v in train).item() / 2541))
 
     (batch,) = series.test_batches()
     assert batch.inputs.shape == (series.run_in + 636, 1, 1) and series.run_in == 96
     np.testing.assert_array_equal(batch.inputs[1:], batch.targets[:-1])
-    np.testing.assert_allclose(series.unscale(batch.targets[96:, 0, 0]), series.values[2541:], atol=1e-4)
-    np.testing.assert_allclose(series.unscale(batch.inputs[:, 0, 0]), series.values[2444:-1], atol=1e-4)
+    np.testing.assert_allclose(series.unscale(batch.targets[96:, 0]), series.values[2541:], atol=1e-4)
+    np.testing.assert_allclose(series.unscale(batch.inputs[:, 0]), series.values[2444:-1], atol=1e-4)
 
 
 @SMALL
@@ -483,7 +548,7 @@ def test_series_windows_stay_in_the_training_part(tmp_path_factory, size, window
             seen = np.append(batch.inputs[:, b, 0], batch.targets[-1, b, 0])
             np.testing.assert_array_equal(batch.inputs[1:, b], batch.targets[:-1, b])
             start = int(np.flatnonzero(np.isclose(series.scaled, seen[0], atol=1e-12))[0])
-            np.testing.assert_array_equal(series.scaled[start : start + window + 1], seen)
+            np.testing.assert_array_equal(series.scaled[start : start + window + 1, 0], seen)
             assert start + window < split
             starts.append(start)
     assert len(set(starts)) == len(starts) >= 1
@@ -524,7 +589,8 @@ def test_series_baselines_are_scored_on_the_same_targets(ours):
     label = next(label for label in series.baselines if label.startswith("same as"))
     lag = int(label.split()[2])
     assert 120 < lag < 140  # the solar cycle: about eleven years
-    errors = [abs(series.values[t] - series.values[t - lag]) for t in range(2541, 3177)]
+    values = series.values[:, 0]
+    errors = [abs(values[t] - values[t - lag]) for t in range(2541, 3177)]
     assert series.baselines[label] == pytest.approx(sum(errors) / 636, rel=1e-12)
 
 
@@ -548,7 +614,7 @@ def test_seasonal_lag(values):
     assert max(2, begin) <= best <= longest
     assert error(best) == pytest.approx(min(error(lag) for lag in range(max(2, begin), longest + 1)))
     expected = np.mean([abs(train[t] - train[t - best]) for t in range(longest, len(train))])
-    assert lag_error(train, longest, best) == pytest.approx(expected)
+    assert lag_errors(train, longest, best).mean() == pytest.approx(expected)
 
 
 def test_seasonal_lag_is_chosen_without_the_test_part(tmp_path):
@@ -570,7 +636,7 @@ def test_a_users_csv(mark, tmp_path):
     quoted = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows) + "\r\n\r\n"
     path = write(tmp_path / "own.csv", f"  \r\n\r\n{quoted}", encoding="utf-8-sig")
     series = data.load("series", path, column="rain, mm", window=5)
-    assert series.values.tolist() == [float(i % 7) for i in range(50)]
+    assert series.values[:, 0].tolist() == [float(i % 7) for i in range(50)]
     assert series.labels == [f"d{i}" for i in range(50)]
     assert series.metric == "mean absolute error (rain, mm)"
     listed = refusal("series", path)
@@ -604,7 +670,8 @@ def test_series_that_cannot_be_used(tmp_path):
     # Blank lines are passed over, but they count when a line is named.
     assert "line 5" in refused("day,v\n\nd0,1\n  \nd1,high\n")
     missing = refused("\n".join(["day,v", *good]), column="w")
-    assert "'w'" in missing and "day, v" in missing
+    assert "'w'" in missing and "day, v" in missing and "did you mean" not in missing
+    assert "did you mean 'Close'?" in refused("day,Close\na,1\n", column="Clse")
     assert "2 columns named 'v'" in refused("v,v\n1,2\n")
     assert "no column starts with a number" in refused("day,v\nmon,low\n", column=None)
     assert "first line is numbers" in refused("1\n2\n3\n", column=None)
@@ -624,8 +691,234 @@ def test_series_that_cannot_be_used(tmp_path):
         assert "too far apart" in refused("\n".join(["v", *good_numbers(99), wild]), window=5)
 
 
+# ---- tables as they are
+
+
+def table(tmp_path, header, *columns, mark=","):
+    rows = zip(*columns, strict=True)
+    return write(tmp_path / "own.csv", "\n".join([header, *(mark.join(map(str, row)) for row in rows)]))
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells", "values"),
+    [
+        (";", ["1,5", "-2", "+3,25e1"], [1.5, -2, 32.5]),
+        (";", ["1.234.567,5", "1.234,25", "950"], [1234567.5, 1234.25, 950]),
+        (";", ["1,234", "2,345", "0"], [1.234, 2.345, 0]),  # the comma is not needed between the cells
+        (";", ["1.234", "950", "2.5"], [1.234, 950, 2.5]),
+        (";", ["1 234,5", "1\u00a0234,5", "1\u202f234"], [1234.5, 1234.5, 1234]),
+        (",", ['"1,234"', '"2,345,678"', "0"], [1234, 2345678, 0]),
+        (",", ['"1,234.5"', "1'234.5", ".5"], [1234.5, 1234.5, 0.5]),
+        (",", ['"1,5"', '"1,234"', '"0,25"'], [1.5, 1.234, 0.25]),  # no thousands: not all have groups of three
+        ("\t", ["1,5", "2,25", "3"], [1.5, 2.25, 3]),
+        ("\t", ["1,234.5", "2,345", "3"], [1234.5, 2345, 3]),
+    ],
+)
+def test_decimal_commas_and_thousands_separators(mark, cells, values, tmp_path):
+    path = table(tmp_path, mark.join(["when", "v"]), [f"d{k}" for k in range(60)], cells * 20, mark=mark)
+    for column in (None, "v"):
+        series = data.load("series", path, column=column, window=5)
+        assert series.values[:, 0].tolist() == values * 20
+
+
+def test_numbers_that_fit_no_style(tmp_path):
+    def refused(mark, *cells):
+        return refusal("series", table(tmp_path, mark.join("tv"), "abcdef"[: len(cells)], cells, mark=mark), column="v")
+
+    assert "is the comma in '1,234' a decimal comma?" in refused("\t", "1,234", "1,500")
+    assert "line 3: v is '1,5', not a number" in refused(";", "1.5", "1,5")
+    assert "line 3: v is '1,23,4'" in refused(";", "1,5", "1,23,4")
+    assert "line 2: v is '1_000'" in refused(";", "1_000", "1,5")
+    assert "line 3: v is '.'" in refused(";", "1,5", ".")
+
+
+def test_missing_values(tmp_path):
+    cells = [*"123456789", "", "7", "NA", "?", "8", *"123456"]
+    path = table(tmp_path, "day,v,w", [f"d{k}" for k in range(20)], cells, range(20))
+    options = dict(column="v", window=3, dtype=np.float64)
+    message = refusal("series", path, **options)
+    assert "line 11: v is blank, 3 of 20 values are missing" in message and "--missing drop or repeat" in message
+    dropped = data.load("series", path, missing="drop", **options)
+    assert dropped.values[:, 0].tolist() == [float(c) for c in cells if c not in ("", "NA", "?")]
+    assert dropped.labels == [f"d{k}" for k, c in enumerate(cells) if c not in ("", "NA", "?")]
+    repeated = data.load("series", path, missing="repeat", **options)
+    assert repeated.values[8:14, 0].tolist() == [9, 9, 7, 7, 7, 8] and len(repeated.labels) == 20
+    # A missing input counts as well; the message names it.
+    assert "line 11: v is blank" in refusal("series", path, column="w", inputs="v", window=3)
+    assert "cannot be treated by 'guess'" in refusal("series", path, missing="guess", **options)
+    none = table(tmp_path, "day,v", "abcd", ["", "na", "-", "NULL"])
+    assert "v has no values" in refusal("series", none, column="v", missing="drop")
+    ends = table(tmp_path, "day,v", range(20), [*range(16), "", "", "", ""])
+    assert "no values in the last 20 %" in refusal("series", ends, column="v", missing="repeat", window=3)
+    starts = table(tmp_path, "day,v", range(20), ["", "", *range(18)])
+    assert data.load("series", starts, column="v", missing="repeat", window=3).values[:4, 0].tolist() == [0, 0, 0, 1]
+
+
+def test_a_missing_target_is_not_scored(tmp_path):
+    cells = [*(k % 7 for k in range(90)), *("" if k % 3 == 0 else k for k in range(10))]
+    path = table(tmp_path, "day,v", range(100), cells)
+    series = data.load("series", path, column="v", missing="repeat", window=5, dtype=np.float64)
+    (batch,) = series.test_batches()
+    wrong = batch.targets + np.where(series.known[series.split - 6 + 1 :, None], 0, 1e6)
+    total, count = series.score(wrong, batch)
+    assert total == pytest.approx(0, abs=1e-9) and count == 20 - 4
+    repeat, count = series.score(batch.inputs, batch)
+    assert series.baselines["repeat the last value"] == pytest.approx(repeat / count)
+
+
+def test_several_targets_and_inputs(tmp_path):
+    t = np.arange(60)
+    path = table(tmp_path, 'day,Close,Volume,"Temp, C"', t, t % 5, t % 7 * 1e6, t % 3)
+    series = data.load("series", path, column="close, VOLUME", inputs="Temp, C", window=7, dtype=np.float64)
+    assert series.columns == ("Close", "Volume", "Temp, C")
+    assert (series.output_size, series.input_size, series.column) == (2, 3, "Close, Volume")
+    assert series.metric == "mean absolute error in standard deviations (Close, Volume)"
+    np.testing.assert_array_equal(series.values, np.stack([t % 5, t % 7 * 1e6, t % 3], axis=1))
+    batch = next(series.train_batches(0))
+    assert batch.inputs.shape[2] == 3 and batch.targets.shape[2] == 2
+    np.testing.assert_array_equal(batch.inputs[1:, :, :2], batch.targets[:-1])
+    (test,) = series.test_batches()
+    np.testing.assert_allclose(series.forecast(test.targets), series.values[48:, :2], atol=1e-8)
+    total, count = series.score(test.inputs[..., :2], test)
+    assert count == 24 and series.baselines["repeat the last value"] == pytest.approx(total / count)
+    # "same as 5, 7 steps before": each target at its own season, so that both are exact
+    assert series.baselines["same as 5, 7 steps before"] == pytest.approx(0)
+    assert data.load("series", path, column="Close,Close", inputs="close", window=7).columns == ("Close",)
+    assert "did you mean 'Volume'?" in refusal("series", path, column="Close,Volumes", window=7)
+
+
+def test_case_counts_only_between_names_that_differ_in_nothing_else(tmp_path):
+    path = table(tmp_path, "day,V,v,W", range(40), range(40), range(1, 41), range(2, 42))
+    for name, value in (("V", 0), ("v", 1), ("w", 2), ("W", 2)):
+        assert data.load("series", path, column=name, window=5).values[0] == value
+
+
+def test_differences(tmp_path):
+    values = np.cumsum(np.arange(80) % 7 + 1.0)
+    path = table(tmp_path, "day,v", [f"d{k}" for k in range(80)], values)
+    plain = data.load("series", path, column="v", window=7, dtype=np.float64)
+    series = data.load("series", path, column="v", window=7, dtype=np.float64, difference=True)
+    np.testing.assert_array_equal(series.values[:, 0], values[1:])
+    np.testing.assert_array_equal(series.changes[:, 0], np.diff(values))
+    assert series.labels[0] == "d1" and len(series.labels) == len(series.values) == 79
+    np.testing.assert_allclose(series.scaled * series.std + series.mean, series.changes, atol=1e-12)
+    (batch,) = series.test_batches()
+    np.testing.assert_allclose(series.forecast(batch.targets), series.values[series.split :], atol=1e-9)
+    # Metric and baselines are those of the values: predicting no change is repeating the last value.
+    assert series.metric == plain.metric
+    still = np.broadcast_to(-series.mean / series.std, batch.targets.shape)
+    total, count = series.score(still, batch)
+    assert series.baselines["repeat the last value"] == pytest.approx(total / count)
+    linear = table(tmp_path, "v", range(50))
+    assert "the difference of v is constant" in refusal("series", linear, window=5, difference=True)
+    assert "has 9 differences" in refusal("series", table(tmp_path, "v", range(10)), window=9, difference=True)
+
+
+def test_dates_that_run_backwards_are_refused(tmp_path):
+    days = [f"2024-{1 + k // 28:02d}-{1 + k % 28:02d}" for k in range(60)]
+    assert data.load("series", table(tmp_path, "day,v", days, range(60)), column="v", window=5).labels == days
+    message = refusal("series", table(tmp_path, "day,v", days[::-1], range(60)), column="v", window=5)
+    assert "its dates run backwards; sort the rows" in message
+    mixed = [*days[30:], *days[:30]]
+    assert data.load("series", table(tmp_path, "day,v", mixed, range(60)), column="v", window=5).labels == mixed
+
+
+def test_options_of_a_table_need_a_table():
+    for option, value in (("inputs", "v"), ("missing", "drop"), ("column", "v")):
+        assert f"--{option} is for your own CSV file; add --data" in refusal("series", **{option: value})
+        assert f"memory has no --{option}" in refusal("memory", **{option: value})
+    assert data.load("series", difference=True).metric == "mean absolute error (sunspots)"
+
+
 def good_numbers(count):
     return [str(i % 5) for i in range(count)]
+
+
+# ---------------------------------------------------------------- digits
+
+
+def test_digits_are_the_stored_images_row_by_row(ours):
+    digits = ours["digits"]
+    raw = gzip.decompress((Path(data.__file__).parent / "digits.csv.gz").read_bytes()).decode().splitlines()
+    assert len(raw) == 1797 and {len(line.split(",")) for line in raw} == {65}
+    assert sorted(digits.classes) == list("0123456789") and (digits.input_size, digits.output_size) == (8, 10)
+    stored = Counter(raw)
+    pixels = Counter()
+    for sequences, classes in (
+        (digits.train_sequences, digits.train_classes),
+        (digits.test_sequences, digits.test_classes),
+    ):
+        for sequence, c in zip(sequences, classes, strict=True):
+            assert sequence.shape == (8, 8)
+            values = np.rint(sequence.astype(float) * digits.std + digits.mean).astype(int)
+            pixels[",".join([digits.classes[c], *map(str, values.ravel())])] += 1
+    assert pixels == stored
+    train = np.concatenate([s.ravel() for s in digits.train_sequences])
+    assert (train.mean(), train.std()) == pytest.approx((0, 1), abs=1e-3)
+
+
+def test_digits_baselines(ours):
+    digits = ours["digits"]
+    train, test = (np.array([s.ravel() for s in part]) for part in (digits.train_sequences, digits.test_sequences))
+    distances = ((test[:, None] - train) ** 2).sum(axis=2)
+    guesses = digits.train_classes[distances.argmin(axis=1)]
+    assert digits.baselines["nearest neighbour"] == (guesses == digits.test_classes).mean() > 0.97
+    means = [
+        np.mean([s for s, c in zip(train, digits.train_classes, strict=True) if c == k], axis=0) for k in range(10)
+    ]
+    guesses = ((test[:, None] - np.array(means)) ** 2).sum(axis=2).argmin(axis=1)
+    assert digits.baselines["nearest class mean"] == (guesses == digits.test_classes).mean() > 0.85
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";", " ", "   "])
+def test_a_users_labelled_sequences(mark, tmp_path):
+    """As in the UCR archive: lengths differ, or nan fills the lines up."""
+    lines = [[f"{k % 2 + 1}.0000000e+00", *(f"{0.5 * k + t:.7e}" for t in range(3 + k % 4))] for k in range(20)]
+    lines = [[*line, *["NaN"] * (k % 3)] for k, line in enumerate(lines)]
+    path = write(tmp_path / "X_TRAIN.tsv", "\r\n".join(mark.join(line) for line in lines) + "\r\n\r\n")
+    own = data.load("digits", path, batch_size=4, dtype=np.float64)
+    assert own.classes == ("1.0000000e+00", "2.0000000e+00") and own.input_size == 1
+    found = []
+    for batch in [*own.train_batches(0), *own.test_batches()]:
+        for b, length in enumerate(batch.lengths):
+            assert not batch.inputs[length:, b].any()
+            found.append((batch.targets[b], *np.round(batch.inputs[:length, b, 0] * own.std + own.mean, 9)))
+    assert sorted(found) == sorted((k % 2, *(0.5 * k + t for t in range(3 + k % 4))) for k in range(20))
+    np.testing.assert_allclose(own.encode("1, 2.5")[:, 0] * own.std + own.mean, [1, 2.5])
+
+
+def test_labelled_sequences_that_cannot_be_used(tmp_path):
+    def refused(text):
+        return refusal("digits", write(tmp_path / "own.csv", text))
+
+    good = "a,1,2\nb,2,1\na,3,4\n"
+    data.load("digits", write(tmp_path / "own.csv", good))
+    assert "line 4: 'x' is not a number; write the class first" in refused(good + "b,1,x\n")
+    assert "line 1: 'v1' is not a number" in refused("class,v1,v2\n" + good)
+    assert "line 4: 'inf'" in refused(good + "b,inf,1\n")
+    assert "line 5: '' is not a number" in refused(good + "\nb,1,,2\n")
+    assert "line 4: has no values" in refused(good + "b,nan,\n")
+    assert "line 4: has no class" in refused(good + ",1,2\n")
+    assert "has 1 classes" in refused("a,1,2\na,2,3\n")
+    assert "one sequence only" in refused("1,2,3\n2,3,4\n")
+    assert "all values to train on are equal" in refused("a,1,1\nb,1,1\na,1,1\n")
+    assert "too far apart" in refused("a,1,1e300\nb,1,-1e300\na,1,3\na,3,1e300\n")
+    assert "10,001 values" in refused(good + "b" + ",1" * 10_001)
+    assert "digits has no --column (only a CSV file has columns)" in refusal("digits", column="a")
+    digits = data.load("digits")
+    with pytest.raises(data.UserError, match="3 values are no rows of 8"):
+        digits.encode("1,2,3")
+    with pytest.raises(data.UserError, match="these values: 'x' is not a number"):
+        digits.encode("1,2,x")
+
+
+@SMALL
+@given(st.integers(1, 5), st.integers(1, 400), st.integers(0, 99))
+def test_nearest(columns, asked, seed):
+    rng = np.random.default_rng(seed)
+    rows, asked = rng.integers(-3, 4, (7, columns)).astype(float), rng.integers(-3, 4, (asked, columns)).astype(float)
+    distances = ((asked[:, None] - rows) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(nearest(rows, asked), distances.argmin(axis=1))
 
 
 # ---------------------------------------------------------------- memory
@@ -678,6 +971,35 @@ def test_memory_score_and_baseline(ours):
     assert totals.sum() / counts.sum() == pytest.approx(1 / 6, rel=0.1)
 
 
+# ---------------------------------------------------------------- dropout
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_masks_of_dropout(task, ours):
+    """Training batches have them, drawn from seed, epoch and step; everything else is as it was."""
+    plain = ours[task]
+    masked = Masked(plain, 0.25, embedded=5, width=7)
+    assert isinstance(masked, data.Dataset) and masked.baselines is plain.baselines
+    assert same(first(masked.train_batches(1), 3), first(plain.train_batches(1), 3))
+    assert same(first(masked.test_batches(), 3), first(plain.test_batches(), 3))
+    assert all(batch.masks is None for batch in first(masked.test_batches(), 3))
+    shares = []
+    for batch, again in zip(first(masked.train_batches(1), 3), first(masked.train_batches(1), 3), strict=True):
+        T, B = batch.inputs.shape[:2]
+        inputs, outputs = batch.masks
+        assert (inputs is None) == (plain.vocab_size is None)
+        assert inputs is None or inputs.shape == (T, B, 5)
+        assert outputs.shape == ((T, B, 7) if plain.predict == "each" else (B, 7)) and outputs.dtype == bool
+        for mask, twice in zip(batch.masks, again.masks, strict=True):
+            np.testing.assert_array_equal(mask, twice)
+        shares.append(outputs)
+    assert np.mean(np.concatenate([m.ravel() for m in shares])) == pytest.approx(0.75, abs=0.05)
+    assert not np.array_equal(*(m.ravel()[:64] for m in shares[:2]))
+    other = next(masked.train_batches(2)).masks[1]
+    assert not np.array_equal(other.ravel()[:64], shares[0].ravel()[:64])
+    assert copy.copy(masked).name == task
+
+
 # ---------------------------------------------------------------- the files
 
 
@@ -693,6 +1015,15 @@ def test_rebuild_makes_the_stored_files():
     assert made == {file.name: file.read_bytes() for file in (here / "surnames").iterdir()}
     lines = (here / "sunspots.csv").read_text().splitlines()
     assert lines == ["month,sunspots", *(f"{month},{value}" for month, value in rebuild.sunspots())]
+
+
+def test_rebuild_makes_the_stored_digits():
+    pytest.importorskip("sklearn")
+    from data import rebuild
+
+    stored = gzip.decompress((Path(data.__file__).parent / "digits.csv.gz").read_bytes()).decode()
+    made = "".join(f"{digit},{','.join(map(str, pixels))}\n" for digit, pixels in rebuild.digits())
+    assert made == stored
 
 
 def test_rebuild_says_what_to_install(monkeypatch, capsys):

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 import data
 import scratch
+from data.table import WAYS
+from data.text import TOKENS
 
 ROOT = Path(__file__).parents[2]
 MANY = settings(max_examples=10 * settings.default.max_examples)
@@ -49,7 +51,7 @@ def place(tmp_path_factory):
 
 ODD = ["\0", "\r", "\r\n", "\n", "\t", " ", "\ufeff", '"', '""', "'", ",", ";", ",,,", "\u2028", "\x85", "\x1b[2J"]
 ODD += ["e\u0301", "😀", "\u0661", "nan", "inf", "-inf", "1e999", "1e-999", "1e308", "-1e308", "5e-324", "-0.0"]
-ODD += ["0x1p3", "1_000", "1,5", "1e", "v", "day"]
+ODD += ["0x1p3", "1_000", "1,5", "1.234.567,5", "", "NA", "1e", "v", "day"]
 ODD += ["9" * 400, "x" * 140_000]
 odd = st.sampled_from(ODD)
 numbers = st.one_of(st.integers(-9, 9).map(str), st.floats().map(repr))
@@ -84,18 +86,38 @@ def tables(draw):
 
 @pytest.mark.slow
 @MANY
-@given(st.one_of(damaged(texts), st.binary(max_size=99)), st.integers(1, 3), st.integers(1, 9))
-def test_any_bytes_as_a_text(place, raw, batch_size, window):
+@given(st.one_of(damaged(texts), st.binary(max_size=99)), st.integers(1, 3), st.integers(1, 9), st.sampled_from(TOKENS))
+def test_any_bytes_as_a_text(place, raw, batch_size, window, tokens):
     (place / "text").write_bytes(raw)
-    works_or_is_refused("text", place / "text", batch_size=batch_size, window=window)
+    works_or_is_refused("text", place / "text", batch_size=batch_size, window=window, tokens=tokens)
 
 
 @pytest.mark.slow
 @MANY
-@given(damaged(tables()), st.sampled_from([None, "v", "v", "day", "", "a b", "\0"]), st.integers(1, 4))
-def test_any_bytes_as_a_table(place, raw, column, window):
+@given(
+    damaged(tables()),
+    st.sampled_from([None, "v", "v", "day", "", "a b", "\0", "v, a b"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "inputs": st.sampled_from(["v", "day", "", "V,", "a b,v"]),
+            "missing": st.sampled_from(WAYS),
+            "difference": st.booleans(),
+        },
+    ),
+    st.integers(1, 4),
+)
+def test_any_bytes_as_a_table(place, raw, column, reading, window):
     (place / "table").write_bytes(raw)
-    works_or_is_refused("series", place / "table", column=column, window=window, batch_size=2)
+    works_or_is_refused("series", place / "table", column=column, window=window, batch_size=2, **reading)
+
+
+@pytest.mark.slow
+@MANY
+@given(damaged(tables()), st.integers(1, 3))
+def test_any_bytes_as_labelled_sequences(place, raw, batch_size):
+    (place / "labelled").write_bytes(raw)
+    works_or_is_refused("digits", place / "labelled", batch_size=batch_size)
 
 
 @pytest.mark.slow
@@ -104,6 +126,7 @@ def test_any_bytes_as_a_table(place, raw, column, window):
 def test_any_numbers_as_a_series(place, values, dtype):
     (place / "series").write_text("\n".join(["v", *map(repr, values)]))
     works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype))
+    works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype), difference=True)
 
 
 class_names = st.sampled_from(["a", "b", "c.d", ".hidden", "😀", "n" * 200, "\udcff", "x\ny", "$\\frac$"])
@@ -139,7 +162,7 @@ paths = st.one_of(
 
 @pytest.mark.slow
 @MANY
-@given(paths, st.sampled_from(["text", "names", "series"]))
+@given(paths, st.sampled_from(["text", "names", "series", "digits"]))
 def test_any_path(path, task):
     works_or_is_refused(task, path)
 
@@ -162,7 +185,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path):
         os.symlink(os.path.abspath("pipe"), "classes/b.txt")
         tracemalloc.start()
         for path in ("pipe", "socket", "large", "classes", "/dev/zero", "/dev/full", "/dev/random", "/dev/tty"):
-            for task in ("text", "names", "series"):
+            for task in ("text", "names", "series", "digits"):
                 try:
                     data.load(task, path)
                 except data.UserError as error:
@@ -173,7 +196,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 8 * 3
+    assert len(done.stdout.splitlines()) == 8 * 4
     assert "1,099,511,627,776 bytes" in done.stdout
 
 
@@ -183,6 +206,7 @@ GOOD = {
     "text": LETTERS,
     "names": "\n".join(LETTERS[i : i + 7].replace("\n", "x") for i in range(0, SIZE - 8, 8)),
     "series": "day,v\n" + "".join(f"{i},{i % 7}\n" for i in range(SIZE // 9)),
+    "digits": "".join(f"{i % 2},{i % 7},{i % 3}\n" for i in range(SIZE // 6)),
 }
 BULKY = {
     "a character": "a" * SIZE,
@@ -266,7 +290,7 @@ def test_line_ends_and_byte_order_marks_make_no_difference(way, tmp_path):
     assert sorted(names.train_names + names.test_names) == sorted(f"{name}{k}" for name in "ab" for k in range(20))
     table = ["day,v", *(f"{k},{k % 5}" for k in range(50))]
     series = trained(data.load("series", written(tmp_path / "table", table, way), column="v", window=9))
-    assert series.values.tolist() == [k % 5 for k in range(50)]
+    assert series.values[:, 0].tolist() == [k % 5 for k in range(50)]
     assert series.labels == [str(k) for k in range(50)]
 
 
@@ -294,13 +318,35 @@ def test_a_table_of_any_width(mark, columns, tmp_path):
     rows = [[f"c{i}" for i in range(columns)], *([str((k * i) % 11) for i in range(columns)] for k in range(30))]
     path = written(tmp_path / "wide", [mark.join(row) for row in rows])
     series = trained(data.load("series", path, column="c2", window=5))
-    assert series.values.tolist() == [(2 * k) % 11 for k in range(30)]
+    assert series.values[:, 0].tolist() == [(2 * k) % 11 for k in range(30)]
 
 
 def test_a_text_of_one_character(tmp_path):
     (tmp_path / "text").write_text("a" * 500)
     text = trained(data.load("text", tmp_path / "text", batch_size=4, window=8))
     assert text.vocab_size == 1 and text.baselines == {"trigram model": 0.0}
+    assert f"{text.baselines['trigram model']:.5g}" == "0", "not -0"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            ["day,v", *(f"{k},{k % 5},5" for k in range(50))],
+            "line 2 has 3 cells for 2 column names; write numbers as 1234.5",
+        ),
+        (["v", *(f"{k % 5},5" for k in range(50))], "line 2 has 2 cells for 1 column names; write numbers as 1234.5"),
+    ],
+)
+def test_a_decimal_comma_is_named_as_the_cause(table, said, tmp_path):
+    with pytest.raises(data.UserError, match=said):
+        data.load("series", written(tmp_path / "table", table), window=5)
+
+
+def test_blank_cells_at_the_end_of_a_row_are_no_values(tmp_path):
+    table = ["day,v", *(f"{k},{k % 5},," for k in range(50))]
+    series = data.load("series", written(tmp_path / "table", table), column="v", window=5)
+    assert series.values[:, 0].tolist() == [k % 5 for k in range(50)]
 
 
 def test_a_text_of_one_long_line(tmp_path):

@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM by hand against torch.nn and autograd: outputs, and the gradients of everything.
+"""The layers by hand against their torch counterparts and autograd: outputs, and the gradients of everything.
 
 The first test here runs before all others: it says which gradient of which cell is wrong, and where.
 """
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import scratch
+import torch_impl
 from compare.agreement import assert_all_same
 from torch_impl import unrolled
 
@@ -53,7 +54,7 @@ def run_by_torch(case, with_dy=True, with_dstate=True):
 def intermediates_by_torch(case):
     """The total derivatives that the cell's backward traces, by autograd, for one layer with one direction."""
     x, state, dy, dstate_n, lengths = case.problem()
-    module = getattr(unrolled, case.module.__name__.split(".")[-1])
+    module = getattr(unrolled, case.file)
     weights = [torch.tensor(p, requires_grad=True) for p in case.layer().params.values()]
     lengths = np.full(case.B, case.T) if lengths is None else lengths
     found = {}
@@ -103,9 +104,9 @@ def test_overwritten_outputs_do_not_change_the_backward(case):
     assert_all_same(layer.grads, {k: v for k, v in run_by_torch(case).items() if k in layer.grads})
 
 
-@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
-def test_parameter_names_shapes_and_dtype_are_torchs(name):
-    ours, theirs = getattr(scratch, name)(2, 3), getattr(torch.nn, name)(2, 3)
+@pytest.mark.parametrize("cell", CELLS)
+def test_parameter_names_shapes_and_dtype_are_torchs(cell):
+    ours, theirs = scratch.CELLS[cell][0](2, 3), torch_impl.model.CELLS[cell][0](2, 3)
     assert {k: p.shape for k, p in ours.params.items()} == {k: tuple(p.shape) for k, p in theirs.named_parameters()}
     assert {p.dtype for p in ours.params.values()} == {np.dtype(np.float32)}
 
@@ -117,6 +118,8 @@ def test_initial_weights_have_torchs_distribution(cell):
     for name, p in case.layer().params.items():
         assert np.abs(p).max() <= bound, name
         assert p.std() == pytest.approx(bound / np.sqrt(3), rel=0.1), name
+    for name, p in torch_impl.model.CELLS[cell][0](case.I, case.H, **case.arguments).named_parameters():
+        assert 0.8 * bound < p.abs().max() <= bound, name
     assert {k: v.shape for k, v in case.layer().params.items()} == {
         k: tuple(v.shape) for k, v in case.torch_layer().named_parameters()
     }

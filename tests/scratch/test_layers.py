@@ -24,6 +24,20 @@ def test_the_gradients_of_an_id_add_up(V, dtype):
     assert_same(inputs.sum_by_id(rows, ids, V), expected, "sum")
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
+def test_dropout_keeps_the_mean_and_uses_one_mask_in_both_directions(dtype):
+    rng = np.random.default_rng(0)
+    layer, kept = scratch.Dropout(0.2), frozen(rng.random((50, 40)) >= 0.2)
+    x, dy = frozen(rng.standard_normal((50, 40)).astype(dtype)), frozen(rng.standard_normal((50, 40)).astype(dtype))
+    for _ in range(2):
+        y, dx = layer.forward(x, kept), layer.backward(dy)
+        assert_same(y, np.where(kept, x / x.dtype.type(0.8), 0), "y")
+        assert_same(dx, np.where(kept, dy / x.dtype.type(0.8), 0), "dx")
+    assert layer.forward(np.ones((50, 40)), kept).mean() == pytest.approx(1, abs=0.02)
+    np.testing.assert_array_equal(layer.forward(x), x)  # in evaluation
+    np.testing.assert_array_equal(layer.backward(dy), dy)
+
+
 def test_an_upstream_of_another_shape_is_refused():
     linear, embedding = scratch.Linear(2, 2), scratch.Embedding(3, 2)
     linear.forward(np.ones((4, 3, 2)))

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from cases import for_each_cell, loss_of, run, run_by_tape, seeds
+from cases import CELLS, for_each_cell, loss_of, run, run_by_tape, seeds
 
 import scratch
 from compare.agreement import assert_all_same
@@ -19,17 +19,16 @@ def test_the_tape_gives_the_same_gradients(case):
     assert_all_same(got, run_by_tape(case), "against the tape:", case.cell)
 
 
-@pytest.mark.parametrize("step", ["rnn_step", "relu_step", "gru_step", "lstm_step"])
-def test_what_the_tape_says_is_what_it_does(step):
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_the_tape_says_is_what_it_does(cell):
     """Every line of the tape, read as Python, gives the value and the shares that were computed."""
-    G, H, letter, equations = {"g": (3, 4, "G", 5), "l": (4, 4, "L", 4), "r": (1, 4, "R", 2)}[step[0]]
-    rng = np.random.default_rng(0)
-    shapes = {"x": (2, 3), "h": (2, H), **({"c": (2, H)} if step[0] == "l" else {})}
-    shapes |= {"W_ih": (G * H, 3), "W_hh": (G * H, H), "b_ih": (G * H,), "b_hh": (G * H,)}
+    (layer, options), H, rng = scratch.CELLS[cell], 4, np.random.default_rng(0)
+    shapes = {"x": (2, 3), **dict.fromkeys(["h", "c"][: layer.states], (2, H))}
+    G, columns = len(layer.cell.GATES), {"weight_ih": (3,), "weight_hh": (H,), "bias_ih": (), "bias_hh": ()}
+    shapes |= {kind: (G * H, *columns[kind]) for kind in layer.weights}
     t = tape.Tape()
     leaves = [t.variable(rng.standard_normal(shape), name) for name, shape in shapes.items()]
-    relu = step == "relu_step"
-    results = tape.rnn_step(*leaves, nonlinearity="relu") if relu else getattr(tape, step)(*leaves)
+    results = getattr(tape, f"{scratch.file_of(cell)}_step")(*leaves, **options)
     results = results if isinstance(results, tuple) else (results,)
     t.backward({result: rng.standard_normal((2, H)) for result in results})
 
@@ -44,9 +43,10 @@ def test_what_the_tape_says_is_what_it_does(step):
     names = {"tanh": np.tanh, "sigmoid": tape.logistic, "relu": lambda a: np.maximum(a, 0)}
     names |= {"block": block, "in_block": in_block} | {str(v): v.value for v in t}
     assert [str(leaf) for leaf in leaves] == list(shapes)
-    assert any(v.text.startswith("relu" if step == "relu_step" else "tanh") for v in t)
+    of = {"rnn": "tanh", "rnn_relu": "relu", "gru": "tanh", "lstm": "tanh", "mingru": "sigmoid"}[cell]
+    assert any(v.text.startswith(of) for v in t)
     seen = [v.equation for v in t if v.operands]
-    assert list(dict.fromkeys(seen)) == [f"{letter}{n}" for n in range(1, equations + 1)]
+    assert list(dict.fromkeys(seen)) == re.findall(r"^ +\(([A-Z]\d)\)  ", layer.cell.__doc__, re.M)
     for v in t:
         if not v.operands:
             continue
@@ -91,7 +91,7 @@ def test_the_complex_step_in_a_random_direction(case, seed):
     assert abs(got - numerical.along(gradient, direction)) <= 1e-12 * size
 
 
-@for_each_cell(seeds, layers=1, cell=["rnn", "gru", "lstm"])
+@for_each_cell(seeds, layers=1, cell=[cell for cell in CELLS if cell != "rnn_relu"])  # which has kinks
 def test_the_taylor_remainder_shrinks_as_the_square(case, seed):
     loss, arrays, gradient = loss_of(case)
     direction = numerical.random_direction(arrays, np.random.default_rng(seed))

@@ -67,47 +67,20 @@ def test_backward_is_linear_in_the_upstream(case, seed):
     assert_all_same(backward(*[a * p + b * q for p, q in zip(u, v, strict=True)]), expected)
 
 
-@for_each_cell(padded=False)
-def test_the_gradient_of_a_batch_is_the_sum_of_its_rows(case):
-    """And what belongs to a row, its outputs and the gradients of its inputs and states, knows of no other row."""
-    problem = case.problem()
-    alone = [run(case, with_rows(problem, [row])) for row in range(case.B)]
-    assert_all_same(run(case, problem), put_together(alone))
-
-
-@for_each_cell(seeds)
-def test_the_order_of_the_rows_does_not_matter(case, seed):
-    problem = case.problem()
-    order = np.random.default_rng(seed).permutation(case.B)
-    expected = {n: array if of_weights(n) else array[:, order] for n, array in run(case, problem).items()}
-    assert_all_same(run(case, with_rows(problem, order)), expected)
-
-
-@for_each_cell(padded=True)
-def test_a_padded_batch_is_its_rows_each_alone_at_its_own_length(case):
-    """The padding is nan in x and in dy; y and dx are 0 there."""
+@for_each_cell()
+def test_a_batch_is_its_rows_each_alone_at_its_own_length(case):
+    """The weights' gradients add up; all else belongs to its row. The padding is nan in x and dy, 0 in y and dx."""
     x, state, dy, dstate_n, lengths = case.problem()
-    past = np.arange(case.T)[:, None] >= lengths  # (T, B)
-    x, dy = (np.where(past[:, :, None], np.nan, array) for array in (x, dy))
-    problem = x, state, dy, dstate_n, lengths
+    stops = whole_lengths(case, lengths)
+    past = (np.arange(case.T)[:, None] >= stops)[:, :, None]
+    problem = np.where(past, np.nan, x), state, np.where(past, np.nan, dy), dstate_n, lengths
     alone = []
-    for row, length in enumerate(problem[-1]):
+    for row, stop in enumerate(stops):
         x, state, dy, dstate_n, _ = with_rows(problem, [row])
-        found = run(case, (x[:length], state, dy[:length], dstate_n, None))
-        padding = ((0, case.T - length), (0, 0), (0, 0))
+        found = run(case, (x[:stop], state, dy[:stop], dstate_n, None))
+        padding = ((0, case.T - stop), (0, 0), (0, 0))
         alone.append(found | {name: np.pad(found[name], padding) for name in ("y", "dx")})
     assert_all_same(run(case, problem), put_together(alone))
-
-
-@for_each_cell(st.integers(1, 3))
-def test_more_padding_at_the_end_changes_nothing(case, more):
-    x, state, dy, dstate_n, lengths = case.problem()
-    padded = [np.concatenate([a, np.full((more, *a.shape[1:]), np.nan)]) for a in (x, dy)]
-    got = run(case, (padded[0], state, padded[1], dstate_n, whole_lengths(case, lengths)))
-    for name in ("y", "dx"):
-        assert not got[name][case.T :].any(), name
-        got[name] = got[name][: case.T]
-    assert_all_same(got, run(case, (x, state, dy, dstate_n, lengths)))
 
 
 @for_each_cell(seeds, bidirectional=False, padded=False)
@@ -297,19 +270,23 @@ def test_a_stack_is_its_layers_one_upon_the_other(case):
     assert_all_same(got, expected)
 
 
-EQUATIONS = ("rnn", "rnn_relu", "gru", "lstm")  # the cells that one_step knows
+EQUATIONS = ("rnn", "rnn_relu", "gru", "lstm", "mingru")  # the cells that one_step knows
 
 
 def one_step(cell, x, h, c, weights):
-    """The equations of scratch/rnn.py, gru.py and lstm.py for a single step: x (B, I), h and c (B, H).
+    """The equations of the cells' files for a single step: x (B, I), h and c (B, H).
 
     Returns a list of the new states.
     """
-    W_ih, W_hh, b_ih, b_hh = weights if len(weights) == 4 else [*weights, 0, 0]
 
     def sigmoid(a):
         return 1 / (1 + np.exp(-a))
 
+    if cell == "mingru":
+        W_ih, b_ih = weights if len(weights) == 2 else [*weights, 0]
+        a_z, n = np.split(x @ W_ih.T + b_ih, 2, axis=1)
+        return [(1 - sigmoid(a_z)) * h + sigmoid(a_z) * n]
+    W_ih, W_hh, b_ih, b_hh = weights if len(weights) == 4 else [*weights, 0, 0]
     u, v = x @ W_ih.T + b_ih, h @ W_hh.T + b_hh
     if cell == "rnn":
         return [np.tanh(u + v)]
@@ -374,9 +351,9 @@ def test_the_steps_shares_add_up_to_the_weights_gradients(case):
         shares = [trace[k][dv][t].T @ h_before[t] for t in range(case.T)]
         end = f"_l{case.layers - 1}{'_reverse' * direction}"
         got[f"weight_hh{end}"] = sum(shares)
-        if case.bias:
-            got[f"bias_ih{end}"] = sum(trace[k][du][t].sum(axis=0) for t in range(case.T))
-            got[f"bias_hh{end}"] = sum(trace[k][dv][t].sum(axis=0) for t in range(case.T))
+        got[f"bias_ih{end}"] = sum(trace[k][du][t].sum(axis=0) for t in range(case.T))
+        got[f"bias_hh{end}"] = sum(trace[k][dv][t].sum(axis=0) for t in range(case.T))
+    got = {name: total for name, total in got.items() if name in layer.grads}  # without biases, or without W_hh
     assert_all_same(got, {name: layer.grads[name] for name in got})
 
 

@@ -6,7 +6,6 @@ from cases import for_each_cell, gradients, outputs, run
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
-from scratch import gru, lstm, rnn
 
 
 @for_each_cell()
@@ -52,13 +51,15 @@ def test_everything_is_computed_in_the_parameters_dtype(case):
         assert_all_same(other, found[2], "")
 
 
-@pytest.mark.parametrize(("cell", "states"), [(rnn, 1), (gru, 1), (lstm, 2)])
+@pytest.mark.parametrize("layer", [scratch.RNN, scratch.GRU, scratch.LSTM, scratch.MinGRU])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(cell, states, dtype):
+def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(layer, dtype):
     """Called without a layer: real numbers stay as they are, and one complex argument makes the rest complex."""
+    cell = layer.cell
     G = len(cell.GATES)
     rng = np.random.default_rng(0)
-    shapes = [(3, 2, 2), *states * [(2, 4)], (G * 4, 2), (G * 4, 4), (G * 4,), (G * 4,)]
+    columns = {"weight_ih": (2,), "weight_hh": (4,), "bias_ih": (), "bias_hh": ()}
+    shapes = [(3, 2, 2), *layer.states * [(2, 4)], *((G * 4, *columns[kind]) for kind in layer.weights)]
     arguments = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
     y, *state_n, cache = cell.forward(*arguments)
     found = cell.backward(y, *state_n, cache)
@@ -69,7 +70,7 @@ def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(cell, stat
         assert all(np.abs(array.imag).max() > 0 for array in (y, *state_n)), shapes[k]
 
 
-@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "MinGRU"])
 @pytest.mark.parametrize("moved", ["x", "state", "params"])
 def test_a_layer_loses_no_imaginary_part(name, moved):
     layer = getattr(scratch, name)(2, 3, dtype=np.float64, rng=np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The whole model and its training loop without torch: gradients by complex steps, padding, windows, single steps."""
+"""SequenceModel and fit without torch: gradients by complex steps, padding, windows, single steps, calls in order."""
 
 from types import SimpleNamespace
 
@@ -81,17 +81,19 @@ def test_two_windows_that_continue_each_other_have_the_loss_of_the_whole(vocab_s
 
 @pytest.mark.parametrize("carry_state", [True, False])
 def test_fit_is_its_steps_one_by_one(carry_state):
-    """What is carried to the next step, that an epoch starts from zero, and clipping before the update."""
+    """Each epoch has its own batches, a step begins with the state that the one before left, an epoch from zero, and
+    clipping comes before the update."""
     rng, clip = np.random.default_rng(12), 0.05
-    batches = [data.Batch(rng.integers(4, size=(3, 2)), rng.integers(3, size=(3, 2))) for _ in range(4)]
+    batches = [data.Batch(rng.integers(4, size=(3, 2)), rng.integers(3, size=(3, 2))) for _ in range(6)]
     dataset = SimpleNamespace(
         carry_state=carry_state, steps_per_epoch=2, train_batches=lambda k: iter(batches[2 * k : 2 * k + 2])
     )
     arguments = dict(cell="gru", vocab_size=4)
     model, stepped, state = build(arguments), build(arguments), None
     records = scratch.fit(model, dataset, scratch.SGD(model.params, lr=1.0), len(batches), clip)
-    for record, batch in zip(records, batches, strict=True):
-        first_of_epoch = record.step in (1, 3)
+    for k, (record, batch) in enumerate(zip(records, batches, strict=True)):
+        assert (record.step, record.epoch) == (k + 1, k // 2)
+        first_of_epoch = k % 2 == 0
         loss = stepped.loss(batch, state if carry_state and not first_of_epoch else None)
         grads, state = stepped.backward(), stepped.state_n
         norm = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
@@ -100,3 +102,34 @@ def test_fit_is_its_steps_one_by_one(carry_state):
         assert_same(record.loss, loss, f"step {record.step}, loss")
         assert_same(record.grad_norm, norm, f"step {record.step}, gradient norm")
         assert_all_same(model.params, stepped.params, f"after step {record.step},")
+    assert list(scratch.fit(model, dataset, None, 0)) == []
+
+
+@pytest.mark.parametrize("predict", ["each", "last"])
+def test_backward_traces_every_layer(predict):
+    sizes = dict(hidden_size=3, num_layers=2, bidirectional=True, input_size=2)
+    model = scratch.SequenceModel("lstm", 2, **sizes, predict=predict)
+    targets = np.zeros((5, 4) if predict == "each" else 4, int)
+    model.loss(data.Batch(np.ones((5, 4, 2), np.float32), targets))
+    trace = []
+    model.backward(trace)
+    assert [set(found) for found in trace] == 4 * [{"dh", "dc", "da"}]
+    assert all(found["da"].shape == (5, 4, 12) and found["da"].any() for found in trace)
+
+
+def test_params_are_the_layers_own_arrays():
+    model = scratch.SequenceModel("gru", 2, hidden_size=3, vocab_size=4)
+    model.params["recurrent.bias_hh_l0"][:] = 7
+    assert (model.recurrent.params["bias_hh_l0"] == 7).all()
+
+
+def test_backward_belongs_to_the_loss_before_it():
+    model = scratch.SequenceModel("gru", 2, hidden_size=3, input_size=1)
+    batch = data.Batch(np.ones((4, 2, 1), np.float32), np.zeros((4, 2), int))
+    with pytest.raises(RuntimeError, match="call loss first"):
+        model.backward()
+    model.loss(batch)
+    model.backward()
+    model.logits(batch.inputs)  # overwrites what the layers keep
+    with pytest.raises(RuntimeError, match="no call of logits in between"):
+        model.backward()

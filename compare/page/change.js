@@ -1,0 +1,131 @@
+// Changed numbers: one weight, input or bias, or a preset. The page computes everything again, and next to the gradient
+// stands the slope of the loss, from two more forward passes.
+
+const STEP = 1e-5;  // of the central difference
+
+function inputsNow() {
+  const [name, t] = state.entry.split(".");
+  return x.map((row, k) => name === "x" && k === Number(t) ? [state.to] : row);
+}
+
+function weightsNow(entry = state.entry, to = state.to) {
+  const { weights, presets, gates, keeps } = cells[state.cell];
+  const now = structuredClone({ ...weights, ...presets[state.preset] });
+  const [name, row, column] = entry.split(".");
+  if (name === "shift") {
+    const H = now.w[0].length, from = gates.indexOf(keeps) * H;
+    for (const k of range(H)) now.b_ih[from + k] += to;
+  } else if (column !== undefined) now[name][row][column] = to;
+  else if (name in now) now[name][row] = to;
+  return now;
+}
+
+function givenTo(inputs) {
+  return { x: inputs, target: targets, m: numbersOf(state.loss).m.hand };
+}
+
+const computeNow = () => compute(cells[state.cell], weightsNow(), givenTo(inputsNow()));
+
+// The number that an entry has now, before it is changed.
+function valueOf(entry) {
+  const [name, row, column] = entry.split(".");
+  if (name === "shift") return 0;
+  if (name === "x") return x[row][0];
+  const { weights, presets } = cells[state.cell];
+  const array = { ...weights, ...presets[state.preset] }[name];
+  return column === undefined ? array[row] : array[row][column];
+}
+
+function isEntry(entry) {
+  const [name] = entry.split(".");
+  return name in arrays() && entriesOf(name).some(([key]) => key === entry);
+}
+
+function arrays() {
+  const { keeps, weights } = cells[state.cell];
+  const own = ["W_hh", "W_ih", "b_hh", "b_ih"].filter((name) => name in weights);
+  const names = { ...Object.fromEntries(own.map((name) => [name, name])), x: "x, the inputs" };
+  return keeps ? { ...names, shift: `bias of gate ${keeps}` } : names;
+}
+
+// [key, words] of every number of an array.
+function entriesOf(name) {
+  const { weights, gates } = cells[state.cell], H = weights.w[0].length;
+  if (name === "shift") return [["shift", "all units"]];
+  if (name === "x") return steps.map(({ month }, t) => [`x.${t}`, `step ${t}, ${month}`]);
+  const unit = (row) => `${gates.length > 1 ? `${gates[Math.floor(row / H)]}, ` : ""}unit ${row % H}`;
+  const from = (column) => name === "W_hh" ? `unit ${column}` : "x";
+  return weights[name].flatMap((row, r) => Array.isArray(row)
+    ? row.map((_, c) => [`${name}.${r}.${c}`, `${unit(r)}, from ${from(c)}`])
+    : [[`${name}.${r}`, unit(r)]]);
+}
+
+// dLoss by the chosen number, from the backward pass.
+function gradientOf(entry, numbers) {
+  const [name, row, column] = entry.split(".");
+  if (name === "x") return numbers.dx.hand[row][0];
+  const flat = (array) => numbers[`d${array}`].hand.flat();
+  if (name === "shift") {
+    const { gates, keeps } = cells[state.cell];
+    return add(numbers.db_ih.hand[gates.indexOf(keeps)]);
+  }
+  const columns = name === "W_hh" ? cells[state.cell].weights.w[0].length : 1;
+  return flat(name)[row * columns + Number(column ?? 0)];
+}
+
+function centralDifference(entry, value) {
+  const [name, row] = entry.split(".");
+  const lossAt = (v) => {
+    const inputs = inputsNow().map((old, t) => name === "x" && t === Number(row) ? [v] : old);
+    return compute(cells[state.cell], weightsNow(entry, v), givenTo(inputs)).numbers.loss[0][0];
+  };
+  return (lossAt(value + STEP) - lossAt(value - STEP)) / (2 * STEP);
+}
+
+let chosen = { cell: null, entry: null };  // what the menus show; it is changed with the slider
+
+function paintChange(view) {
+  if (chosen.cell !== state.cell) chosen = { cell: state.cell, entry: entriesOf(Object.keys(arrays())[0])[0][0] };
+  if (state.entry) chosen.entry = state.entry;
+  const [array] = chosen.entry.split(".");
+  fill(byId("array"), Object.entries(arrays()), array);
+  fill(byId("entry"), entriesOf(array), chosen.entry);
+  const value = state.entry ? state.to : valueOf(chosen.entry);
+  byId("to").value = value;
+  byId("to").setAttribute("aria-valuetext", digits(value));
+  if (document.activeElement !== byId("exact")) byId("exact").value = Number(value.toPrecision(6));
+  document.body.classList.toggle("changed", Boolean(view.recomputed));
+  paintPresets();
+  paintSlopes(view, value);
+}
+
+function fill(menu, items, selected) {
+  menu.replaceChildren(...items.map(([value, textContent]) => make("option", { value, textContent })));
+  menu.value = selected;
+}
+
+function paintPresets() {
+  const labels = ["", ...Object.keys(cells[state.cell].presets)], place = byId("presets");
+  if (labels.join() !== all("button", place).map((button) => button.dataset.preset).join()) {
+    place.replaceChildren(...labels.map((label) => {
+      const button = make("button", { type: "button", textContent: label || "as it is" });
+      button.dataset.preset = label;
+      return button;
+    }));
+  }
+  for (const button of all("button", place)) {
+    const { preset } = button.dataset;
+    button.setAttribute("aria-pressed", preset === state.preset && (preset !== "" || !state.entry));
+  }
+}
+
+// The gradient of the chosen number next to the slope of the loss.
+function paintSlopes(view, value) {
+  const gradient = gradientOf(chosen.entry, view.numbers), slope = centralDifference(chosen.entry, value);
+  const wrong = Boolean(state.mistake) && Math.abs(gradient - slope) > 1e-6 * Math.max(1, Math.abs(slope));
+  byId("gradient").textContent = minus(gradient.toPrecision(8));
+  byId("slope").textContent = minus(slope.toPrecision(8));
+  byId("apart").textContent = `difference ${oneDigit(gradient - slope)}${wrong ? ": the gradient is wrong" : ""}`;
+  byId("apart").classList.toggle("wrong", wrong);
+  byId("loss-now").textContent = digits(view.loss);
+}

@@ -1,0 +1,69 @@
+"""Shared by the tests of the commands: a folder to run in, refusals, runs that draw nothing, and the page."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from compare.__main__ import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The test's own folder, empty at first, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(folder, capsys):
+    """A function: run a command that must end with status 2, one line and no file changed; return the line."""
+
+    def run(command):
+        before = contents(folder)
+        capsys.readouterr()
+        try:
+            status = main(command)
+        except SystemExit as stopped:  # what argparse refuses
+            status = stopped.code
+        said = capsys.readouterr()
+        assert status == 2
+        assert said.err.startswith("error: ") and said.err.endswith("\n") and said.err.count("\n") == 1, said.err
+        assert not said.out, "it is refused before anything is done"
+        assert contents(folder) == before
+        return said.err
+
+    return run
+
+
+def contents(folder):
+    """Every file under a folder: name -> bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Write pictures without drawing them, which takes most of a short run's time."""
+    from compare import plots
+
+    monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).write_bytes(b"a picture"))
+
+
+@pytest.fixture(scope="session")
+def page_path(tmp_path_factory):
+    """The page, built once per process."""
+    folder = tmp_path_factory.mktemp("page")
+    assert main(["page", "--out", str(folder)]) == 0
+    return folder / "page.html"
+
+
+@pytest.fixture(scope="session")
+def page_html(page_path):
+    return page_path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def page_values(page_html):
+    """What the page embeds."""
+    return json.loads(re.search(r'<script type="application/json" id="values">(.*?)</script>', page_html, re.S)[1])
