@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from compare import plots
 from compare.curves.plot_predictions import agree
@@ -94,6 +95,7 @@ def draw(path: Path, run) -> None:
     for side, style in ((ours, SCRATCH), (theirs, TORCH)):
         below.plot(steps, errors(dataset, side, starts), marker=marker, **style)
     below.set_ylim(bottom=0)
+    below.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     below.set(
         xlabel=f"steps ahead (mean of {len(starts)} starts)",
         ylabel=dataset.metric.split(" (")[0].replace(" in ", "\nin "),
