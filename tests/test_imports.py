@@ -20,6 +20,7 @@ ROOM_EXCEPTIONS = {
     ("bench", "mistakes"): "an ablation is planted into scratch as a mistake is",
     ("gradients", "mistakes"): "`gradients --mistakes` prints which check sees which mistake",
     ("learner", "mistakes"): "`check` names the mistake that gives the same wrong numbers",
+    ("shared", "learner"): "`from compare import check_backward` is what people type",
     ("page", "gradients"): "the page shows the names and the tape that `gradients` prints",
     ("page", "mistakes"): "the page shows what each mistake in a cell makes wrong",
     ("traps", "mistakes"): "some traps are planted as mistakes are, and --match tries the whole catalogue",

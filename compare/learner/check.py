@@ -83,7 +83,7 @@ def print_what_next(path, exercise, reports, *, fix):
         after = names[names.index(exercise) + 1 :][:1]
         print(f"next: byhand exercise {after[0]}" if after else "that was the last exercise")
     elif not fix and any(finding.after for report in reports for finding in report.findings):
-        print(f"\nbyhand check {path} --fix shows a change after which everything is right")
+        print(f"\nto see a change after which everything is right: byhand check {path} --fix")
 
 
 def exercise_of(path: Path, name: str | None) -> str | None:

@@ -683,7 +683,7 @@ def edits_of(statement, block, index, scope, slots, deep):
         outer = (outer or len(path) <= 2) and not isinstance(parent, ast.Slice | ast.Attribute)
         for cost, new in variants_of(node, parent, scope, outer=outer):
             if not is_load(node):
-                if not isinstance(new, NAMES | ast.Tuple):
+                if not isinstance(new, ast.Name | ast.Subscript | ast.Tuple):  # np.inf = ... would outlive the run
                     continue
                 new = stored(new)
             inside = isinstance(parent, ast.BinOp | ast.UnaryOp)
