@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import textwrap
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from compare.learner import check, ladder
+from compare.learner import check, ladder, likely_mistake
 from compare.learner.report import RIGHT
+from compare.mistakes.plant import planted_source
+from compare.options import whole
 from data import UserError
 
 HINTS_SHOWN = ".exercise-hints.json"  # in the learner's folder: how many hints were shown, by exercise
@@ -28,12 +31,35 @@ def add_arguments(parser):
     what.add_argument("--hint", action="store_true", help="print a hint; repeat for the next one")
     what.add_argument("--solution", action="store_true", help="print the solution (the code of scratch/)")
     what.add_argument(
+        "--broken", action="store_true", help="write the solution with one wrong line in it, for you to find and fix"
+    )
+    what.add_argument(
         "--progress", action="store_true", help="check the files in this folder: what is solved, what is next"
     )
+    parser.add_argument("--seed", type=whole, metavar="N", help="with --broken: which mistake (default: at random)")
 
 
 def run(options):
+    if options.broken:
+        return write_broken(options.name, options.seed)
     return main(options.name, hint=options.hint, solution=options.solution, progress=options.progress)
+
+
+def write_broken(name: str | None, seed: int | None) -> int:
+    """Write the solution of an exercise with a mistake of the catalogue in it. Returns the exit status."""
+    if name is None:
+        raise UserError("name the exercise: byhand exercise NAME --broken")
+    exercise = ladder.by_name(name)
+    mistakes = likely_mistake.fitting(exercise)
+    if not mistakes:
+        having = [one.name for one in ladder.EXERCISES if likely_mistake.fitting(one)]
+        raise UserError(f"the catalogue has no mistake for {name}; choose one of: {', '.join(having)}")
+    text = ladder.solution(exercise, planted_source(random.Random(seed).choice(mistakes)))
+    path = Path(exercise.file_name)
+    write_new(path, text.replace("The model solution:", "One mistake is in this file. It was made in"))
+    print(f"wrote {path}: the solution with one mistake in it. Find it and fix it.")
+    print(f"check it:    byhand check {path}")
+    return 0
 
 
 def main(name: str | None, *, hint: bool, solution: bool, progress: bool) -> int:
@@ -71,16 +97,21 @@ def table_of(title, *headings):
     return table
 
 
-def write_starter(exercise, path):
+def write_new(path, text):
+    """Write a file that must not exist. Raises UserError."""
     try:
         with open(path, "x", encoding="utf-8") as file:
-            file.write(ladder.starter(exercise))
+            file.write(text)
     except FileExistsError:
         raise UserError(
             f"{path} exists and was not changed; check it with `byhand check {path}`, or move it to start again"
         ) from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; run this in a folder of your own") from error
+
+
+def write_starter(exercise, path):
+    write_new(path, ladder.starter(exercise))
     console = Console(highlight=False, markup=False)
     console.print(f"wrote {path}: {exercise.title}\n")
     console.print(exercise.task + "\n")

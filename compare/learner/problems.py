@@ -217,7 +217,9 @@ def tensor_maker(module):
     if torch is None or module.__dict__.get("__file__") in WANT_ARRAYS:
         return None
     named = [value for value in vars(module).values() if callable(value) and hasattr(value, "__name__")]
-    uses = any(value is torch for value in vars(module).values()) or any(getattr(torch, value.__name__, None) is value for value in named)
+    uses = any(value is torch for value in vars(module).values()) or any(
+        getattr(torch, value.__name__, None) is value for value in named
+    )
     return torch.from_numpy if uses else None
 
 

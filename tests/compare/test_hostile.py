@@ -67,8 +67,8 @@ def up_to_the_work(prepare):
     with pytest.MonkeyPatch.context() as patch:
         for module in AT_WORK:
             replace(patch, module, work)
-        for module in (check, exercise):
-            patch.setattr(module, "main", work)
+        for module, name in ((check, "answer"), (check, "grade"), (check, "follow"), (exercise, "main")):
+            patch.setattr(module, name, work)
         yield
 
 

@@ -94,6 +94,18 @@ def test_the_solution_is_printed_whole(here, capsys):
     assert capsys.readouterr().out == solution(ladder.BY_NAME["adam"])
 
 
+def test_a_broken_solution_is_wrong_in_one_place(here, capsys):
+    for seed in (1, 2, 3):
+        (here / "lstm.py").unlink(missing_ok=True)
+        assert main(["exercise", "lstm", "--broken", "--seed", str(seed)]) == 0
+        (found,) = examine.examine("lstm.py", "lstm")
+        assert found.verdict == "wrong" and found.mistake
+    text = (here / "lstm.py").read_text(encoding="utf-8")
+    assert main(["exercise", "lstm", "--broken"]) == 2  # an existing file is not overwritten
+    assert (here / "lstm.py").read_text(encoding="utf-8") == text
+    assert "the solution with one mistake in it" in capsys.readouterr().out
+
+
 def test_progress_counts_the_files_that_are_right(here, capsys):
     (here / "softmax.py").write_text(solution(ladder.BY_NAME["softmax"]), encoding="utf-8")
     (here / "linear.py").write_text(starter(ladder.BY_NAME["linear"]), encoding="utf-8")
@@ -103,7 +115,17 @@ def test_progress_counts_the_files_that_are_right(here, capsys):
     assert "not started" in printed
 
 
-@pytest.mark.parametrize("options", [["nothing"], ["--hint"], ["--solution"], ["lstm", "--hint", "--solution"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["nothing"],
+        ["--hint"],
+        ["--solution"],
+        ["lstm", "--hint", "--solution"],
+        ["truncated", "--broken", "--seed", "x"],
+        ["--broken"],
+    ],
+)
 def test_mistakes_of_the_user_are_one_line(here, options, capsys):
     try:
         status = main(["exercise", *options])
