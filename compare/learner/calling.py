@@ -30,7 +30,7 @@ class Case:
 
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
-    that forward returns; slack: the error that the expected gradients may have, relative to their size.
+    that forward returns; slack: the error that the expected gradients may have; unchecked: gradients that the program does not return.
     """
 
     words: str
@@ -39,6 +39,7 @@ class Case:
     expected: dict[str, np.ndarray] = field(default_factory=dict)
     results: tuple[str, ...] = ()
     slack: dict[str, float] = field(default_factory=dict)
+    unchecked: list[str] = field(default_factory=list)
 
     @property
     def gradients(self):

@@ -325,7 +325,10 @@ STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_cle
 
 
 def remarks_on(seen) -> list[str]:
-    """Outputs in float64 for inputs in float32."""
+    """Gradients that are not returned, and outputs in float64 for inputs in float32."""
+    left_out = [name for case, _ in seen for name in case.unchecked]
+    if left_out:
+        return [f"not returned, and therefore not checked: {', '.join(left_out)}"]
     for case, outcome in seen:
         wide = [
             n

@@ -79,8 +79,9 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
 
 
 def without_unused(case: Case, outcome) -> Case:
-    """Without the gradients that backward does not return and that are zero: of settings, running means, ..."""
-    unused = [n for n in case.gradients if outcome.outputs[n] is None and not np.any(np.abs(case.expected[n]) > 1e-9)]
-    for name in unused:
-        del case.expected[name], case.slack[name]
+    """Without the gradients that backward does not return; those that are not zero are kept in mind for a remark."""
+    for name in [name for name in case.gradients if outcome.outputs[name] is None]:
+        if np.any(np.abs(case.expected.pop(name)) > 1e-9):
+            case.unchecked.append(name)
+        del case.slack[name]
     return case

@@ -136,6 +136,16 @@ def test_wrt_names_the_arguments_with_a_gradient():
     check_backward(norm_forward, backward, (X, GAMMA, BETA), wrt=["x"], locate=False).assert_right()
 
 
+def test_a_gradient_that_is_not_returned_is_named():
+    def backward(dy, cache):
+        gradients = its_gradients(dy, cache)
+        del gradients["db"]
+        return gradients
+
+    result = check_backward(with_dicts, backward, (X, {"W": W, "b": B}), locate=False)
+    assert result.right and "not checked: db" in str(result)
+
+
 def test_differences_near_a_kink():
     """At 1e-5 from its kink, relu's slope is found with a smaller step."""
     value, _ = best_estimate(lambda change: max(0.0, 1e-5 + change))
