@@ -30,7 +30,8 @@ class Case:
 
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
-    that forward returns; slack: the error that the expected gradients may have; unchecked: gradients that the program does not return.
+    that forward returns; slack: the error that the expected gradients may have; unchecked: the gradients that the
+    program does not return.
     """
 
     words: str

@@ -127,19 +127,25 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
             report.failed(stage, sentence)
             report.problem = seen[index][0].words
             tell(report)
-            report.findings = locate.located(subject, index, stage, confirmed_by(subject))
             if report.exercise:
                 name_the_mistake(report, subject)
+            if not report.findings:
+                report.findings = locate.located(subject, index, stage, confirmed_by(subject))
             return
         report.remarks += remarks_on(seen)
 
 
 def name_the_mistake(report, subject):
-    """If the results are exactly those of a mistake of the catalogue, say so."""
+    """If the results are exactly those of a mistake of the catalogue, say so; its text, if it is there, is the line."""
     mistake = likely_mistake.match(report.exercise, subject.program)
-    if mistake is not None:
-        report.mistake = mistake.name
-        report.remarks.append(f"likely mistake ({mistake.name}): {mistake.why}")
+    if mistake is None:
+        return
+    report.mistake = mistake.name
+    report.remarks.append(f"likely mistake ({mistake.name}): {mistake.why}")
+    line = likely_mistake.typed_at(mistake, subject.source)
+    if line is not None:
+        report.findings = at_line(subject.file, line)
+        report.findings[0].before, report.findings[0].after = mistake.wrong, mistake.right
 
 
 def confirmed_by(subject) -> Callable:

@@ -1,5 +1,6 @@
 """What the learner probably did: the mistake of the catalogue whose results are the same as theirs."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -11,9 +12,10 @@ from compare.mistakes.plant import planted_source
 
 
 def fitting(exercise: ladder.Exercise) -> list:
-    """The mistakes of the catalogue that can be made in this exercise."""
-    text = ladder.solution(exercise)
-    return [m for m in MISTAKES if m.file == exercise.file and m.right in text]
+    """The mistakes of the catalogue that can be made in this exercise, and change a result there."""
+    text, right = ladder.solution(exercise), outcomes(exercise.name, None)
+    found = [m for m in MISTAKES if m.file == exercise.file and m.right in text]
+    return [m for m in found if not all(map(alike, outcomes(exercise.name, m), right))]
 
 
 @cache
@@ -50,9 +52,15 @@ def equal(a, b) -> bool:
 def match(exercise: str, program) -> object | None:
     """The mistake that gives the same results as the learner's program on all cases, or None."""
     theirs = [signature(program, case) for case in problems.cases(exercise)]
-    right = outcomes(exercise, None)
-    for mistake in fitting(ladder.BY_NAME[exercise]):
-        wrong = outcomes(exercise, mistake)
-        if not all(map(alike, wrong, right)) and all(map(alike, wrong, theirs)):
-            return mistake
-    return None
+    found = [m for m in fitting(ladder.BY_NAME[exercise]) if all(map(alike, outcomes(exercise, m), theirs))]
+    return found[0] if found else None
+
+
+def typed_at(mistake, source: str) -> int | None:
+    """The line of a file that has the wrong text of the catalogue, if it is there exactly once."""
+    found = list(re.finditer(re.escape(mistake.wrong) + r"(?![\w\[])", source))  # dh = dy is not in dh = dy[t]
+    if not mistake.wrong.strip() or len(found) != 1:
+        return None
+    right, wrong = mistake.right.split("\n"), mistake.wrong.split("\n")
+    first = next((k for k, line in enumerate(wrong) if line not in right), 0)
+    return source[: found[0].start()].count("\n") + 1 + first

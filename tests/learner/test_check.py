@@ -18,9 +18,6 @@ LEARNERS = Path(__file__).parent / "attempts"
 SOLUTIONS = sorted(path for cell in ("rnn", "gru", "lstm") for path in (LEARNERS / cell).glob("*.py"))
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="this solution uses torch")
 
-# These have no effect in an exercise of one step.
-NEED_MORE_STEPS = {"dh_not_carried", "bias_of_the_last_step_only", "weights_of_the_last_step_only"}
-
 
 def examined(folder, text, exercise=None):
     path = folder / f"file_{time.monotonic_ns()}.py"
@@ -49,24 +46,17 @@ def test_ten_solutions_for_each_cell():
     assert [sum(path.parent.name == cell for path in SOLUTIONS) for cell in ("rnn", "gru", "lstm")] == [10, 10, 10]
 
 
-CATALOGUE = [
-    (exercise, mistake)
-    for exercise in EXERCISES
-    for mistake in likely_mistake.fitting(exercise)
-    if not (exercise.name.endswith("_step") and mistake.name in NEED_MORE_STEPS)
-]
-
-
 @pytest.mark.slow
-def test_the_mistakes_of_the_catalogue_are_named_and_nine_in_ten_lines_found(tmp_path):
+def test_the_mistakes_of_the_catalogue_are_named_with_their_lines(tmp_path):
+    chosen = [(exercise, mistake) for exercise in EXERCISES for mistake in likely_mistake.fitting(exercise)]
     hits = 0
-    for exercise, mistake in CATALOGUE:
+    for exercise, mistake in chosen:
         text = solution(exercise, source_of(exercise).replace(mistake.right, mistake.wrong))
         found = examined(tmp_path, text, exercise.name)
         assert found.verdict == "wrong" and found.mistake == mistake.name, (exercise.name, mistake.name, found)
         hits += bool({finding.line for finding in found.findings} & changed_lines(solution(exercise), text))
-    print(f"{hits} of {len(CATALOGUE)} lines")
-    assert hits >= 0.85 * len(CATALOGUE)
+    print(f"{hits} of {len(chosen)} lines")
+    assert len(chosen) > 80 and hits >= 0.95 * len(chosen)
 
 
 def changed_lines(right, wrong):
@@ -102,7 +92,7 @@ def test_mistakes_in_other_styles(tmp_path):
         hits, fixed, fixed_hits = hits + hit, fixed + has_fix, fixed_hits + (hit and has_fix)
         assert found.mistake in ("", mistake.name)
     print(f"the line: {hits} of {len(chosen)}; a fix: {fixed}, at that line: {fixed_hits}")
-    assert hits >= 0.75 * len(chosen) and fixed >= 0.7 * len(chosen) and fixed_hits >= 0.85 * fixed
+    assert hits >= 0.75 * len(chosen) and fixed >= 0.6 * len(chosen) and fixed_hits >= 0.85 * fixed
 
 
 def test_the_right_answers_are_those_of_autograd():

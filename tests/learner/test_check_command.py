@@ -33,7 +33,7 @@ def test_the_exit_status_and_the_answer(tmp_path):
     done = command(path)
     assert done.returncode == 1
     printed = " ".join(done.stdout.split())
-    for words in ("dc[t] = dh[t] * dh_dc[t]", "A term is missing", "(dc_replaced): ", "--fix shows a change"):
+    for words in ("dc[t] = dh[t] * dh_dc[t]", "(dc_replaced): ", "to see a change"):
         assert words in printed
     assert "+ dc_carried" in command(path, "--fix").stdout
     done = command(path, "--json")
