@@ -11,7 +11,6 @@ from compare.learner.calling import Case, Program, arrays_of, dot, leaves, rando
 
 STEPS = (2.0**-6, 2.0**-12, 2.0**-18)  # for smooth functions; next to a kink, smaller ones
 RESOLUTION = 1e-9  # of the largest entry: what differences resolve in float64
-UNRELIABLE = 1e-4  # a difference quotient that is not even this accurate proves nothing
 
 
 class Measured:

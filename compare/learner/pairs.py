@@ -18,10 +18,6 @@ HOW = (
     "`def example(): rng = np.random.default_rng(0); return rng.standard_normal((3, 4)), rng.standard_normal((4, 2))`"
 )
 
-# The parameters of known courses' functions: N sequences, T steps, D inputs, H units, V words, M outputs.
-STEP = {"x": "ND", "prev_h": "NH", "Wx": "DH", "Wh": "HH", "b": "H"}
-LSTM_STEP = {"x": "ND", "prev_h": "NH", "prev_c": "NH", "Wx": "D4H", "Wh": "H4H", "b": "4H"}
-
 
 @dataclass
 class Pair:
@@ -187,6 +183,7 @@ def runs(forward, inputs) -> bool:
     return True
 
 
+# N sequences, T steps, D inputs, H units, V words, M outputs
 SIZES = {"N": 2, "T": 3, "D": 4, "H": 3, "V": 5, "M": 2}
 
 

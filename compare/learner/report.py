@@ -1,4 +1,4 @@
-"""What check knows about one program, and how it is told."""
+"""What check knows about one program, and how it says it."""
 
 import dataclasses
 import math

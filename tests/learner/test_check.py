@@ -168,7 +168,7 @@ def test_the_line_its_mistake_and_its_fix(tmp_path, right, wrong, kind, fix):
 
 
 def test_a_whole_wrong_expression_has_its_right_value(tmp_path):
-    """No small edit mends it; that another value there makes everything right follows from solving for it."""
+    """No small edit fixes it; that another value there makes everything right follows from solving for it."""
     found = rnn_with(tmp_path, ("dx[t] = da @ W_ih", "dx[t] = np.cos(np.outer(x[t, :, 0], W_hh[0] @ W_ih))"))
     (finding,) = found.findings
     assert "dx[t] =" in finding.text and finding.certain and not finding.after
