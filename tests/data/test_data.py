@@ -979,7 +979,9 @@ def test_masks_of_dropout(task, ours):
     """Training batches have them, drawn from seed, epoch and step; everything else is as it was."""
     plain = ours[task]
     masked = Masked(plain, 0.25, embedded=5, width=7)
-    assert isinstance(masked, data.Dataset) and masked.baselines is plain.baselines
+    members = [name for name in {**data.Dataset.__annotations__, **vars(data.Dataset)} if not name.startswith("_")]
+    assert len(members) > 10 and all(hasattr(masked, name) for name in members)
+    assert masked.baselines is plain.baselines
     assert same(first(masked.train_batches(1), 3), first(plain.train_batches(1), 3))
     assert same(first(masked.test_batches(), 3), first(plain.test_batches(), 3))
     assert all(batch.masks is None for batch in first(masked.test_batches(), 3))
