@@ -17,7 +17,8 @@ from compare.agreement import in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
 from compare.learner.calling import CannotRun, Case, Outcome
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
-from compare.learner.switches import Judge, Subject, differing, executed
+from compare.learner.switches import Judge, Subject, allowed_error, differing, executed
+from compare.learner.training_loop import first_difference
 
 
 def examine(file: str, exercise: str | None = None, tell: Callable = lambda report: None) -> list[Report]:
@@ -270,16 +271,12 @@ def values_are_right(subject, seen, report):
 
 def in_short(case, outcome, wrong) -> str:
     if "the calls" in case.expected:
-        from compare.learner.training_loop import first_difference
-
         return first_difference(outcome.outputs["the calls"], case.expected["the calls"])
     names = [row.name for row in wrong]
     return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
 
 
 def row_of(case, outcome, name) -> Row:
-    from compare.learner.switches import allowed_error
-
     got, expected = np.asarray(outcome.outputs[name]), case.expected[name]
     with np.errstate(all="ignore"):
         off = np.abs(got.astype(float) - expected)

@@ -16,7 +16,7 @@ from compare.learner.switches import Workshop
 # What the search may cost, in expressions evaluated: about a microsecond each.
 EDITING, SOLVING, MEASURING = 2_500_000, 1_000_000, 500_000
 CHUNK = 300  # edits that are compiled into one program
-MARGIN = 0.35  # how much costlier than the first right edit another one may be to be told as well
+MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
 
