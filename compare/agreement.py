@@ -18,6 +18,11 @@ ALLOWED_EPS = 4500
 # whose largest entry is below a thousandth of theirs is measured by that thousandth.
 CANCELLED = 1e-3
 
+# Gradients measured by differences of a loss, in float64: what differences resolve, of the array's largest entry, and by
+# how much an error may exceed the one that is estimated from two of them.
+RESOLUTION = 1e-9
+ESTIMATE = 10
+
 # The largest gap between the training losses of both models, by dtype; relative where the loss is above 1. Both compute
 # the same numbers in another order, and each step passes its rounding on to the next; measured over 1,000 steps.
 AGREEMENT = {"float32": 1e-5, "float64": 1e-12}

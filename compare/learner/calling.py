@@ -15,6 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -145,12 +146,14 @@ def changed(before, after) -> bool:
 MARKS = ("gradients_", "gradient_", "grads_", "grad_", "dldd", "dld", "dl_d", "dloss_d", "d_", "d")
 
 
+@cache
 def plain(name) -> str:
     """A name as people vary it: W_hh, weight_hh, Whh and weight_hh_l0 all become whh."""
     name = str(name).rsplit(".", 1)[-1].lower().removesuffix("_l0").replace("weight", "w").replace("bias", "b")
     return name.replace("_", "").replace("0", "").replace("prev", "")
 
 
+@cache
 def bare(key) -> str:
     """The name of what a gradient is the gradient of: whh for dW_hh, grad_W_hh and W_hh_grad; "" if it is none."""
     key = str(key).rsplit(".", 1)[-1]
@@ -160,6 +163,7 @@ def bare(key) -> str:
     return plain(key[len(mark) :]) if mark else ""
 
 
+@cache
 def means(key, name) -> bool:
     """Whether a key of a dict of gradients means the gradient called `name`, such as dW_hh."""
     return str(key) == name or bare(name) in (bare(key), plain(key))
@@ -339,7 +343,7 @@ def by_name(returned, names, kept, what) -> dict:
     tables = [value for value in flat(returned) if isinstance(value, dict)]
     if returned is None and not kept:
         raise CannotRun(f"{what} returned None; is the return statement missing?")
-    pairs = [(key, one) for table in tables for key, one in table.items()] + list(kept.items())
+    pairs = [pair for table in tables for pair in entries(table)] + list(kept.items())
     found = {}
     for name in names:
         exact = [one for key, one in pairs if str(key) == name]
@@ -359,6 +363,12 @@ def by_name(returned, names, kept, what) -> dict:
         )
     found |= dict(zip(left, values, strict=False))
     return {name: found.get(name) for name in names}
+
+
+def entries(table: dict):
+    """(key, value) of everything in a dict and the dicts in it."""
+    for key, one in table.items():
+        yield from entries(one) if isinstance(one, dict) else [(key, one)]
 
 
 def kept_by(obj) -> dict[str, tuple]:

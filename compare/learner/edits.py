@@ -107,6 +107,10 @@ def method(node, called, *args):
     return ast.Call(ast.Attribute(node, called, ast.Load()), list(args), [])
 
 
+def entry(node, index):
+    return ast.Subscript(node, index, ast.Load())
+
+
 def one_minus(node):
     return ast.BinOp(ast.Constant(1), ast.Sub(), node)
 
@@ -139,6 +143,7 @@ class Scope:
 
     def __init__(self, function, facts, statements):
         self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
+        self.indexed = []  # (expression, text of its index)
         for statement in statements:
             for _, node, parent in expressions(statement):
                 self.add(node, parent)
@@ -149,6 +154,16 @@ class Scope:
             n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and not is_load(n)
         }
 
+    def borrow(self, tree):
+        """Take the indices and words of the other functions, too, where they use names that are known here."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript):
+                names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
+                if names and names <= self.locals:
+                    self.slices.setdefault(unparse(node.slice), node.slice)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
+                self.strings.add(node.value)
+
     def add(self, node, parent):
         if isinstance(parent, ast.Call) and node is parent.func:
             if isinstance(node, ast.Name):
@@ -156,6 +171,7 @@ class Scope:
             return
         if isinstance(node, ast.Subscript):
             self.slices.setdefault(unparse(node.slice), node.slice)
+            self.indexed.append((load(node.value), unparse(node.slice)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             self.strings.add(node.value)
         if isinstance(node, ast.Name) and (node.id in MODULES or node.id in BUILTINS):
@@ -252,9 +268,14 @@ def variants_of(node, parent, scope, *, outer) -> Iterator:
             yield from with_another(node, scope)
 
 
+REDUCTIONS = ("np.sum", "np.mean", "np.max", "np.prod", "np.linalg.norm")
+
+
 def other_functions(node, scope):
     """Another function in the place of the called one: sum for mean, one helper for another."""
     if isinstance(node, ast.Attribute):
+        if unparse(node) in REDUCTIONS:
+            yield from ((1.2, ast.parse(one, mode="eval").body) for one in REDUCTIONS if one != unparse(node))
         for pair in (
             ("mean", "sum"),
             ("maximum", "minimum"),
@@ -455,6 +476,8 @@ def other_calls(node):
         "clip",
     ):
         yield 1.3, node.func.value
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "pop":
+        yield 1.0, ast.Call(node.func, [] if args else [ast.Constant(0)], [])
     for a, b in itertools.combinations(range(len(args)), 2):
         if b - a <= 2:
             order = list(args)
@@ -613,6 +636,25 @@ class Slots:
         return self.by_place[key].number
 
 
+def gap_before_reading(slot) -> tuple:
+    """(index, target): the gap in the block of a statement before what it stores is read; (None, None) if none."""
+    targets = getattr(slot.node, "targets", [getattr(slot.node, "target", None)])
+    base = targets[0]
+    while isinstance(base, ast.Subscript | ast.Attribute):
+        base = base.value
+    if len(targets) > 1 or not isinstance(base, ast.Name):
+        return None, None
+    reads = [
+        any(isinstance(n, ast.Name) and n.id == base.id and is_load(n) for n in ast.walk(one))
+        for one in slot.block[slot.index + 1 :]
+    ]
+    gap = slot.index + 1 + (reads.index(True) if True in reads else len(reads))
+    last = slot.block[-1]
+    if gap == slot.index + 1 or gap == len(slot.block) and isinstance(last, ast.Return | ast.Continue | ast.Break):
+        return None, None
+    return gap, targets[0]
+
+
 def functions(tree) -> Iterator:
     """Every function of a program but the example."""
     for node in ast.walk(tree):
@@ -648,10 +690,11 @@ def all_edits(tree, facts, seen_lines, slots, worth, deep) -> Iterator[Edit]:
         if not any(s.lineno in seen_lines for s in statements):
             continue
         scope = Scope(function, facts, statements)
+        scope.borrow(tree)
         for owner, block in lists:
             for index, statement in enumerate(block):
                 if isinstance(statement, SIMPLE) and not is_docstring(statement):
-                    if worth(slots.of(block, index, "in")):
+                    if worth(slots.of(block, index, "in")) or worth(slots.of(block, index, "move")):
                         yield from edits_of(statement, block, index, scope, slots, deep)
                     if worth(slots.of(block, index, "move")):
                         yield from moves_of(statement, owner, block, index, lists, slots)
@@ -715,11 +758,20 @@ def edits_of_header(statement, block, index, scope, slots, deep):
 
 def names_throughout(statement, scope, edit):
     """One name, attribute or entry for another, wherever it occurs in a statement."""
-    places = {}
+    places, indices = {}, {}
     for path, node, parent in expressions(statement):
         called = isinstance(parent, ast.Call) and node is parent.func
         if isinstance(node, NAMES) and not called and (is_load(node) or isinstance(node, ast.Subscript)):
             places.setdefault(unparse(node), []).append((path, node))
+        if isinstance(node, ast.Subscript):
+            indices.setdefault(unparse(node.slice), []).append((path, node))
+    for text, found in indices.items():
+        for other, index in scope.slices.items() if len(found) > 1 else ():
+            if other != text:
+                new = statement
+                for path, node in found:
+                    new = replaced(new, (*path, ("slice", None)), index)
+                yield edit(1.2, new, found[0][1], ast.Subscript(found[0][1].value, index, ast.Load()))
     for found in places.values():
         if len(found) < 2:
             continue
@@ -745,6 +797,9 @@ def other_statements(statement, scope):
                 if type(op) is not other
             )
             yield 1.1, ast.Assign([target], ast.BinOp(load(target), op, value))
+            if isinstance(op, ast.Add) and isinstance(target, ast.Subscript):
+                at = ast.Attribute(ast.Attribute(name("np"), "add", ast.Load()), "at", ast.Load())
+                yield 1.1, ast.Expr(ast.Call(at, [target.value, target.slice, value], []))
         case ast.Assign(targets=[target], value=value) if isinstance(target, NAMES):
             yield 1.0, ast.AugAssign(target, ast.Add(), value)
             yield 1.4, ast.AugAssign(target, ast.Mult(), value)
@@ -757,6 +812,13 @@ def other_statements(statement, scope):
                     for other in sorted(scope.locals - {target.id})
                 )
                 yield 1.6, ast.Assign([ast.Subscript(load(target), ast.Slice(), ast.Store())], value)
+        case ast.Assign(targets=[ast.Tuple(elts=elts)], value=value):
+            for k, one in enumerate(elts):
+                if isinstance(one, ast.Name):
+                    for other in sorted(scope.locals - {n.id for n in elts if isinstance(n, ast.Name)}):
+                        new = [ast.Name(other, ast.Store()) if m == k else target for m, target in enumerate(elts)]
+                        cost = 1.0 if one.id.startswith("_") else 1.3
+                        yield cost, ast.Assign([ast.Tuple(new, ast.Store())], value)
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[one])):
             yield (
                 1.6,

@@ -1,6 +1,7 @@
 """The line to point at, and what to say about it."""
 
 import ast
+import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,15 +181,14 @@ def values_in_words(search, suspect) -> list[str]:
     m, k = times[0]
     found, expected = suspect.found[m][k], suspect.expected[m][k]
     truth = next((t for t in search.truths if t.is_same(expected)), None)
+    source = search.workshop.subject.source.splitlines()
     if truth is not None:
-        where = f" (line {truth.line})" if truth.line else ""
-        sentences.append(f"Expected here: {truth.name}{where}.")
+        sentences.append(f"Expected here: {truth.name}{where(truth.line, source)}.")
     held = next((t for t in search.truths if t.is_same(found)), None)
     if not np.any(found):
         sentences.append("Found: only zeros.")
     elif held is not None:
-        where = f" (line {held.line})" if held.line else ""
-        sentences.append(f"Found: {held.name}{where}.")
+        sentences.append(f"Found: {held.name}{where(held.line, source)}.")
     elif np.allclose(found, -expected, rtol=1e-6):
         sentences.append("Found: the same with the wrong sign.")
     elif found.ndim == 2 and found.shape[0] == found.shape[1] and np.allclose(found, expected.T, rtol=1e-6):
@@ -206,6 +206,17 @@ def values_in_words(search, suspect) -> list[str]:
     place = f"Entry {list(entry)} of its value is" if entry else "Its value is"
     sentences.append(f"{place} {got}{which}; with {want} every result becomes right.")
     return sentences
+
+
+def where(line: int | None, source: list[str]) -> str:
+    """A line in words, with the number of its equation if the comment above it has one: (line 13, equation L3)."""
+    if line is None:
+        return ""
+    above = line - 1
+    while above > 0 and source[above - 1].lstrip().startswith("#"):
+        above -= 1
+    numbers = re.findall(r"\(([A-Z]\d+)\)", "\n".join(source[above : line - 1]))
+    return f" (line {line}, equation {', '.join(numbers)})" if numbers else f" (line {line})"
 
 
 def ordinal(n: int) -> str:

@@ -6,11 +6,10 @@ h^2 and h^4 cancel; what the last two estimates differ by is the error that is a
 
 import numpy as np
 
-from compare.agreement import least_size
+from compare.agreement import RESOLUTION, least_size
 from compare.learner.calling import Case, Program, arrays_of, dot, leaves, random_like, to_numpy
 
 STEPS = (2.0**-6, 2.0**-12, 2.0**-18)  # for smooth functions; next to a kink, smaller ones
-RESOLUTION = 1e-9  # of the largest entry: what differences resolve in float64
 
 
 class Measured:
@@ -40,7 +39,7 @@ def best_estimate(loss) -> tuple[float, float]:
         value = (16 * first[1] - first[0]) / 15
         error = abs(value - first[1])
         found.append((error, value))
-        if error <= 1e-9 * max(1.0, abs(value)):
+        if error <= RESOLUTION * max(1.0, abs(value)):
             break
     error, value = min(found, key=lambda pair: pair[0] if np.isfinite(pair[0]) else np.inf)
     return value, error
@@ -80,7 +79,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
 def without_unused(case: Case, outcome) -> Case:
     """Without the gradients that backward does not return; those that are not zero are kept in mind for a remark."""
     for name in [name for name in case.gradients if outcome.outputs[name] is None]:
-        if np.any(np.abs(case.expected.pop(name)) > 1e-9):
+        if np.any(np.abs(case.expected.pop(name)) > RESOLUTION):
             case.unchecked.append(name)
         del case.slack[name]
     return case

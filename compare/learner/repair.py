@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from compare.learner import edits, truths
+from compare.learner.screening import GapScreen, StatementScreen
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
+from compare.learner.synthesis import Synthesis
 
 # What the search may cost, in expressions evaluated: about a microsecond each.
-EDITING, SOLVING, MEASURING = 2_500_000, 1_000_000, 500_000
+EDITING, SOLVING, MEASURING = 2_500_000, 3_000_000, 500_000
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
@@ -35,7 +37,8 @@ class Search:
 
     def __init__(self, workshop: Workshop):
         self.workshop = workshop
-        self.costs, self.suspects, self.truths, self.possible = {}, [], [], []
+        self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
+        self.gaps, self.undecided = [], []
         if workshop.right is not None and not workshop.right.all():
             investigation = Investigation(workshop)
             self.suspects = investigation.suspects
@@ -45,6 +48,26 @@ class Search:
             case = workshop.judge.case
             self.gradient_entries = max(1, sum(case.expected[name].size for name in case.gradients))
             self.count_costs()
+            self.prepare_screens(investigation)
+
+    def prepare_screens(self, investigation):
+        """A screen for each statement of which another value would do, and for the gap before that value is read."""
+        slots = self.workshop.slots
+        for one in self.suspects:
+            slot = slots.all[one.slot - 1]
+            if not one.possible or slot.at != "in":
+                continue
+            screen = StatementScreen(investigation, one)
+            if screen.usable() and screen.decides:
+                self.screens[one.slot] = screen
+            elif screen.usable():
+                self.undecided.append(screen)
+            gap, target = edits.gap_before_reading(slot)
+            if gap is not None:
+                number = slots.of(slot.block, gap, "before")
+                screen = GapScreen(investigation, one, slots.all[number - 1], target)
+                if screen.usable() and screen.decides:
+                    self.gaps.append(screen)
 
     def count_costs(self):
         """What is added to the cost of an edit at each slot."""
@@ -55,7 +78,7 @@ class Search:
             statement = slots.all[one.slot - 1].node
             extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE if self.possible else UNKNOWN}[one.possible]
             if isinstance(statement, edits.ast.Expr):  # its value is what is passed on, not what it does
-                extra = min(extra, UNKNOWN)
+                extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
             by_statement.setdefault(id(statement), one)
@@ -116,16 +139,48 @@ class Search:
             found = edits.all_edits(
                 w.subject.tree, w.facts, w.lines, w.slots, worth, {one.slot for one in self.suspects if one.possible}
             )
+            found = [*found, *self.synthesised(self.undecided)]
             ranked = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
+            ranked = [one for one in ranked if low < self.extra(one[2]) <= high]
             yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
 
     def extra(self, edit) -> float:
         slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
-        return max(self.costs.get(slot, 0.0) for slot in slots)
+        return max(self.costs.get(slot, UNKNOWN) for slot in slots)
+
+    def screened(self):
+        """(cost, edit), cheapest first: those whose value is what a statement needs."""
+        w = self.workshop
+        found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__, set(self.screens))
+        found = [one for one in found if self.passes(one)] + list(self.synthesised([*self.screens.values(), *self.gaps]))
+        good = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
+        return [(cost, one) for cost, _, one in sorted(good, key=lambda t: t[:2])]
+
+    def synthesised(self, screens):
+        """The edits that put another expression in the place of a statement's value, or of a part of it."""
+        w = self.workshop
+        for function in edits.functions(w.subject.tree):
+            statements = [s for _, block in edits.blocks(function) for s in block]
+            own = [one for one in screens if w.slots.all[one.slot - 1].node in statements]
+            if not own:
+                continue
+            scope = edits.Scope(function, w.facts, statements)
+            scope.borrow(w.subject.tree)
+            for screen in own:
+                yield from Synthesis(screen, scope).edits()
+
+    def passes(self, edit) -> bool | None:
+        """Whether an edit gives a statement the value that it needs; None if it is not only its value that changes."""
+        (slot, new), *more = edit.changes
+        screen = self.screens.get(slot)
+        if more or screen is None or len(new) != 1:
+            return None
+        return screen.judges(new[0])
 
     def tried(self):
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
-        queue = self.queue()
+        yield from self.tried_together(self.screened())
+        queue = (one for one in self.queue() if self.passes(one[1]) is None)
         while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False)]:
             yield from self.tried_together(piece)
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.learner import edits
-from compare.learner.calling import is_tensor, to_numpy
+from compare.learner.calling import is_float_array, is_tensor, to_numpy
 from compare.learner.switches import Workshop
 
 MOST = 400  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry
-NEWTON = 4  # rounds, for the few values in which a backward pass is not linear
+NEWTON = 10  # rounds, for the few values in which a backward pass is not linear
 
 
 @dataclass
@@ -37,6 +37,9 @@ class Suspect:
     found: list = field(default_factory=list)
     expected: list = field(default_factory=list)
     rank: int = 0
+    jacobian: np.ndarray | None = None
+    change: np.ndarray | None = None
+    recurrent: bool = False
     order: int = 0
     named: bool = False
     innocent: bool = False
@@ -50,13 +53,27 @@ class Probe:
 
     def begin(self, change, size=0.0):
         """change: a vector for all entries of all values, or None; size: of random noise to add instead."""
-        self.change, self.size, self.used, self.values = change, size, 0, []
-        self.rng = np.random.default_rng(0)
+        self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
+        self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, stored=False):
-        """stored: the value is in its array already, so the change is written into it."""
+    def __call__(self, value, stored=False, like=None):
+        """stored: the value is in its array already, so the change is written into it.
+
+        like: what the value is added to, say: an entry of it per entry of that.
+        """
         self.values.append([])
+        if is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
+            try:
+                value = np.broadcast_to(value, like.shape).astype(like.dtype)
+            except ValueError:
+                pass
         return self.visited(value, stored)
+
+    def here(self):
+        """Note the variables of the function that calls this, if somebody wants to know."""
+        if self.reached is not None:
+            frame = sys._getframe(1)
+            self.reached.append((copied(frame.f_locals), frame.f_globals))
 
     def visited(self, value, stored):
         if is_tensor(value):
@@ -92,8 +109,39 @@ class Probe:
         return array
 
 
+def copied(value, depth=4):
+    """A copy of what a variable holds, so that later statements do not change it; its arrays are read-only."""
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+        return value
+    if is_tensor(value):
+        return value.clone()
+    if depth and isinstance(value, list | tuple) and len(value) < 200:
+        parts = [copied(one, depth - 1) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if depth and isinstance(value, dict) and len(value) < 200:
+        return {key: copied(one, depth - 1) for key, one in value.items()}
+    return value
+
+
 def seen(value, *more):
     return ast.copy_location(ast.Call(ast.Name("__probe__", ast.Load()), [value, *more], []), value)
+
+
+HERE = ast.parse("__here__()").body[0]
+
+
+def value_of(statement):
+    """(path, expression) of what a statement stores, passes on or returns; None if there is none."""
+    match statement:
+        case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() if statement.value is not None:
+            return (("value", None),), statement.value
+        case ast.Expr(value=ast.Call(args=[*_, last])) if not isinstance(last, ast.Starred):
+            return (("value", None), ("args", len(statement.value.args) - 1)), last
+        case ast.Expr(value=ast.Yield(value=value)) if value is not None:
+            return (("value", None), ("value", None)), value
+    return None
 
 
 def probed(statement) -> list | None:
@@ -102,19 +150,17 @@ def probed(statement) -> list | None:
     What goes into an array is probed there, after the statement: `dx[mask] = 0` stores as many numbers as the mask has.
     """
 
+    if value_of(statement) is None:
+        return None
+    path, value = value_of(statement)
+    here = ast.copy_location(edits.clone(HERE), statement)
     match statement:
-        case ast.AugAssign(target=target) | ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(
-            target
-        ):
+        case ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
             again = ast.Assign([target], seen(edits.load(target), ast.Constant(True)))
-            return [statement, ast.copy_location(again, statement)]
-        case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() if statement.value is not None:
-            return [edits.replaced(statement, (("value", None),), seen(statement.value))]
-        case ast.Expr(value=ast.Call(args=[*_, last])) if not isinstance(last, ast.Starred):
-            return [edits.replaced(statement, (("value", None), ("args", len(statement.value.args) - 1)), seen(last))]
-        case ast.Expr(value=ast.Yield(value=value)) if value is not None:
-            return [edits.replaced(statement, (("value", None), ("value", None)), seen(value))]
-    return None
+            return [here, statement, ast.copy_location(again, statement)]
+        case ast.AugAssign(target=target) if can_be_read_again(target):
+            return [here, edits.replaced(statement, path, seen(value, ast.Constant(False), edits.load(target)))]
+    return [here, edits.replaced(statement, path, seen(value))]
 
 
 def can_be_read_again(target) -> bool:
@@ -139,7 +185,8 @@ class Investigation:
                     new = probed(statement) if statement.lineno in workshop.lines else None
                     if new is not None:
                         chosen[workshop.slots.of(block, index, "in")] = [new]
-        self.program, self.switches = workshop.with_switches(chosen, __probe__=self.probe)
+        names = {"__probe__": self.probe, "__here__": self.probe.here}
+        self.program, self.switches = workshop.with_switches(chosen, **names)
         self.wrong = ~workshop.right
         self.suspects = [one for one in map(self.suspect, chosen) if one is not None]
 
@@ -150,6 +197,26 @@ class Investigation:
         vector = self.workshop.vector(self.program)
         self.switches[slot] = 0
         return vector
+
+    def reached(self, suspect, gap: int | None = None) -> tuple[list, list]:
+        """What a run sees in which a statement has the expected values: (variables, computed).
+
+        variables: those of the function each time the statement is reached, or the gap with this number, as
+        (variables, module); computed: what the statement stores without being corrected.
+        """
+        program, switches = self.program, self.switches
+        if gap is not None:
+            names = {"__probe__": self.probe, "__here__": self.probe.here}
+            statement = self.workshop.slots.all[suspect.slot - 1].node
+            chosen = {suspect.slot: [probed(statement)[1:]], gap: [[HERE]]}
+            program, switches = self.workshop.with_switches(chosen, **names)
+            switches[gap] = 1
+        self.probe.begin(suspect.change)
+        self.probe.reached = noted = []
+        switches[suspect.slot] = 1
+        self.workshop.vector(program)
+        switches[suspect.slot] = 0
+        return noted, self.probe.values
 
     def suspect(self, slot) -> Suspect | None:
         base = self.workshop.base
@@ -182,18 +249,26 @@ class Investigation:
             jacobian = self.jacobian(suspect.slot, change, vector)
             if jacobian is None:
                 return
-            step = np.linalg.lstsq(jacobian, error, rcond=1e-10)[0]
+            try:
+                step = np.linalg.lstsq(jacobian, error, rcond=1e-10)[0]
+            except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
+                return
             predicted, change = error - jacobian @ step, change + step
             vector = self.run(suspect.slot, change)
+            computed = self.probe.values  # with earlier changes: a value may depend on the one of the step before
             if vector is None:
                 return
             left = judge.expected - vector
             if (np.abs(left) <= judge.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(judge.expected))).all():
-                suspect.possible, suspect.found, suspect.expected = True, found, with_changes(found, change)
+                suspect.possible, suspect.found, suspect.expected = True, found, with_changes(computed, change)
+                suspect.jacobian, suspect.change = jacobian, change
+                pairs = [pair for a, b in zip(found, computed, strict=False) for pair in zip(a, b, strict=False)]
+                suspect.recurrent = any(a.shape != b.shape or not np.allclose(a, b, 1e-9, 1e-9) for a, b in pairs)
                 suspect.rank = int(np.linalg.matrix_rank(jacobian, tol=1e-8 * max(1e-30, np.abs(jacobian).max())))
                 return
-            if np.allclose(left, predicted, rtol=1e-5, atol=1e-7 * np.abs(left).max()):
-                break  # linear, and no value will do
+            linear = np.allclose(left, predicted, rtol=1e-5, atol=1e-7 * np.abs(left).max())
+            if linear or not np.isfinite(left).all() or np.abs(left).sum() > 0.7 * np.abs(error).sum():
+                break  # no value will do, or none is found
         suspect.possible = False
 
     def jacobian(self, slot, change, base):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compare.agreement import least_size, tolerance
+from compare.agreement import ESTIMATE, least_size, tolerance
 from compare.learner import edits
 from compare.learner.calling import Case, is_tensor
 
@@ -113,7 +113,7 @@ def allowed_error(case: Case, name: str) -> float:
     group = [value for n, value in case.expected.items() if (n in case.results) == (name in case.results)]
     scale = max(np.abs(expected[np.isfinite(expected)]).max(initial=0), least_size(group))
     dtype = expected.dtype if expected.dtype.kind == "f" else np.float64
-    return max(tolerance(dtype) * scale, 10 * case.slack.get(name, 0.0))
+    return max(tolerance(dtype) * scale, ESTIMATE * case.slack.get(name, 0.0))
 
 
 class Workshop:

@@ -1,0 +1,259 @@
+"""Try an expression without running the program: evaluate it where its statement runs, and compare with what is needed.
+
+suspects.py knows which value of a statement makes every result right. An edit of the statement is right if its value is
+that one. So one run notes the variables each time the statement is reached, and any number of edits are then evaluated
+in them.
+"""
+
+import ast
+import builtins
+import operator
+
+import numpy as np
+
+from compare.learner import edits
+from compare.learner.suspects import Investigation, Probe, Suspect, value_of
+from compare.learner.switches import Endless, Workshop
+
+CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
+OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul,
+    ast.USub: operator.neg,
+    ast.Not: operator.not_,
+    ast.Invert: operator.invert,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+}
+
+
+class Place:
+    """The variables at one time that a statement is reached, and the values of expressions there."""
+
+    def __init__(self, variables: dict, module: dict, workshop: Workshop):
+        self.variables, self.module, self.workshop, self.known, self.nodes = variables, module, workshop, {}, []
+
+    def value(self, node):
+        """The value of an expression. Raises what evaluating it raises; ValueError for what is not supported."""
+        key = id(node)
+        if key not in self.known:
+            self.nodes.append(node)  # keeps it alive, and its id with it
+            try:
+                self.known[key] = True, self.computed(node)
+            except (Exception, Endless) as error:
+                self.known[key] = False, ValueError(str(error))
+        good, value = self.known[key]
+        if not good:
+            raise value
+        return value
+
+    def with_part(self, node, value, chain):
+        """The value of chain[-1], if `node`, a part of it, has another value. chain: what is between, inside out."""
+        if not chain:
+            return value
+        kept = {id(one): self.known.pop(id(one), None) for one in (node, *chain)}
+        self.known[id(node)] = True, value
+        try:
+            for one in chain:
+                self.known[id(one)] = True, self.computed(one)
+            return self.known[id(chain[-1])][1]
+        finally:
+            for key, old in kept.items():
+                if old is None:
+                    self.known.pop(key, None)
+                else:
+                    self.known[key] = old
+
+    def computed(self, node):
+        match node:
+            case ast.Name(id=name):
+                for names in (self.variables, self.module, vars(builtins)):
+                    if name in names:
+                        return names[name]
+                raise NameError(name)
+            case ast.Constant(value=value):
+                return value
+            case ast.BinOp(left=left, op=op, right=right):
+                return OPERATORS[type(op)](self.value(left), self.value(right))
+            case ast.UnaryOp(op=op, operand=operand):
+                return OPERATORS[type(op)](self.value(operand))
+            case ast.Attribute(value=value, attr=attr):
+                return getattr(self.value(value), attr)
+            case ast.Subscript(value=value, slice=index):
+                return self.value(value)[self.value(index)]
+            case ast.Slice(lower=lower, upper=upper, step=step):
+                return slice(*(None if one is None else self.value(one) for one in (lower, upper, step)))
+            case ast.Tuple(elts=elts):
+                return tuple(self.value(one) for one in elts)
+            case ast.List(elts=elts):
+                return [self.value(one) for one in elts]
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return OPERATORS[type(op)](self.value(left), self.value(right))
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return self.value(body if self.value(test) else orelse)
+            case ast.Call(func=func, args=args, keywords=keywords):
+                self.workshop.ticks = 0
+                called = self.value(func)
+                return called(*(self.value(one) for one in args), **{k.arg: self.value(k.value) for k in keywords})
+        raise ValueError(type(node).__name__)
+
+
+class Screen:
+    """What a statement needs, and where it runs.
+
+    places: a Place per time it runs, in a run in which it has the right values; expected: these, each time a list of
+    arrays; original: its expression; unique: whether no other values would do; decides: whether values can be judged.
+    """
+
+    def __init__(self, suspect: Suspect, places: list[Place], original):
+        self.suspect, self.slot, self.places, self.original = suspect, suspect.slot, places, original
+        self.expected, self.jacobian = suspect.expected, suspect.jacobian
+        self.needed = np.concatenate([leaf.ravel() for time in self.expected for leaf in time])
+        self.unique = suspect.rank == self.needed.size
+        scale = np.abs(self.needed).max(initial=0) or 1.0
+        self.near = CLOSE * scale
+        self.allowed = CLOSE * scale * np.abs(self.jacobian).sum(axis=1)[:, None]
+        self.first = self.seen_of_the_first() if suspect.recurrent and not self.unique else None
+        self.decides = self.unique or not suspect.recurrent or self.first is not None
+
+    def seen_of_the_first(self) -> np.ndarray | None:
+        """What no later value can make up for: a matrix that maps the values at the first place to that; or None.
+
+        Where more than one choice of values is right, the variables at later places depend on the choice that was made.
+        Those at the first place do not.
+        """
+        size = sum(leaf.size for leaf in self.expected[0])
+        later = self.jacobian[:, size:]
+        directions, singular, _ = np.linalg.svd(later, full_matrices=True)
+        rank = int((singular > 1e-8 * max(1e-30, singular.max(initial=0))).sum())
+        own = directions[:, rank:].T @ self.jacobian[:, :size]
+        return own if np.linalg.matrix_rank(own, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3 else None
+
+    def usable(self) -> bool:
+        """Whether the places are complete, and the statement's expression can be evaluated in them."""
+        return len(self.places) == len(self.expected) and self.values(self.original) is not None
+
+    def values(self, node) -> np.ndarray | None:
+        """The expression's values at all places, in one vector; None if it fails or has other shapes."""
+        return self.collected(lambda place, k: place.value(node), stop=False)
+
+    def passes(self, value_at) -> bool:
+        """Whether values are those that are needed. value_at: (place, its number) -> the value."""
+        if self.first is not None and self.right_at_first(value_at):
+            return True
+        values = self.collected(value_at, stop=self.unique)
+        return values is not None and bool(self.right(values[:, None])[0])
+
+    def right_at_first(self, value_at) -> bool:
+        expected = self.expected[0]
+        try:
+            leaves = leaves_of(value_at(self.places[0], 0))
+            off = [(np.broadcast_to(a, b.shape) - b).ravel() for a, b in zip(leaves, expected, strict=True)]
+        except Exception:
+            return False
+        return bool((np.abs(self.first @ np.concatenate(off)) <= self.near * np.abs(self.first).sum(axis=1)).all())
+
+    def collected(self, value_at, *, stop) -> np.ndarray | None:
+        """All values in one vector. stop: give up at the first that is not what is needed."""
+        parts = []
+        for k, (place, expected) in enumerate(zip(self.places, self.expected, strict=True)):
+            try:
+                leaves = leaves_of(value_at(place, k))
+                if len(leaves) != len(expected):
+                    return None
+                for a, b in zip(leaves, expected, strict=True):
+                    a = a if a.shape == b.shape else np.broadcast_to(a, b.shape)
+                    if stop and not np.abs(a - b).max(initial=0) <= self.near:
+                        return None
+                    parts.append(a.ravel())
+            except Exception:
+                return None
+        return np.concatenate(parts)
+
+    def right(self, columns: np.ndarray) -> np.ndarray:
+        """Which of many values, one per column, give the right results."""
+        return (np.abs(self.jacobian @ (columns - self.needed[:, None])) <= self.allowed).all(axis=0)
+
+
+class StatementScreen(Screen):
+    """A statement whose value has to change."""
+
+    def __init__(self, investigation: Investigation, suspect: Suspect):
+        slot = investigation.workshop.slots.all[suspect.slot - 1]
+        self.statement, (self.path, original) = slot.node, value_of(slot.node)
+        noted, _ = investigation.reached(suspect)
+        super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
+
+    def edit(self, cost, path, node, new) -> edits.Edit:
+        statement = edits.replaced(self.statement, (*self.path, *path), new)
+        longer = isinstance(new, ast.BinOp) and new.left is node
+        line = node.end_lineno if longer else node.lineno
+        return edits.Edit(cost, line, ((self.slot, [statement]),), "change", node, new, bool(path))
+
+    def judges(self, statement) -> bool | None:
+        """Whether another statement has the values that are needed; None if it differs in more than its value."""
+        found = value_of(statement)
+        if found is None or not only_value_differs(self.statement, statement, self.path):
+            return None
+        new = found[1]
+        return self.passes(lambda place, k: place.value(new))
+
+
+class GapScreen(Screen):
+    """A gap after a statement, where what it stored has to change before it is read: a statement is missing."""
+
+    def __init__(self, investigation: Investigation, suspect: Suspect, gap: edits.Slot, target):
+        noted, computed = investigation.reached(suspect, gap.number)
+        original = edits.load(target)
+        super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
+        self.gap, self.target = gap, target
+        for place, leaves in zip(self.places, computed, strict=False):
+            if len(leaves) == 1:
+                place.nodes.append(original)
+                place.known[id(original)] = True, leaves[0]
+
+    def edit(self, cost, path, node, new) -> edits.Edit:
+        after = ast.Assign([self.target], edits.replaced(self.original, path, new))
+        at_end = self.gap.index >= len(self.gap.block)
+        line = self.gap.node.end_lineno if at_end else self.gap.node.lineno
+        after = ast.copy_location(after, self.gap.node)
+        return edits.Edit(cost + 0.6, line, ((self.gap.number, [after]),), "insert", None, after)
+
+
+def leaves_of(value) -> list[np.ndarray]:
+    """The arrays and numbers in a value, in the order in which a Probe visits them."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return [value if value.dtype.kind == "f" else value.astype(float)]
+    probe = Probe()
+    probe(value, stored=True)
+    return probe.values[0]
+
+
+def only_value_differs(old, new, path) -> bool:
+    """Whether two statements are the same but for what `path` leads to (their other parts are the same objects)."""
+    if type(old) is not type(new):
+        return False
+    (field, index), *rest = path
+    for name in old._fields:
+        a, b = getattr(old, name), getattr(new, name, None)
+        if name == field and index is not None:
+            if len(a) != len(b) or any(x is not y for k, (x, y) in enumerate(zip(a, b, strict=True)) if k != index):
+                return False
+        elif name != field and a is not b:
+            return False
+    if not rest:
+        return True
+    a, b = getattr(old, field), getattr(new, field)
+    return only_value_differs(a if index is None else a[index], b if index is None else b[index], rest)
