@@ -95,6 +95,13 @@ def stored(node):
     )
 
 
+def size(node) -> int:
+    """How many expressions an expression consists of."""
+    if not hasattr(node, "_size"):
+        node._size = sum(isinstance(one, ast.expr) for one in ast.walk(node))
+    return node._size
+
+
 def name(text):
     return ast.Name(text, ast.Load())
 

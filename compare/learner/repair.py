@@ -47,6 +47,10 @@ class Search:
             self.wrong = investigation.wrong
             case = workshop.judge.case
             self.gradient_entries = max(1, sum(case.expected[name].size for name in case.gradients))
+            self.times = {}
+            for k, place in enumerate(workshop.facts):
+                self.times[place] = k
+                self.times.setdefault(place[0], k)
             self.count_costs()
             self.prepare_screens(investigation)
 
@@ -99,17 +103,20 @@ class Search:
         Where a statement's values are right, the mistake comes after it: all before it are innocent, too. So is a
         statement that only makes room: it holds zeros.
         """
-        order = list(self.workshop.lines)
         possible = [one for one in self.suspects if one.possible]
         for one in possible:
-            line = self.workshop.slots.all[one.slot - 1].node.lineno
-            one.order = order.index(line) if line in order else len(order)
-            one.named = self.is_right(one.expected)
-        right = [one.order for one in possible if self.is_right(one.found)]
+            one.order = self.when(self.workshop.slots.all[one.slot - 1].node)
+            one.named = self.is_right(one.values(one.expected))
+        right = [one.order for one in possible if self.is_right(one.values(one.found))]
         for one in possible:
-            one.innocent = one.order <= max(right, default=-1) or not any(np.any(leaf) for t in one.found for leaf in t)
+            one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, one.values(one.found)))
         telling = [one for one in possible if one.rank < 0.9 * self.gradient_entries and not self.only_reads(one)]
         self.possible = sorted(telling, key=lambda one: (one.innocent, not one.named, one.order))
+
+    def when(self, statement) -> int:
+        """When a statement had its first value; what it calls had its values before."""
+        value = getattr(statement, "value", None)
+        return self.times.get(edits.position(value), self.times.get(statement.lineno, len(self.times)))
 
     def only_reads(self, suspect) -> bool:
         """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
@@ -119,8 +126,8 @@ class Search:
         )
 
     def is_right(self, values) -> bool:
-        """Whether a statement's values, each time it runs, are among the measured right gradients."""
-        arrays = [leaf for time in values for leaf in time if leaf.size > 1 or leaf.ndim]
+        """Whether a statement's values are among the measured right gradients."""
+        arrays = [leaf for leaf in values if leaf.size > 1 or leaf.ndim]
         return bool(arrays) and all(any(truth.is_same(one) for truth in self.truths) for one in arrays)
 
     def misfit(self, moved) -> float:
@@ -167,7 +174,7 @@ class Search:
             scope = edits.Scope(function, w.facts, statements)
             scope.borrow(w.subject.tree)
             for screen in own:
-                yield from Synthesis(screen, scope).edits()
+                yield from Synthesis(screen, scope).passing()
 
     def passes(self, edit) -> bool | None:
         """Whether an edit gives a statement the value that it needs; None if it is not only its value that changes."""
@@ -225,5 +232,13 @@ class Search:
         """Of several fixes, the first is the one in the earliest line that does not hold right values already."""
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
-        order = list(self.workshop.lines)
-        return innocent, order.index(fix.edit.line) if fix.edit.line in order else len(order), fix.cost
+        return innocent, self.in_forward(fix.edit.line), self.times.get(fix.edit.line, len(self.times)), fix.cost
+
+    def in_forward(self, line) -> bool:
+        """Whether a line is in a function that makes the results, while these are right."""
+        count = len(self.workshop.base) - self.gradient_entries
+        if self.wrong[:count].any():
+            return False
+        makes = {self.workshop.slots.all[one.slot - 1].node.lineno for one in self.suspects if one.moved[:count].any()}
+        inside = [f for f in edits.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
+        return bool(inside) and any(inside[-1].lineno <= one <= inside[-1].end_lineno for one in makes)

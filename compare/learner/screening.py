@@ -119,13 +119,15 @@ class Screen:
 
     def __init__(self, suspect: Suspect, places: list[Place], original):
         self.suspect, self.slot, self.places, self.original = suspect, suspect.slot, places, original
-        self.expected, self.jacobian = suspect.expected, suspect.jacobian
+        self.expected, self.jacobian = [self.chosen(time) for time in suspect.expected], suspect.jacobian
         self.needed = np.concatenate([leaf.ravel() for time in self.expected for leaf in time])
         self.unique = suspect.rank == self.needed.size
         scale = np.abs(self.needed).max(initial=0) or 1.0
         self.near = CLOSE * scale
         self.allowed = CLOSE * scale * np.abs(self.jacobian).sum(axis=1)[:, None]
         self.first = self.seen_of_the_first() if suspect.recurrent and not self.unique else None
+        if self.first is not None and self.places and self.right_at_first(lambda place, k: place.value(original)):
+            self.first = None  # nothing is wrong there yet
         self.decides = self.unique or not suspect.recurrent or self.first is not None
 
     def seen_of_the_first(self) -> np.ndarray | None:
@@ -140,6 +142,10 @@ class Screen:
         rank = int((singular > 1e-8 * max(1e-30, singular.max(initial=0))).sum())
         own = directions[:, rank:].T @ self.jacobian[:, :size]
         return own if np.linalg.matrix_rank(own, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3 else None
+
+    def chosen(self, leaves: list) -> list:
+        """Of the arrays that a statement stores those that have to change."""
+        return leaves if self.suspect.leaf is None else [leaves[self.suspect.leaf]]
 
     def usable(self) -> bool:
         """Whether the places are complete, and the statement's expression can be evaluated in them."""
@@ -159,7 +165,7 @@ class Screen:
     def right_at_first(self, value_at) -> bool:
         expected = self.expected[0]
         try:
-            leaves = leaves_of(value_at(self.places[0], 0))
+            leaves = self.chosen(leaves_of(value_at(self.places[0], 0)))
             off = [(np.broadcast_to(a, b.shape) - b).ravel() for a, b in zip(leaves, expected, strict=True)]
         except Exception:
             return False
@@ -170,7 +176,7 @@ class Screen:
         parts = []
         for k, (place, expected) in enumerate(zip(self.places, self.expected, strict=True)):
             try:
-                leaves = leaves_of(value_at(place, k))
+                leaves = self.chosen(leaves_of(value_at(place, k)))
                 if len(leaves) != len(expected):
                     return None
                 for a, b in zip(leaves, expected, strict=True):

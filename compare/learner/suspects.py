@@ -39,10 +39,16 @@ class Suspect:
     rank: int = 0
     jacobian: np.ndarray | None = None
     change: np.ndarray | None = None
+    leaf: int | None = None
     recurrent: bool = False
     order: int = 0
     named: bool = False
     innocent: bool = False
+
+
+    def values(self, times: list) -> list:
+        """Of its values, each time, those that have to change."""
+        return [leaf for time in times for k, leaf in enumerate(time) if self.leaf in (None, k)]
 
 
 class Probe:
@@ -219,13 +225,31 @@ class Investigation:
         return noted, self.probe.values
 
     def suspect(self, slot) -> Suspect | None:
-        base = self.workshop.base
-        vector = self.run(slot, size=1e-4)
-        if vector is None or not any(self.probe.values):
+        """What a statement moves; of several arrays that it stores the one that alone moves all that is wrong."""
+        moved = self.moved(slot, size=1e-4)
+        if moved is None or not any(self.probe.values):
+            return None
+        suspect, found = Suspect(slot, moved), self.probe.values
+        counts = {len(time) for time in found}
+        if counts != {1} and len(counts) == 1 and not (self.wrong & ~moved).any():
+            noise = 1e-4 * (0.5 + np.random.default_rng(0).random(columns_of(found, None).size))
+            fits = []
+            for leaf in range(*counts):
+                moved = self.moved(slot, change=noise * columns_of(found, leaf))
+                if moved is not None and not (self.wrong & ~moved).any():
+                    fits.append((moved.sum(), leaf, moved))
+            if fits:
+                _, suspect.leaf, suspect.moved = min(fits, key=lambda fit: fit[:2])
+        return suspect
+
+    def moved(self, slot, **changed) -> np.ndarray | None:
+        """Which entries of the results another value of the statement changes; None if it does not run."""
+        base, vector = self.workshop.base, self.run(slot, **changed)
+        if vector is None:
             return None
         with np.errstate(all="ignore"):
             still = np.abs(vector - base) <= 1e-13 * np.maximum(1, np.abs(base))
-        return Suspect(slot, ~(still | (np.isnan(vector) & np.isnan(base))))
+        return ~(still | (np.isnan(vector) & np.isnan(base)))
 
     def solve_all(self, runs: int):
         """Solve for the right value of each suspect, those first that fit best, until so many runs are used up."""
@@ -240,20 +264,23 @@ class Investigation:
         """Fill in whether some value of the statement makes all results right, and which."""
         judge, base = self.workshop.judge, self.run(suspect.slot)
         found = self.probe.values
-        size = sum(leaf.size for time in found for leaf in time)
-        if base is None or not 0 < size <= MOST or not np.isfinite(judge.expected - base).all():
+        if base is None or not found or not np.isfinite(judge.expected - base).all():
             return
-        change, vector = np.zeros(size), base
+        columns = np.flatnonzero(columns_of(found, suspect.leaf))
+        if not 0 < columns.size <= MOST:
+            return
+        change, vector = np.zeros(sum(leaf.size for time in found for leaf in time)), base
         for _ in range(NEWTON):
             error = judge.expected - vector
-            jacobian = self.jacobian(suspect.slot, change, vector)
+            jacobian = self.jacobian(suspect.slot, change, vector, columns)
             if jacobian is None:
                 return
             try:
                 step = np.linalg.lstsq(jacobian, error, rcond=1e-10)[0]
             except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
                 return
-            predicted, change = error - jacobian @ step, change + step
+            predicted = error - jacobian @ step
+            change[columns] += step
             vector = self.run(suspect.slot, change)
             computed = self.probe.values  # with earlier changes: a value may depend on the one of the step before
             if vector is None:
@@ -271,9 +298,9 @@ class Investigation:
                 break  # no value will do, or none is found
         suspect.possible = False
 
-    def jacobian(self, slot, change, base):
+    def jacobian(self, slot, change, base, which):
         columns = []
-        for k in range(change.size):
+        for k in which:
             moved = change.copy()
             moved[k] += SMALL
             vector = self.run(slot, moved)
@@ -281,6 +308,12 @@ class Investigation:
                 return None
             columns.append((vector - base) / SMALL)
         return np.stack(columns, axis=1)
+
+
+def columns_of(values, leaf: int | None) -> np.ndarray:
+    """Which entries of all values in one vector belong to the array with this number, each time; all, if it is None."""
+    parts = [np.full(one.size, leaf in (None, k)) for time in values for k, one in enumerate(time)]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def with_changes(values, change) -> list:

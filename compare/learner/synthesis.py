@@ -1,44 +1,60 @@
 """Which expression has the value that a statement needs? Built from what the statement could read.
 
-Ingredients are the variables where the statement runs, their fields, entries and slices. Each part of the statement's
-expression is replaced by an ingredient or a simple function of one, or gets one more term or factor; and the whole, or
-one of its terms, by a product of two. Their values are compared with those that screening.py asks for.
+Ingredients are the variables where the statement runs, their fields, entries and slices, and simple functions of these.
+Each part of the statement's expression is replaced by one of them, or gets one more term or factor; the whole, or one
+of its terms, becomes a product of two. Their values are compared with those that screening.py asks for.
 """
 
 import ast
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
 from compare.learner import edits
-from compare.learner.screening import Screen
+from compare.learner.screening import Screen, leaves_of
 
-MOST = 250  # ingredients
-NUMBERS = (0.5, 2.0, 1.0)
+MOST = 200  # ingredients
+LARGEST = 200  # entries of a part at one place
+
+# What is made of an ingredient X, and at what cost: what the derivatives of the usual functions consist of; the same
+# numbers in another layout, or sums of them.
+FUNCTIONS = {"1 - X": 0.4, "X ** 2": 0.4, "1 - X ** 2": 0.5, "X * (1 - X)": 0.5}
+KEPT = {f"X.{f}(axis={k}, keepdims=True)": 0.5 for f in ("sum", "mean") for k in range(3)}
+LAYOUTS = {"X.T": 0.2, "X[::-1]": 0.4, "X[..., None]": 0.3, "-X": 0.4, **KEPT}
+LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for f in ("tanh", "exp", "sqrt", "abs")}
+# What a part P becomes: alone, and together with X.
+ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
+JOINED = {"P * X": 1.5, "P + X": 1.5, "P - X": 1.8, "P / X": 1.8}
+NUMBERS = (0, 1, 2, -1, 0.5)
+PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
 
-class Ingredient:
-    """An expression and what it holds. at: number of a place -> value; size: how many nodes it has.
+@cache
+def parsed(template: str) -> ast.expr:
+    return ast.parse(template, mode="eval").body
 
-    kind: what it holds at the first place (see kind below); None if it cannot be evaluated there.
-    """
 
-    def __init__(self, node, at: Callable, size: int):
-        self.node, self.at, self.size = node, at, size
-        try:
-            self.kind = kind(at(0))
-        except Exception:
-            self.kind = None
+def filled(template: str, **parts) -> ast.expr:
+    """The expression in which the names of the template are replaced by other expressions."""
 
-    def then(self, node, function) -> "Ingredient":
-        """A function of it."""
-        return Ingredient(node, lambda k: function(self.at(k)), self.size + 1)
+    def fill(node):
+        if isinstance(node, ast.Name) and node.id in parts:
+            return parts[node.id]
+        if isinstance(node, list):
+            return [fill(one) for one in node]
+        if not isinstance(node, ast.AST):
+            return node
+        return type(node)(**{field: fill(value) for field, value in ast.iter_fields(node)})
+
+    return fill(parsed(template))
 
 
 def kind(value):
-    """What may stand in for what: the shape of an array, or a word."""
+    """What may stand in for what: the shape of an array, or a word; None for what is no number."""
     if isinstance(value, np.ndarray):
-        return (value.dtype.kind, *value.shape)
+        return value.shape if value.dtype.kind in "fiub" else None
     if isinstance(value, bool | np.bool_):
         return "bool"
     return "number" if isinstance(value, int | float | np.number) else None
@@ -49,253 +65,305 @@ def indexed(value):
     return value.ndim if isinstance(value, np.ndarray) else "list" if isinstance(value, list | tuple) else "other"
 
 
-def size(node) -> int:
-    return sum(isinstance(one, ast.expr) for one in ast.walk(node))
+class Part:
+    """A part of an expression on which its value depends linearly: which values of the part give the needed ones?
+
+    shapes, values: of the part at all places; possible: whether any values do.
+    """
+
+    def __init__(self, screen: Screen, shapes, values, matrix, whole):
+        self.shapes, self.values, self.allowed = shapes, values, screen.near
+        if not screen.unique:
+            matrix, whole, self.allowed = screen.jacobian @ matrix, screen.jacobian @ whole, screen.allowed
+        self.matrix, self.missing = matrix, whole
+        best = np.linalg.lstsq(matrix, whole, rcond=1e-10)[0]
+        self.possible = bool((np.abs(matrix @ best - whole)[:, None] <= self.allowed).all())
+
+    @classmethod
+    def of(cls, screen: Screen, node, chain) -> "Part | None":
+        """The part `node` of the expression chain[-1]; None if it holds no numbers, too many, or is not linear."""
+        rng, blocks, values = np.random.default_rng(0), [], []
+        for place, expected in zip(screen.places, screen.expected, strict=True):
+            try:
+                block, value = derivative(place, node, chain, screen, expected, rng)
+            except Exception:
+                return None
+            blocks.append(block)
+            values.append(value)
+        sizes = [value.size for value in values]
+        matrix = np.zeros((screen.needed.size, sum(sizes)))
+        row = column = 0
+        for block in blocks:
+            matrix[row : row + block.shape[0], column : column + block.shape[1]] = block
+            row, column = row + block.shape[0], column + block.shape[1]
+        missing = screen.needed - screen.values(screen.original)
+        shapes = tuple(value.shape for value in values)
+        try:
+            return cls(screen, shapes, np.concatenate([value.ravel() for value in values]), matrix, missing)
+        except np.linalg.LinAlgError:
+            return None
+
+    def right(self, columns: np.ndarray) -> np.ndarray:
+        """Which of many values of the part, one per column, give what is needed."""
+        off = np.abs(self.matrix @ (columns - self.values[:, None]) - self.missing[:, None])
+        return (off <= self.allowed).all(axis=0)
+
+
+def derivative(place, node, chain, screen: Screen, expected, rng) -> tuple[np.ndarray, np.ndarray]:
+    """The derivative of an expression with respect to a part of it at one place, and the part's value.
+
+    Raises ValueError if the part holds no floats, or if the expression is not linear in it.
+    """
+
+    def whole(value):
+        leaves = screen.chosen(leaves_of(place.with_part(node, value, chain)))
+        return np.concatenate([np.broadcast_to(a, b.shape).ravel() for a, b in zip(leaves, expected, strict=True)])
+
+    value = np.asarray(place.value(node))
+    if value.dtype.kind != "f" or not 0 < value.size <= LARGEST:
+        raise ValueError("no floats, or too many")
+    base, columns = whole(value), []
+    for k in range(value.size):
+        moved = value.copy()
+        moved.reshape(-1)[k] += 1.0
+        columns.append(whole(moved) - base)
+    block, change = np.stack(columns, axis=1), 1 + rng.random(value.shape)
+    if not np.allclose(whole(value + change) - base, block @ change.ravel(), 1e-7, 1e-9):
+        raise ValueError("not linear")
+    return block, value
 
 
 class Synthesis:
-    """All that can be built for one statement."""
+    """All that can be built for one statement. ingredients: (cost, expression, kind)."""
 
     def __init__(self, screen: Screen, scope: edits.Scope):
-        self.screen, self.places = screen, screen.places
-        self.found = {}
-        for node in self.candidates(scope):
-            self.add(node)
-            if len(self.found) >= MOST:
+        self.screen, self.places, self.scope = screen, screen.places, scope
+        self.kinds_of_indices = {text: set() for text in scope.slices}
+        for base, text in scope.indexed:
+            self.kinds_of_indices[text].add(indexed(self.first(base)))
+        found = {}
+        for node in self.candidates():
+            key = self.key(node)
+            if key and (key not in found or edits.size(node) < edits.size(found[key])):
+                found[key] = node
+            if len(found) >= MOST:
                 break
-        self.ingredients = list(self.found.values())
-        self.numeric = [one for one in self.ingredients if one.kind != "bool"]
+        self.plain = [(0.05 * edits.size(node), node, kind(self.first(node))) for node in found.values()]
+        self.functions = list(self.made_of(self.plain, FUNCTIONS))
+        self.layouts = list(self.made_of(self.plain, LAYOUTS))
+        self.tables = {}
+
+    def first(self, node):
+        """What an expression holds at the first place, None if it cannot be evaluated there."""
+        try:
+            with np.errstate(all="ignore"):
+                return self.places[0].value(node)
+        except Exception:
+            return None
+
+    def key(self, node):
+        """What two expressions with the same values have in common; None for what is no number."""
+        try:
+            values = [place.value(node) for place in self.places]
+            return kind(values[0]) and tuple((kind(one), np.asarray(one).tobytes()) for one in values)
+        except Exception:
+            return None
 
     # ---- ingredients ----
 
-    def candidates(self, scope) -> Iterator[ast.expr]:
-        """Expressions: the variables, those in the text, and the parts of variables."""
+    def candidates(self) -> Iterator[ast.expr]:
+        """The variables, the expressions in the text, and the parts of variables."""
         todo = [edits.name(text) for text in self.places[0].variables]
         yield from todo
-        yield from (node for node, _ in scope.ingredients.values() if pure(node))
+        for node, _ in self.scope.ingredients.values():
+            if not any(isinstance(one, ast.Call) for one in ast.walk(node)):  # a call may change what it is given
+                yield node
         for _ in range(2):
-            todo = [part for node in todo for part in self.parts(node, scope)]
+            todo = [part for node in todo for part in self.parts(node)]
             yield from todo
 
-    def parts(self, node, scope) -> Iterator[ast.expr]:
+    def parts(self, node) -> Iterator[ast.expr]:
         """The fields of an object, the entries of a dictionary, a list or an array."""
-        try:
-            value = self.places[0].value(node)
-        except Exception:
-            return
+        value = self.first(node)
         if isinstance(value, dict):
             yield from (edits.entry(node, ast.Constant(key)) for key in value if isinstance(key, str))
-        elif hasattr(value, "_fields") or hasattr(value, "__dict__") and not callable(value):
+        elif isinstance(value, list | np.ndarray) or type(value) is tuple:
+            same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
+            yield from (edits.entry(node, index) for index in (*same, ast.Constant(0), ast.Constant(-1)))
+        elif hasattr(value, "_fields") or (hasattr(value, "__dict__") and not callable(value)):
             names = getattr(value, "_fields", None) or vars(value)
             yield from (ast.Attribute(node, name, ast.Load()) for name in names)
-        elif isinstance(value, list | tuple | np.ndarray):
-            ends = [ast.Constant(0), ast.Constant(-1)][: 2 if isinstance(value, list | tuple) else 1]
-            kinds = self.kinds_of_indices(scope)
-            same = [index for index in scope.slices.values() if indexed(value) in kinds[edits.unparse(index)]]
-            yield from (edits.entry(node, index) for index in (*same, *ends))
 
-    def kinds_of_indices(self, scope) -> dict:
-        """What each index in the text is an index of: text -> kinds."""
-        if not hasattr(self, "_kinds"):
-            self._kinds = {text: set() for text in scope.slices}
-            for base, text in scope.indexed:
-                try:
-                    self._kinds[text].add(indexed(self.places[0].value(base)))
-                except Exception:
-                    self._kinds[text] |= {"list", 1, 2, 3, 4}
-        return self._kinds
+    def made_of(self, ingredients, templates) -> Iterator:
+        for cost, node, _ in ingredients:
+            for template, more in templates.items():
+                new = filled(template, X=node)
+                if (own := kind(self.first(new))) is not None:
+                    yield cost + more, new, own
 
-    def add(self, node):
-        try:
-            values = [place.value(node) for place in self.places]
-        except Exception:
-            return
-        if kind(values[0]) is None:
-            return
-        key = tuple((kind(one), np.asarray(one).tobytes()) for one in values)
-        if key not in self.found or size(node) < self.found[key].size:
-            self.found[key] = Ingredient(node, values.__getitem__, size(node))
+    # ---- edits ----
 
-    def functions_of(self, one) -> Iterator[tuple[float, Ingredient]]:
-        """(cost, f(x)): what the derivatives of the usual functions are made of."""
-        node = one.node
-        yield 0.4, one.then(edits.one_minus(node), lambda x: 1 - x)
-        yield 0.4, one.then(edits.squared(node), lambda x: x * x)
-        yield 0.5, one.then(edits.one_minus(edits.squared(node)), lambda x: 1 - x * x)
-        yield 0.5, one.then(ast.BinOp(node, ast.Mult(), edits.one_minus(node)), lambda x: x * (1 - x))
-        yield 0.4, one.then(ast.UnaryOp(ast.USub(), node), lambda x: -x)
-
-    def layouts_of(self, one) -> Iterator[tuple[float, Ingredient]]:
-        """(cost, f(x)): the same numbers, or sums of them, in another shape."""
-        node, shape = one.node, one.kind[1:]
-        if len(shape) == 2:
-            yield 0.2, one.then(ast.Attribute(node, "T", ast.Load()), lambda x: x.T)
-        if len(shape):
-            yield 0.4, one.then(edits.entry(node, edits.REVERSED), lambda x: x[::-1])
-            last = ast.Tuple([ast.Constant(Ellipsis), ast.Constant(None)], ast.Load())
-            yield 0.4, one.then(edits.entry(node, last), lambda x: x[..., None])
-            for f in ("tanh", "exp", "sqrt", "abs"):
-                yield 0.5, one.then(edits.method(edits.name("np"), f, node), getattr(np, f))
-        for axis in range(len(shape)):
-            for keep in (False, True):
-                options = [ast.keyword("axis", ast.Constant(axis))]
-                options += [ast.keyword("keepdims", ast.Constant(True))] if keep else []
-                new = ast.Call(ast.Attribute(node, "sum", ast.Load()), [], options)
-                yield 0.5, one.then(new, lambda x, axis=axis, keep=keep: x.sum(axis=axis, keepdims=keep))
-
-    # ---- candidates ----
-
-    def edits(self) -> Iterator[edits.Edit]:
+    def passing(self) -> Iterator[edits.Edit]:
         """All that pass the screen; where it cannot decide, the expression with one more term or factor."""
-        screen = self.screen
+        screen, whole = self.screen, self.screen.original
         if not screen.decides:
-            whole = screen.original
-            here = Ingredient(whole, [place.value(whole) for place in self.places].__getitem__, size(whole))
-            if here.kind is not None:
-                yield from (screen.edit(cost, (), whole, new) for cost, new, _ in self.extended(here, here.kind))
+            yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole))
             return
-        for path, node, parents in with_parents(ast.Expr(screen.original)):
-            if isinstance(parents[0], ast.Call) and node is parents[0].func:
-                continue
-            try:
-                values = [place.value(node) for place in self.places]
-            except Exception:
+        for path, node, parents in with_parents(ast.Expr(whole)):
+            if kind(self.first(node)) is None or (isinstance(parents[0], ast.Call) and node is parents[0].func):
                 continue
             chain = parents[:-1]  # without the Expr
             with np.errstate(all="ignore"):
-                for cost, new, values_there in self.at(node, values):
-                    if screen.passes(lambda place, k: place.with_part(node, values_there(k), chain)):
+                part = Part.of(self.screen, node, chain)
+                found = self.others(node, plain=part is None) if part is None or part.possible else ()
+                found = itertools.chain(found, self.fitting(node, part) if part and part.possible else ())
+                for cost, new in found:
+                    if screen.passes(lambda place, k, new=new: place.with_part(node, place.value(new), chain)):  # noqa: B023
                         yield screen.edit(cost, path[1:], node, new)
-        for cost, path, node, new in self.products():
-            yield screen.edit(cost, path, node, new)
+        yield from self.products()
 
-    def at(self, node, values) -> Iterator:
-        """(cost, expression, its value at place k as a function of k) for one part of the expression."""
-        own = kind(values[0])
-        if own is None:
-            return
-        numeric = own != "bool"
-        here = Ingredient(node, values.__getitem__, size(node))
-        for one in self.ingredients:
-            if one.kind == own and one.node is not node:
-                near = type(one.node) is type(node)
-                yield (1.0 if near else 1.3) + 0.05 * abs(one.size - here.size), one.node, one.at
-        if not numeric:
-            return
-        for one in [here, *self.numeric]:
-            other = 0.0 if one is here else 1.2 + 0.05 * abs(one.size - here.size)
-            forms = [*self.functions_of(one), *(self.layouts_of(one) if one.kind != "number" else ())]
-            for cost, form in forms:
-                if form.kind == own or one is here:
-                    yield 0.9 + cost + other, form.node, form.at
-        if own == "number" and isinstance(node, ast.Constant):
-            for k in (0, 1, 2, -1, 0.5):
-                yield 1.1, edits.number(k), (lambda _, k=k: k)
-        yield from self.extended(here, own)
+    def others(self, node, *, plain: bool) -> Iterator:
+        """(cost, expression) that may stand in for a part: what is made of it and, if `plain`, another ingredient."""
+        own = kind(self.first(node))
+        if plain:
+            yield from ((cost, new) for cost, new, other in self.instead_of(node, self.plain) if other == own)
+        if own != "bool":
+            yield from ((0.9 + cost, filled(template, X=node)) for template, cost in (FUNCTIONS | LAYOUTS).items())
+            yield from ((cost, filled(template, P=node)) for template, cost in ALONE.items())
+        if isinstance(node, ast.Constant) and own == "number":
+            yield from ((1.1, edits.number(k)) for k in NUMBERS)
 
-    def extended(self, here, own) -> Iterator:
-        """One more term or factor."""
-        for k in NUMBERS[:2]:
-            yield 1.5, ast.BinOp(ast.Constant(k), ast.Mult(), here.node), (lambda m, k=k: k * here.at(m))
-        if own == "number":
-            for name, function in (("min", min), ("max", max)):
-                for k in (0.0, 1.0):
-                    new = ast.Call(edits.name(name), [ast.Constant(k), here.node], [])
-                    yield 1.6, new, (lambda m, f=function, k=k: f(k, here.at(m)))
-        for one in self.numeric:
-            if one.kind != "number" and own != "number" and not edits.broadcasts(one.kind[1:], own[1:]):
-                continue
-            forms = [(0.0, one)]
-            if one.kind != "number":
-                forms += [(c, f) for c, f in self.functions_of(one) if not isinstance(f.node, ast.UnaryOp)]
-            for extra, form in forms:
-                cost = 1.5 + extra + 0.05 * one.size
-                a, b = here, form
-                yield cost, join(a, ast.Mult, b), (lambda m, b=b: a.at(m) * b.at(m))
-                yield cost, join(a, ast.Add, b), (lambda m, b=b: a.at(m) + b.at(m))
-                yield cost + 0.3, join(a, ast.Sub, b), (lambda m, b=b: a.at(m) - b.at(m))
-                yield cost + 0.3, join(a, ast.Div, b), (lambda m, b=b: a.at(m) / b.at(m))
+    def instead_of(self, node, ingredients) -> Iterator:
+        """(cost, expression, kind) of ingredients in the place of another expression."""
+        for cost, new, own in ingredients:
+            if new is not node:
+                near = type(new) is type(node)
+                yield (1.0 if near else 1.3) + abs(cost - 0.05 * edits.size(node)), new, own
+
+    def fitting(self, node, part: "Part") -> Iterator:
+        """(cost, expression): of all ingredients, and of all that is joined with one, what a linear part needs."""
+        choices, columns = self.table(part.shapes)
+        same = np.array([exact for *_, exact in choices], bool)
+        for k in np.flatnonzero(same & part.right(columns)):
+            (cost, new, own, _) = choices[k]
+            simple = any(new is one for _, one, _ in self.plain)
+            yield next(self.instead_of(node, [(cost, new, own)]), (9.0,))[0] + 1.1 * (not simple), new
+        own = part.values[:, None]
+        for template, values in zip(JOINED, (own * columns, own + columns, own - columns, own / columns), strict=True):
+            for k in np.flatnonzero(part.right(values)):
+                cost, new, *_ = choices[k]
+                yield JOINED[template] + cost, filled(template, P=node, X=new)
+
+    def table(self, shapes: tuple) -> tuple[list, np.ndarray]:
+        """The ingredients that fit these shapes, one per place: (cost, expression, kind, exactly), values in columns."""
+        if shapes not in self.tables:
+            choices, columns = [], []
+            for cost, node, own in (*self.plain, *self.functions, *self.layouts):
+                try:
+                    values = [np.asarray(place.value(node)) for place in self.places]
+                    column = [np.broadcast_to(v, shape).ravel() for v, shape in zip(values, shapes, strict=True)]
+                except Exception:
+                    continue
+                choices.append((cost, node, own, all(v.shape == shape for v, shape in zip(values, shapes, strict=True))))
+                columns.append(np.concatenate(column).astype(float))
+            self.tables[shapes] = choices, np.stack(columns, axis=1)
+        return self.tables[shapes]
+
+    def longer(self, node) -> Iterator:
+        """(cost, expression): one more term or factor."""
+        own = kind(self.first(node))
+        for cost, other, its in (*self.plain, *self.functions):
+            if its == "number" or (isinstance(its, tuple) and isinstance(own, tuple) and edits.broadcasts(its, own)):
+                yield from ((cost + more, filled(template, P=node, X=other)) for template, more in JOINED.items())
 
     # ---- products of two ingredients ----
 
-    def products(self) -> Iterator:
+    def products(self) -> Iterator[edits.Edit]:
         """The whole expression, or one of its terms, as a product; or a product as one more term."""
-        if any(len(time) != 1 for time in self.screen.suspect.expected):
+        screen, (path, whole) = self.screen, self.single_value()
+        if whole is None:
             return
-        shapes = [time[0].shape for time in self.screen.suspect.expected]
-        table = [(node, values) for node, values in self.all_products(shapes) if values is not None]
-        if not table:
+        nodes, columns = self.all_products()
+        if not nodes:
             return
-        columns = np.stack([values for _, values in table], axis=1)
-        original = self.screen.values(self.screen.original)
-        whole = self.screen.original
-        for path, term, rest, sign in terms_of(whole):
-            kept = original - sign * self.screen.values(term) if rest else np.zeros_like(original)
-            for k in np.flatnonzero(self.screen.right(kept[:, None] + sign * columns)):
-                yield 2.4 + 0.05 * size(table[k][0]), path, term, table[k][0]
-        for sign, op in ((1, ast.Add()), (-1, ast.Sub())):
-            for k in np.flatnonzero(self.screen.right(original[:, None] + sign * columns)):
-                yield 2.2 + 0.05 * size(table[k][0]), (), whole, ast.BinOp(whole, op, table[k][0])
+        original = screen.values(screen.original)
+        for start, term, sign in terms_of(whole, path):
+            kept = 0 * original if term is whole else original - sign * self.vector(term)
+            for k in np.flatnonzero(screen.right(kept[:, None] + sign * columns)):
+                yield screen.edit(2.4 + 0.05 * edits.size(nodes[k]), start, term, nodes[k])
+        for sign, template in ((1, "P + X"), (-1, "P - X")):
+            for k in np.flatnonzero(screen.right(original[:, None] + sign * columns)):
+                longer = filled(template, P=whole, X=nodes[k])
+                yield screen.edit(2.2 + 0.05 * edits.size(nodes[k]), path, whole, longer)
+
+    def single_value(self) -> tuple:
+        """(path, expression) of the one array that has to change; (None, None) if there are several."""
+        whole, leaf = self.screen.original, self.screen.suspect.leaf
+        if isinstance(whole, ast.Tuple):
+            if leaf is None or len(whole.elts) != len(self.screen.suspect.expected[0]):
+                return None, None
+            return (("elts", leaf),), whole.elts[leaf]
+        return ((), whole) if all(len(time) == 1 for time in self.screen.expected) else (None, None)
+
+    def vector(self, node) -> np.ndarray:
+        """The values of a term at all places."""
+        pairs = zip(self.places, self.screen.expected, strict=True)
+        return np.concatenate([np.broadcast_to(place.value(node), own.shape).ravel() for place, (own,) in pairs])
+
+    def all_products(self) -> tuple[list, np.ndarray]:
+        """Every product of two ingredients that has the shapes of the statement: expressions, values in columns."""
+        shape = self.screen.expected[0][0].shape
+        arrays = [(node, own) for _, node, own in self.plain if isinstance(own, tuple)]
+        turned = arrays + [(node, own) for _, node, own in self.layouts if isinstance(node, ast.Attribute)]
+        functions = [(node, own) for _, node, own in self.functions if isinstance(own, tuple)]
+        pairs = {
+            "A * B": [*itertools.combinations_with_replacement(arrays, 2), *itertools.product(arrays, functions)],
+            "A @ B": itertools.product(turned, repeat=2),
+            "np.outer(A, B)": itertools.product(arrays, repeat=2),
+        }
+        nodes, columns = [], []
+        for template, found in pairs.items():
+            for (a, a_shape), (b, b_shape) in found:
+                if product_shape(template, a_shape, b_shape) == shape:
+                    values = self.combined(PRODUCTS[template], a, b)
+                    if values is not None:
+                        nodes.append(filled(template, A=a, B=b))
+                        columns.append(values)
+        return nodes, np.stack(columns, axis=1) if columns else np.zeros((0, 0))
 
     def combined(self, function, a, b) -> np.ndarray | None:
-        """f(a, b) at all places in one vector, or None if it has other shapes than needed."""
+        """f(a, b) at all places in one vector, or None if it has other shapes than the statement."""
         parts = []
-        for k, expected in enumerate(self.screen.expected):
+        for place, (own,) in zip(self.places, self.screen.expected, strict=True):
             try:
-                value = function(a.at(k), b.at(k))
+                value = function(place.value(a), place.value(b))
             except Exception:
                 return None
-            if value.shape != expected[0].shape:
+            if value.shape != own.shape:
                 return None
             parts.append(value.ravel())
         return np.concatenate(parts).astype(float)
 
-    def all_products(self, shapes) -> Iterator:
-        """(expression, values) for every product of two ingredients that has the statement's shapes."""
-        arrays = [one for one in self.numeric if one.kind != "number"]
-        if len(shapes[0]) <= 2:
-            turned = [*arrays]
-            turned += [f for one in arrays if len(one.kind) == 3 for _, f in list(self.layouts_of(one))[:1]]
-            for a in turned:
-                for b in turned:
-                    if matmul_shape(a.kind[1:], b.kind[1:]) == shapes[0] != ():
-                        yield join(a, ast.MatMult, b), self.combined(np.matmul, a, b)
-                    if len(a.kind) == len(b.kind) == 2 and (a.kind[1], b.kind[1]) == shapes[0]:
-                        node = edits.method(edits.name("np"), "outer", a.node, b.node)
-                        yield node, self.combined(np.outer, a, b)
-        fitting = [one for one in arrays if edits.broadcasts(one.kind[1:], shapes[0])]
-        functions = [f for one in fitting for _, f in self.functions_of(one)]
-        for k, a in enumerate(fitting):
-            for b in [*fitting[k:], *functions]:
-                if np.broadcast_shapes(a.kind[1:], b.kind[1:]) == shapes[0]:
-                    yield join(a, ast.Mult, b), self.combined(np.multiply, a, b)
+
+def product_shape(template, a, b) -> tuple | None:
+    """The shape of a product of arrays with these shapes; None if there is none."""
+    if template == "A @ B":
+        return a[:-1] + b[1:] if a and b and len(b) <= 2 and a[-1] == b[0] else None
+    if template == "A * B":
+        return b if edits.broadcasts(a, b) else a if edits.broadcasts(b, a) else None
+    return (*a, *b) if len(a) == len(b) == 1 else None
 
 
-def join(a, op, b) -> ast.expr:
-    return ast.BinOp(a.node, op(), b.node)
-
-
-def matmul_shape(a, b):
-    if len(a) == 2 and len(b) == 2 and a[1] == b[0]:
-        return a[0], b[1]
-    if len(a) == 2 and len(b) == 1 and a[1] == b[0]:
-        return (a[0],)
-    if len(a) == 1 and len(b) == 2 and a[0] == b[0]:
-        return (b[1],)
-    return None
-
-
-def terms_of(node, sign=1, path=(), rest=False) -> Iterator:
-    """(path, term, whether there are others, sign) for the terms of a sum; the sum itself first."""
-    yield path, node, rest, sign
+def terms_of(node, path=(), sign=1) -> Iterator:
+    """(path, term, its sign) for the terms of a sum; the sum itself first."""
+    yield path, node, sign
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-        yield from terms_of(node.left, sign, (*path, ("left", None)), True)
-        second = sign if isinstance(node.op, ast.Add) else -sign
-        yield from terms_of(node.right, second, (*path, ("right", None)), True)
+        yield from terms_of(node.left, (*path, ("left", None)), sign)
+        yield from terms_of(node.right, (*path, ("right", None)), sign if isinstance(node.op, ast.Add) else -sign)
 
 
 def with_parents(shell) -> Iterator:
-    """(path, expression, its parents, the nearest first)."""
+    """(path, expression, its parents, the nearest first) for all expressions in a statement."""
     parents = {}
     for path, node, parent in edits.expressions(shell):
         parents[id(node)] = parent
@@ -303,8 +371,3 @@ def with_parents(shell) -> Iterator:
         while id(chain[-1]) in parents:
             chain.append(parents[id(chain[-1])])
         yield path, node, chain
-
-
-def pure(node) -> bool:
-    """Whether evaluating an expression surely changes nothing."""
-    return not any(isinstance(one, ast.Call) for one in ast.walk(node))
