@@ -620,6 +620,9 @@ def test_everything_has_a_name_for_a_screen_reader(open_page):
             assert [role for role, name in found if role in NAMED and not name] == [], chosen
             assert {*NAMED, "heading", "main", "list"} - {"table"} <= {role for role, _ in found}
     assert ("list", "dh, by hand") in found
+    open_page("#cell=lstm")
+    sums = [name for role, name in browser.names() if role == "list" and name.startswith("dW_hh")]
+    assert len(sums) == len(set(sums)) == 2 * 4 * H and "dW_hh f 0, sum so far" in sums
 
 
 def test_it_can_be_printed(open_page):
