@@ -454,6 +454,8 @@ def test_names_that_cannot_be_used(tmp_path):
     assert "is a file" in refusal("names", write(tmp_path / "file", "Ann"))
     assert "no .txt files" in refusal("names", made("none"))
     assert "only one .txt file" in refusal("names", made("one", a="Ann\nBob\n"))
+    (tmp_path / "one" / "b.TXT").write_text("Cid\nDee\n")
+    assert data.load("names", tmp_path / "one").classes == ("a", "b")
     assert "b.txt: the file is empty" in refusal("names", made("empty", a="Ann\nBob\n", b=""))
     assert "b.txt: has no names" in refusal("names", made("blank", a="Ann\nBob\n", b="\n \n"))
     assert "one name only" in refusal("names", made("single", a="Ann", b="Bob"))
@@ -824,6 +826,13 @@ def test_dates_that_run_backwards_are_refused(tmp_path):
     assert "its dates run backwards; sort the rows" in message
     mixed = [*days[30:], *days[:30]]
     assert data.load("series", table(tmp_path, "day,v", mixed, range(60)), column="v", window=5).labels == mixed
+
+
+def test_lines_may_end_as_on_an_old_mac(tmp_path):
+    days = [f"2024-{1 + k // 28:02d}-{1 + k % 28:02d}" for k in range(60)]
+    path = table(tmp_path, "day,v", days, range(60))
+    Path(path).write_bytes(Path(path).read_bytes().replace(b"\n", b"\r"))
+    assert data.load("series", path, column="v", window=5).labels == days
 
 
 def test_options_of_a_table_need_a_table():
