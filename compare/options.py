@@ -174,7 +174,9 @@ def add_data(group):
     group.add_argument("--tokens", choices=TOKENS, help="what the text is cut into (default characters)")
     group.add_argument("--column", metavar="NAME", help="the CSV column to predict, or several: Open,Close")
     group.add_argument("--inputs", metavar="NAME", help="other CSV columns to read: Volume,Temperature")
-    group.add_argument("--missing", choices=WAYS, help="drop rows with missing values, or repeat the last value")
+    group.add_argument(
+        "--missing", metavar="{" + ",".join(WAYS) + "}", help="drop rows with missing values, or repeat the last value"
+    )
     group.add_argument(
         "--difference", action="store_true", default=None, help="predict changes: for a series that leaves its range"
     )

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H:%M:%S%z", "T%H:%M:%S%z")
+CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
+TIMES = ("", *(f"{mark}{clock}{zone}" for mark in " T" for clock in CLOCKS for zone in ("", "%z")))
 DAYS = ("%Y-%m", "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%b %d, %Y")
 
 

@@ -12,13 +12,14 @@ from data.reading import read_text
 from data.table import MISSING, number
 
 ROW = 8  # pixels per row of our images
+FORMAT = "each line is a class, then the values of one sequence; no line of names"
 
 
 class Digits(Labelled):
     """Images as sequences of rows, or the user's own sequences; the target is the class.
 
-    `path`: a text file with a sequence per line, first its class, then its values, one per step, separated by commas,
-    semicolons, tabs or blanks (as in the UCR time series archive); the lines may have different lengths. None for
+    `path`: a text file with a sequence per line, first its class, then its values, one per step, separated by tabs,
+    semicolons, commas or blanks (as in the UCR time series archive); the lines may have different lengths. None for
     images of 8 x 8 pixels: 8 steps of 8 values. Models see (value - mean) / std of the training part.
     """
 
@@ -51,10 +52,10 @@ class Digits(Labelled):
 
     def encode(self, line):
         """A line of values, without a class -> (T, F) as a model reads it. Raises UserError."""
-        mark = "," if "," in line else None
-        _, values = parse(None, 1, f"?{mark or ' '}{line}", mark)
+        separator, decimal = marks(line)
+        values = parse("the sequence", line.split(separator), decimal, "give its values, separated by commas or blanks")
         if len(values) % self.input_size:
-            raise UserError(f"{len(values)} values are no rows of {self.input_size}; give all values of a sequence")
+            raise UserError(f"{len(values)} values do not fill rows of {self.input_size}; give all pixels, row by row")
         return self.standardize(values)
 
     def _baselines(self):
@@ -74,29 +75,37 @@ class Digits(Labelled):
 
 def by_class(path, text):
     """dict: class -> its sequences, a list of (length,) float64, both in the order of the file. Raises UserError."""
-    lines = [(k, line) for k, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    mark = next((mark for mark in ",;\t" if lines and mark in lines[0][1]), None)  # None: blanks
+    lines = [(f"{path}: line {k}", line) for k, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    separator, decimal = marks(text)
     found = {}
-    for k, line in lines:
-        label, values = parse(path, k, line, mark)
-        found.setdefault(label, []).append(values)
+    for where, line in lines:
+        label, *texts = line.split(separator)
+        if not label.strip():
+            raise UserError(f"{where}: has no class; {FORMAT}")
+        found.setdefault(label.strip(), []).append(parse(where, texts, decimal, FORMAT))
     if len(found) < 2:
-        raise UserError(f"{path}: has {len(found)} classes; write one sequence per line, first its class")
+        raise UserError(f"{path}: has {'only one class' if found else 'no classes'}; {FORMAT}")
     return found
 
 
-def parse(path, k, line, mark):
-    """Line k -> (class, (length,) float64). Missing values at its end only fill it up to the longest."""
-    label, *texts = (text.strip() for text in line.split(mark))
-    where = f"{path}: line {k}" if path else "these values"
+def marks(text):
+    """What separates the values, None for blanks, and the decimal mark: a comma only if it separates nothing."""
+    first_line = text.strip().split("\n", 1)[0]
+    separator = next((mark for mark in "\t;," if mark in first_line), None)
+    return separator, "," if separator != "," and "," in text else "."
+
+
+def parse(where, texts, decimal, fix):
+    """The values of a sequence, (length,) float64. Missing ones at its end only fill it up to the longest."""
+    texts = [text.strip() for text in texts]
     while texts and texts[-1].casefold() in MISSING:
         texts.pop()
-    if not label or not texts:
-        raise UserError(f"{where}: has no {'values' if label else 'class'}; write the class first, then the values")
+    if not texts:
+        raise UserError(f"{where}: has no values; {fix}")
     if len(texts) > LONGEST:
-        raise UserError(f"{where}: has {len(texts):,} values, more than {LONGEST:,}; write one sequence per line")
-    values = [number(text, ".") for text in texts]
+        raise UserError(f"{where}: has {len(texts):,} values, more than {LONGEST:,}; {fix}")
+    values = [number(text, decimal) for text in texts]
     for text, value in zip(texts, values, strict=True):
         if value is None or not np.isfinite(value):
-            raise UserError(f"{where}: {text!r} is not a number; write the class first, then the values, as 1234.5")
-    return label, np.array(values)
+            raise UserError(f"{where}: {text!r} is not a number; {fix}")
+    return np.array(values)

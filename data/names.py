@@ -25,7 +25,7 @@ def read_classes(path):
     except ValueError as error:  # a zero byte, or what no file system can write
         raise UserError(f"{str(path)!r}: no directory can have this name ({error}); check the spelling") from None
     # Hidden files are not the user's: macOS leaves "._Name.txt" next to each Name.txt that it copies.
-    files = sorted(file for file in found if file.suffix == ".txt" and not file.name.startswith("."))
+    files = sorted(file for file in found if file.suffix.lower() == ".txt" and not file.name.startswith("."))
     if not files:
         raise UserError(f"{path}: has no .txt files; add one file per class, with one name per line")
     if len(files) == 1:

@@ -61,7 +61,9 @@ def read_columns(path, column: str | None = None, inputs: str | None = None, mis
     None refuses them. Raises UserError for what cannot be used, with the line and the value if one is not a number.
     """
     if missing not in (None, *WAYS):
-        raise UserError(f"missing values cannot be treated by {missing!r}; choose one of: {', '.join(WAYS)}")
+        reveals = "would use the next value, which the models are to predict"
+        reason = reveals if missing == "interpolate" else "is unknown"
+        raise UserError(f"--missing {missing} {reason}; use --missing {' or '.join(WAYS)}")
     header, rows, delimiter = read_table(path)
     first = next(rows)
     target = only_numeric(path, header, first[1]) if column is None else column
@@ -97,7 +99,7 @@ def repeated(values, known):
 
 def read_table(path) -> Opened:
     """Read the line with the column names; there is at least one row below it. Raises UserError if not."""
-    text = read_text(path)
+    text = read_text(path).replace("\r", "\n")
     first_line = text.lstrip(" \n").split("\n", 1)[0]
     delimiter = max(",;\t", key=lambda mark: number_of_cells(first_line, mark))
     rows = read_rows(path, text, delimiter)
@@ -167,9 +169,9 @@ def index_of(path, header, column):
     same = [i for i, name in enumerate(header) if name == column]
     same = same or [i for i, name in enumerate(header) if name.casefold() == column.casefold()]
     if not same:
-        close = get_close_matches(column, header, 1)
-        ask = f"; did you mean {close[0]!r}?" if close else ";"
-        raise UserError(f"{path}: has no column {column!r}{ask} its columns are: {listed(header)}")
+        close = get_close_matches(column.casefold(), map(str.casefold, header), 1)
+        ask = [f"did you mean {name!r}? " for name in header if name.casefold() in close][:1]
+        raise UserError(f"{path}: has no column {column!r}; {''.join(ask)}its first line names: {listed(header)}")
     if len(same) > 1:
         raise UserError(f"{path}: has {len(same)} columns named {column!r}; rename all but one")
     return same[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from compare import agreement, plots
@@ -71,7 +72,7 @@ def _matrices(classes, truth, guesses, same):
     """The confusion matrix in per cent of each true class; a second one if the models differ."""
     C = len(classes)
     shown = {"both models": guesses[0]} if same else dict(zip(("scratch", "torch"), guesses, strict=True))
-    figure = Figure(figsize=(WIDTH, 6.6 * len(shown) + 0.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, min(6.6, 2 + 0.5 * C) * len(shown) + 0.6), layout="constrained")
     for axes, (name, predicted) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown.items(), strict=True):
         counts = np.bincount(truth * C + predicted, minlength=C * C).reshape(C, C)
         _draw_matrix(axes, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), classes)
@@ -88,7 +89,7 @@ def _draw_matrix(axes, share, classes):
             colour = "white" if share[row, column] > 55 else "black"
             axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour)
     names = [short(name) for name in classes]
-    axes.set_xticks(range(C), names, rotation=90)
+    axes.set_xticks(range(C), names, rotation=90 if max(map(len, names)) > 3 else 0)
     axes.set_yticks(range(C), names)
     axes.set(xlabel="predicted class (below 1 % left blank)", ylabel="true class")
 
@@ -162,6 +163,9 @@ def _sample(path, run):
             if place is not None and start <= place < start + max(len(line), 1):
                 write(s=" " * (place - start) + "\N{FULL BLOCK}", color=VERMILION, alpha=0.5)
     same = "identical" if place is None else f"the same up to character {place}"
+    font = get_font(findfont("monospace"))
+    if not all(font.get_char_index(ord(c)) for c in set("".join(ours.split()))):
+        same += "; a box is a character that the font lacks (byhand predict prints a text)"
     _headline(figure, run, "text written by both models from the same random numbers", f"the two texts are {same}")
     plots.save(figure, path)
 

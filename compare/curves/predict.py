@@ -1,6 +1,6 @@
 """`byhand predict`: ask both models of a finished run."""
 
-from argparse import ArgumentTypeError
+from argparse import REMAINDER, ArgumentTypeError
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,8 @@ STEPS = 12  # of a series, unless the user says how many
 def add_arguments(parser):
     parser.epilog = STATUS
     parser.add_argument("folder", metavar="DIR", help="the folder of a task's run, such as results/names")
-    parser.add_argument("input", nargs="?", default="", metavar="INPUT", help="a name, the start of a text, or N")
+    # REMAINDER, because a sequence of values may begin with a minus sign
+    parser.add_argument("input", nargs=REMAINDER, metavar="INPUT", help="a name, values, the start of a text, or N")
 
 
 def run(options):
@@ -48,7 +49,7 @@ def run(options):
     if ask is None:
         raise UserError(f"the sequences of {settings.task} are generated, so there is nothing to ask")
     with torch.no_grad():
-        words, same = ask(pair, dataset, options.input, settings)
+        words, same = ask(pair, dataset, " ".join(options.input), settings)
     print(f"scratch and torch: {words}")
     return 0 if same else 1
 
@@ -87,12 +88,12 @@ def continuation(pair, dataset, text, settings):
 
 def next_values(pair, dataset, text, settings):
     """The values after the last one of a series."""
-    if settings.inputs:
-        raise UserError("the next values of --inputs are not known; train without them")
     try:
         steps = whole(text, most=10_000) if text else STEPS
     except ArgumentTypeError as error:
         raise UserError(f"after DIR give the number of steps: {error}") from None
+    if settings.inputs and steps > 1:
+        raise UserError("after the next step --inputs are not known; ask for 1 step, or train without them")
     last = np.array([len(dataset.values) - 1])
     outputs = ahead.both(pair, dataset, last, steps)
     ours, theirs = (dataset.ahead(side, last)[:, 0] for side in outputs)

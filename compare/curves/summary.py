@@ -13,7 +13,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 
 from compare import model_pair
-from compare.agreement import AGREEMENT
+from compare.agreement import tolerance
 from data import TASKS
 
 FILE = "summary.json"
@@ -116,7 +116,7 @@ def remarks(run, entry: Entry) -> list[str]:
     said = []
     if entry.diverges_at is not None:
         cause = "Their gradients at equal weights differ too: one of the backward passes is wrong"
-        if entry.gradient_gap <= AGREEMENT[run.settings.dtype]:
+        if entry.gradient_gap <= tolerance(run.settings.dtype):
             cause = "Their gradients at equal weights agree: training amplified rounding, or the updates differ"
         said.append(f"the training curves differ from step {entry.diverges_at} on. {cause}.")
     label, best = best_baseline(entry)
@@ -128,7 +128,7 @@ def remarks(run, entry: Entry) -> list[str]:
         said.append(f"{entry.scratch:.5g} is worse than the baseline, {best:.5g} ({label}): {advice}.")
     if run.settings.tokens == "words":
         ours, trigrams = map(run.dataset.perplexity, (entry.scratch, best))
-        said.append(f"{entry.metric} as perplexity per word: {ours:,.0f}, {label} {trigrams:,.0f}.")
+        said.append(f"{entry.metric} as perplexity per word: {ours:.4g}, {label} {trigrams:.4g}.")
     return [f"{entry.task}: {sentence}" for sentence in said]
 
 

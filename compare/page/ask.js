@@ -37,7 +37,7 @@ function answer(view) {
   const width = view.numbers[name].hand[0].length;
   const row = t ?? Math.floor(place / width), column = place % width;
   const title = make("h3"), general = make("p", { className: "general" });
-  const which = name === "dW_hh" ? `${row}, ${column}` : place;
+  const which = cells[state.cell].weights[name.slice(1)]?.[0].length > 1 ? `${row}, ${column}` : place;
   title.innerHTML = t === null ? `${label} [${which}], all steps` : `${label} at t = ${t}, unit ${place}`;
   general.innerHTML = `${label} = ${html}`;
   const result = make("b", { textContent: digits(evaluate(tree, t, k, known)) });
@@ -48,6 +48,12 @@ function answer(view) {
 }
 
 const withMistake = (value) => `With the mistake it is ${value === "none" ? "not computed" : digits(value)}.`;
+
+function markAsked() {
+  for (const number of all(".asked")) number.classList.remove("asked");
+  const [name, place] = state.ask.split(".");
+  all(`#${state.cell} [data-name="${name}"] .ask`)[place]?.classList.add("asked");
+}
 
 // A tree with numbers in place of names.
 function filledIn(tree, t, k, known) {

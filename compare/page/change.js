@@ -43,7 +43,7 @@ function isEntry(entry) {
 
 function arrays() {
   const { keeps, weights } = cells[state.cell];
-  const own = ["W_hh", "W_ih", "b_hh", "b_ih"].filter((name) => name in weights);
+  const own = Object.keys(weights).filter((name) => isWhole(`d${name}`)).sort();
   const names = { ...Object.fromEntries(own.map((name) => [name, name])), x: "x, the inputs" };
   return keeps ? { ...names, shift: `bias of gate ${keeps}` } : names;
 }
@@ -69,7 +69,7 @@ function gradientOf(entry, numbers) {
     const { gates, keeps } = cells[state.cell];
     return add(numbers.db_ih.hand[gates.indexOf(keeps)]);
   }
-  const columns = name === "W_hh" ? cells[state.cell].weights.w[0].length : 1;
+  const columns = cells[state.cell].weights[name][0].length ?? 1;  // of a bias: 1
   return flat(name)[row * columns + Number(column ?? 0)];
 }
 
@@ -125,7 +125,7 @@ function paintSlopes(view, value) {
   const wrong = Boolean(state.mistake) && Math.abs(gradient - slope) > 1e-6 * Math.max(1, Math.abs(slope));
   byId("gradient").textContent = minus(gradient.toPrecision(8));
   byId("slope").textContent = minus(slope.toPrecision(8));
-  byId("apart").textContent = `difference ${oneDigit(gradient - slope)}${wrong ? ": the gradient is wrong" : ""}`;
+  byId("apart").textContent = `${oneDigit(gradient - slope)}${wrong ? ": the gradient is wrong" : ""}`;
   byId("apart").classList.toggle("wrong", wrong);
   byId("loss-now").textContent = digits(view.loss);
 }

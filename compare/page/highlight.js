@@ -40,6 +40,7 @@ function paintTray(view) {
   document.body.classList.toggle("tray", open);
   byId("found").replaceChildren(...found);
   byId("found").classList.toggle("wide", Boolean(state.ask));
+  markAsked();
   paintWalk(view);
 }
 

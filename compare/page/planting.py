@@ -26,8 +26,8 @@ def plant(cell: str, mistake: Mistake, model, window: Window, right: dict[str, B
     """What the page needs of one mistake. right: the numbers without it, by which steps the loss reads.
 
     "diff": [first line, last line, [wrong lines]] of each change; "checks": what each weak way of checking says;
-    "notes": sentences; and for each of LOSSES "wrong": the wrong numbers alone, "size": |dh_t|, "first": which
-    executed line is the first with a wrong number, "split" and "sums" as in ByHand, the wrong numbers alone.
+    "notes": sentences; and for each of LOSSES "wrong": the wrong numbers alone, "first": which executed line is the
+    first with a wrong number, "split" and "sums" as in ByHand, the wrong numbers alone.
     """
     package = planted(mistake)
     numbers = dict(package=package, source=planted_source(mistake))
@@ -49,11 +49,9 @@ def against(found: ByHand, right: ByHand) -> dict:
     first = [k for k, (_, t, names) in enumerate(right.executed) if is_wrong(wrong, names, t)]
     return {
         "wrong": wrong,
-        "size": [as_shown(size) for size in np.linalg.norm(found.steps["dh"], axis=1)],
         "first": first[0] if first else None,
         "split": dict(rows_of_each(found.split, right.split, least)),
         "sums": dict(rows_of_each(found.sums, right.sums, least)),
-        "loss": found.loss,
     }
 
 

@@ -251,10 +251,11 @@ class Places:
 
     def value(self, name, sign="", row=None):
         """The numbers by hand and by torch, and their difference. row: of a gradient that has one for all steps."""
-        words = label(name) if row is None else self.row_label(name, row)
+        which = "" if row is None else self.row_words(name, row)
+        words = label(name) if row is None else f"{typeset(name)} <i>{which}</i>"
         sides = [
             f'<div class="{part}"><span class="label">{words}</span><span class="side">{side}</span>'
-            f"{self.strip(name, side, hand=side == 'by hand')}</div>"
+            f"{self.strip(name, which, side, hand=side == 'by hand')}</div>"
             for part, side in (("ours", "by hand"), ("theirs", "torch"))
         ]
         at = "" if row is None else f' data-row="{row}"'
@@ -263,17 +264,17 @@ class Places:
             f'{"".join(sides)}<span class="off"></span></div>'
         )
 
-    def row_label(self, name, row):
-        """Of a row of dW_hh: the gate and the unit; of db or dW_ih: the gate."""
+    def row_words(self, name, row):
+        """Of a row of dW_hh: the gate and the unit; of db or dW_ih: the gate, if there are several."""
         rows, G = len(self.all[name]), len(self.gates)
         gate = [] if G == 1 or rows == 1 else [self.gates[row * G // rows]]
         unit = [str(row % (rows // G))] if rows > G else []
-        return f"{typeset(name)} <i>{' '.join(gate + unit)}</i>"
+        return " ".join(gate + unit)
 
-    def strip(self, name, words, *, hand):
+    def strip(self, name, which, words, *, hand):
         """One vector. The script makes its items; those by hand are buttons that tell how they were computed."""
-        size, side = self.all[name].shape[1], "hand" if hand else "torch"
-        return f'<ol class="strip" data-side="{side}" data-size="{size}" aria-label="{name}, {words}"></ol>'
+        size, side, called = self.all[name].shape[1], "hand" if hand else "torch", f"{name} {which}".strip()
+        return f'<ol class="strip" data-side="{side}" data-size="{size}" aria-label="{called}, {words}"></ol>'
 
     def split(self):
         """The shares of dh_t, a row per step of the loss."""
@@ -292,12 +293,12 @@ class Places:
 
     def running_sum(self, name):
         """A weight's gradient as a loop would add it up: the sum from the last step down to t, and what step t adds."""
-        rows, width = self.all[name].shape
+        rows = [self.row_words(name, k) for k in range(len(self.all[name]))]
         both = "".join(
-            f'<div class="term" data-row="{k}"><span class="label">{self.row_label(name, k)}</span>'
-            f'<span class="side">so far</span>{self.strip(name, "sum so far", hand=True)}<span class="side">adds</span>'
-            f'<ol class="strip" data-side="share" data-size="{width}" aria-label="what step t adds"></ol></div>'
-            for k in range(rows)
+            f'<div class="term" data-row="{k}"><span class="label">{typeset(name)} <i>{which}</i></span>'
+            f'<span class="side">so far</span>{self.strip(name, which, "sum so far", hand=True)}'
+            f'<span class="side">adds</span>{self.strip(name, which, "what step t adds", hand=False)}</div>'
+            for k, which in enumerate(rows)
         )
         return (
             f'<div class="running" data-name="{name}"><p class="head"><span class="so-far"></span>'

@@ -14,6 +14,9 @@ for (const chip of all(".chip")) {
   chip.addEventListener("focus", () => light([...state.eq, chip.dataset.pin]));
   chip.addEventListener("blur", () => light(state.eq));
 }
+document.querySelector("main").addEventListener("focusin", ({ target }) => {
+  if (target.matches(":focus-visible")) target.scrollIntoView({ block: "nearest" });  // the bar may cover a part of it
+});
 byId("close").addEventListener("click", closeTray);
 byId("t").addEventListener("input", (event) => change({ t: Number(event.target.value) }));
 for (const input of all("[type=radio]")) input.addEventListener("change", () => change({ [input.name]: input.value }));

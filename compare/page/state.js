@@ -54,6 +54,7 @@ function readAddress() {
   paint();
   const first = document.querySelector("article:not([hidden]) :is(.at, .asked, .lit, .added)");
   first?.closest(".row").scrollIntoView();
+  first?.scrollIntoView({ block: "nearest" });  // a row may be higher than the window
 }
 
 function change(what) {
@@ -136,4 +137,7 @@ function recomputed(cell, known) {
   return numbers;
 }
 
-const isWhole = (name) => /^(dW|db)|_0$/.test(name);  // one for all steps
+// Is there one of them for all steps?
+function isWhole(name) {
+  return cells[state.cell].equations.some((equation) => equation.name === name && equation.when === "whole");
+}

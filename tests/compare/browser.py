@@ -88,14 +88,13 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def resize(self, width, height=844, *, scale=1):
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
-        )
+    def resize(self, width, height=844):
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
-    def scheme(self, name):
-        """Prefer "light" or "dark" colours."""
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+    def media(self, medium="", scheme="light"):
+        """Show the page as on paper ("print") or on a screen (""), and prefer "light" or "dark" colours."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.send("Emulation.setEmulatedMedia", media=medium, features=features)
 
     def open(self, address):
         """Load a page from the start, and wait until its scripts have run."""
@@ -141,6 +140,9 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def hover(self, x, y):
+        self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
     def press(self, key, times=1, *, shift=False):
         code, text = KEYS[key]
         name = " " if key == "Space" else key
@@ -148,10 +150,6 @@ class Browser:
         for _ in range(times):
             self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
             self.send("Input.dispatchKeyEvent", type="keyUp", **common)
-
-    def picture(self, path, *, whole=False):
-        data = self.send("Page.captureScreenshot", captureBeyondViewport=whole, format="png")["data"]
-        path.write_bytes(base64.b64decode(data))
 
     def printed(self):
         """The page as a PDF file, as the browser would print it."""

@@ -96,6 +96,14 @@ def test_horizon_from_the_command_line(table, monkeypatch, tmp_path, capsys):
     assert not (tmp_path / "results/series/horizon.png").exists(), "it was the earlier run's"
 
 
+def test_with_inputs_only_the_next_value_is_known(table, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["series", "--data", table, "--column", "sold", "--inputs", "costs", "--window", "9", *SIZES]) == 0
+    assert main(["predict", "results/series"]) == 2
+    assert "ask for 1 step" in capsys.readouterr().err
+    assert main(["predict", "results/series", "1"]) == 0
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A short run of each task."""
@@ -114,6 +122,7 @@ def runs(tmp_path_factory):
         (["names", "Kowal"], ["class", "scratch", "torch"]),
         (["digits", ",".join(["0", "8", "16", "8"] * 16)], ["class", "scratch", "torch"]),
         (["digits", " ".join(["3"] * 24)], ["class"]),  # three rows are a sequence as well
+        (["digits", ",".join(["-1"] * 8)], ["class"]),
         (["series"], ["steps after 2013-09: sunspots", "12 "]),
         (["series", "3"], ["3 "]),
         (["text", "to be or"], ["to be or", "the same text"]),
@@ -147,7 +156,7 @@ def test_the_probabilities_are_those_of_the_model(runs, monkeypatch, capsys):
         (["nowhere"], "nowhere/checkpoint.safetensors does not exist"),
         (["results/names"], "give the name to classify"),
         (["results/names", "\N{SNOWMAN}"], "does not occur in the names"),
-        (["results/digits", "1,2,3"], "no rows of 8"),
+        (["results/digits", "1,2,3"], "do not fill rows of 8"),
         (["results/digits", "a b"], "not a number"),
         (["results/series", "soon"], "give the number of steps"),
         (["results/series", "0"], "give the number of steps"),

@@ -454,6 +454,8 @@ def test_names_that_cannot_be_used(tmp_path):
     assert "is a file" in refusal("names", write(tmp_path / "file", "Ann"))
     assert "no .txt files" in refusal("names", made("none"))
     assert "only one .txt file" in refusal("names", made("one", a="Ann\nBob\n"))
+    (tmp_path / "one" / "b.TXT").write_text("Cid\nDee\n")
+    assert data.load("names", tmp_path / "one").classes == ("a", "b")
     assert "b.txt: the file is empty" in refusal("names", made("empty", a="Ann\nBob\n", b=""))
     assert "b.txt: has no names" in refusal("names", made("blank", a="Ann\nBob\n", b="\n \n"))
     assert "one name only" in refusal("names", made("single", a="Ann", b="Bob"))
@@ -671,7 +673,7 @@ def test_series_that_cannot_be_used(tmp_path):
     assert "line 5" in refused("day,v\n\nd0,1\n  \nd1,high\n")
     missing = refused("\n".join(["day,v", *good]), column="w")
     assert "'w'" in missing and "day, v" in missing and "did you mean" not in missing
-    assert "did you mean 'Close'?" in refused("day,Close\na,1\n", column="Clse")
+    assert "did you mean 'Close'?" in refused("day,Close\na,1\n", column="CLSE")
     assert "2 columns named 'v'" in refused("v,v\n1,2\n")
     assert "no column starts with a number" in refused("day,v\nmon,low\n", column=None)
     assert "first line is numbers" in refused("1\n2\n3\n", column=None)
@@ -745,7 +747,10 @@ def test_missing_values(tmp_path):
     assert repeated.values[8:14, 0].tolist() == [9, 9, 7, 7, 7, 8] and len(repeated.labels) == 20
     # A missing input counts as well; the message names it.
     assert "line 11: v is blank" in refusal("series", path, column="w", inputs="v", window=3)
-    assert "cannot be treated by 'guess'" in refusal("series", path, missing="guess", **options)
+    assert "--missing guess is unknown; use --missing drop or repeat" in refusal(
+        "series", path, missing="guess", **options
+    )
+    assert "would use the next value" in refusal("series", path, missing="interpolate", **options)
     none = table(tmp_path, "day,v", "abcd", ["", "na", "-", "NULL"])
     assert "v has no values" in refusal("series", none, column="v", missing="drop")
     ends = table(tmp_path, "day,v", range(20), [*range(16), "", "", "", ""])
@@ -823,6 +828,13 @@ def test_dates_that_run_backwards_are_refused(tmp_path):
     assert data.load("series", table(tmp_path, "day,v", mixed, range(60)), column="v", window=5).labels == mixed
 
 
+def test_lines_may_end_as_on_an_old_mac(tmp_path):
+    days = [f"2024-{1 + k // 28:02d}-{1 + k % 28:02d}" for k in range(60)]
+    path = table(tmp_path, "day,v", days, range(60))
+    Path(path).write_bytes(Path(path).read_bytes().replace(b"\n", b"\r"))
+    assert data.load("series", path, column="v", window=5).labels == days
+
+
 def test_options_of_a_table_need_a_table():
     for option, value in (("inputs", "v"), ("missing", "drop"), ("column", "v")):
         assert f"--{option} is for your own CSV file; add --data" in refusal("series", **{option: value})
@@ -884,7 +896,8 @@ def test_a_users_labelled_sequences(mark, tmp_path):
             assert not batch.inputs[length:, b].any()
             found.append((batch.targets[b], *np.round(batch.inputs[:length, b, 0] * own.std + own.mean, 9)))
     assert sorted(found) == sorted((k % 2, *(0.5 * k + t for t in range(3 + k % 4))) for k in range(20))
-    np.testing.assert_allclose(own.encode("1, 2.5")[:, 0] * own.std + own.mean, [1, 2.5])
+    for line in ("1, -2.5", "1\t-2,5", "1;-2,5", " 1 -2.5 "):
+        np.testing.assert_allclose(own.encode(line)[:, 0] * own.std + own.mean, [1, -2.5])
 
 
 def test_labelled_sequences_that_cannot_be_used(tmp_path):
@@ -893,22 +906,22 @@ def test_labelled_sequences_that_cannot_be_used(tmp_path):
 
     good = "a,1,2\nb,2,1\na,3,4\n"
     data.load("digits", write(tmp_path / "own.csv", good))
-    assert "line 4: 'x' is not a number; write the class first" in refused(good + "b,1,x\n")
+    assert "line 4: 'x' is not a number; each line is a class" in refused(good + "b,1,x\n")
     assert "line 1: 'v1' is not a number" in refused("class,v1,v2\n" + good)
     assert "line 4: 'inf'" in refused(good + "b,inf,1\n")
     assert "line 5: '' is not a number" in refused(good + "\nb,1,,2\n")
     assert "line 4: has no values" in refused(good + "b,nan,\n")
     assert "line 4: has no class" in refused(good + ",1,2\n")
-    assert "has 1 classes" in refused("a,1,2\na,2,3\n")
+    assert "has only one class" in refused("a,1,2\na,2,3\n")
     assert "one sequence only" in refused("1,2,3\n2,3,4\n")
     assert "all values to train on are equal" in refused("a,1,1\nb,1,1\na,1,1\n")
     assert "too far apart" in refused("a,1,1e300\nb,1,-1e300\na,1,3\na,3,1e300\n")
     assert "10,001 values" in refused(good + "b" + ",1" * 10_001)
     assert "digits has no --column (only a CSV file has columns)" in refusal("digits", column="a")
     digits = data.load("digits")
-    with pytest.raises(data.UserError, match="3 values are no rows of 8"):
+    with pytest.raises(data.UserError, match="3 values do not fill rows of 8"):
         digits.encode("1,2,3")
-    with pytest.raises(data.UserError, match="these values: 'x' is not a number"):
+    with pytest.raises(data.UserError, match="the sequence: 'x' is not a number; give its values"):
         digits.encode("1,2,x")
 
 
