@@ -91,6 +91,8 @@ def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: 
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError, ModuleNotFoundError) as error:
         raise UserError(f"torch cannot use the device {device!r} here; leave --device out for the cpu") from error
+    # float32 is float32 on a GPU, too: TF32, cuDNN's default for RNNs, has 10 bits for the fraction, and curves differ
+    torch.backends.cudnn.rnn.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "ieee"
     by_torch = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device=device)
     by_torch.load_state_dict({name: torch.tensor(array) for name, array in by_hand.params.items()})
     return Pair(model, by_hand, by_torch)

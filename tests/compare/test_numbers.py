@@ -273,3 +273,11 @@ def test_the_summary_states_threads_versions_dtype_and_seed(folder, undrawn):
     assert entry["environment"]["numpy"] == np.__version__
     assert entry["environment"]["torch"] == torch.__version__
     assert (entry["settings"]["seed"], entry["settings"]["dtype"]) == (5, "float64")
+
+
+def test_a_gpu_computes_float32_in_full(recwarn):
+    """TF32 would make curves differ by 1e-4; torch switches it on for cuDNN's RNNs."""
+    torch.backends.cudnn.rnn.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "tf32"
+    model_pair.build(dict(cell="gru", output_size=1, hidden_size=2, input_size=1), "float32")
+    assert torch.backends.cudnn.rnn.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert not recwarn.list
