@@ -13,7 +13,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 
 from compare import model_pair
-from compare.agreement import AGREEMENT
+from compare.agreement import tolerance
 from data import TASKS
 
 FILE = "summary.json"
@@ -33,17 +33,27 @@ class Entry:
     baselines: dict[str, float]
     largest_gap: float  # of the training losses
     diverges_at: int | None  # the first step at which the losses differ by more than rounding explains
-    gradient_gap: float  # between both gradients at the scratch model's last weights, relative
+    worst_gradient: str  # the parameter whose gradients differ most at the scratch model's last weights, or "loss"
+    gradient_gap: float  # by how much, see model_pair.worst_gradient
     seconds: float  # of training
 
     @property
     def task(self) -> str:
         return self.settings["task"]
 
+    @property
+    def same_gradients(self) -> bool:
+        return self.gradient_gap <= tolerance("float64")
+
+    @property
+    def agrees(self) -> bool:
+        return self.diverges_at is None and self.same_gradients
+
 
 def of(run) -> Entry:
     """The entry of a finished curves.training.Run."""
     _, ours, theirs = run.series("test")
+    worst, gap = model_pair.worst_gradient(run.pair, next(iter(run.dataset.train_batches(0))))
     return Entry(
         settings=asdict(run.settings),
         environment=environment(),
@@ -55,7 +65,8 @@ def of(run) -> Entry:
         baselines=run.dataset.baselines,
         largest_gap=run.gap().max(),
         diverges_at=run.diverges_at(),
-        gradient_gap=model_pair.gradient_gap(run.pair, next(iter(run.dataset.train_batches(0)))),
+        worst_gradient=worst,
+        gradient_gap=gap,
         seconds=run.seconds,
     )
 
@@ -114,11 +125,9 @@ def table(titles: list[str], entries: list[Entry]) -> Table:
 def remarks(run, entry: Entry) -> list[str]:
     """Sentences on what needs an explanation: curves that differ, a model that its baseline beats."""
     said = []
-    if entry.diverges_at is not None:
-        cause = "Their gradients at equal weights differ too: one of the backward passes is wrong"
-        if entry.gradient_gap <= AGREEMENT[run.settings.dtype]:
-            cause = "Their gradients at equal weights agree: training amplified rounding, or the updates differ"
-        said.append(f"the training curves differ from step {entry.diverges_at} on. {cause}.")
+    if not entry.agrees:
+        curves = "agree" if entry.diverges_at is None else f"differ from step {entry.diverges_at} on"
+        said.append(f"the training curves {curves}. {cause(run, entry)}.")
     label, best = best_baseline(entry)
     if beats(entry, best, entry.scratch):
         advice = f"try more --steps (now {run.settings.steps}) or another --lr (now {run.settings.lr:g})"
@@ -130,6 +139,16 @@ def remarks(run, entry: Entry) -> list[str]:
         ours, trigrams = map(run.dataset.perplexity, (entry.scratch, best))
         said.append(f"{entry.metric} as perplexity per word: {ours:,.0f}, {label} {trigrams:,.0f}.")
     return [f"{entry.task}: {sentence}" for sentence in said]
+
+
+def cause(run, entry: Entry) -> str:
+    """Why curves differ, as far as one batch at equal weights shows it."""
+    if entry.same_gradients:
+        return "At equal weights the gradients agree: training amplified rounding, or the updates differ"
+    if entry.worst_gradient == "loss":
+        return f"At equal weights the losses differ (by {entry.gradient_gap:.1e}): one of the forward passes is wrong"
+    worst = f"most that of {entry.worst_gradient}, by {entry.gradient_gap:.1e} of its largest entry"
+    return f"At equal weights the gradients differ, {worst}: one of the backward passes is wrong"
 
 
 def best_baseline(entry: Entry) -> tuple[str, float]:
