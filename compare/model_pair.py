@@ -1,5 +1,6 @@
 """The pair: the scratch model and the torch model, built from one configuration and trained on the same batches."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ OPTIMIZER_CLASSES = {
     "adagrad": "Adagrad",
 }
 KEPT = {"m", "v", "b", "s", "t"}  # the names under which scratch's optimizers keep something from step to step
+TIMED = 3  # steps: the first is slower
 MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
 
 
@@ -367,6 +369,28 @@ def worst_gradient(pair: Pair, batch) -> tuple[str, float]:
         return "loss", gaps["loss"]
     name = max(gaps, key=gaps.get)
     return name, gaps[name]
+
+
+def seconds_per_step(pair: Pair, batch) -> dict[str, float]:
+    """How long forward and backward of one batch take, each model alone: the shortest of a few times.
+
+    "cell" is the scratch model with the project's own cell, where the pair has the user's.
+    """
+    models = {"scratch": pair.scratch, "torch": pair.torch}
+    if "cell" in pair.own:
+        models["cell"] = scratch.SequenceModel(**pair.model, dtype=pair.scratch.params["linear.bias"].dtype)
+    return {name: min(_timed(model, batch) for _ in range(TIMED)) for name, model in models.items()}
+
+
+def _timed(model, batch):
+    began = time.perf_counter()
+    loss = model.loss(batch)
+    if isinstance(model, scratch.SequenceModel):
+        model.backward()
+    else:
+        loss.backward()
+        model.linear.bias.grad.sum().item()  # waits for a GPU
+    return time.perf_counter() - began
 
 
 def in_float64(array: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
-from compare.curves import ahead, first_nonfinite, plot, plot_predictions, stopped_run, summary
+from compare.curves import ahead, first_nonfinite, own_cell, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
+from compare.plots import SCRATCH, TORCH, short
 from data import UserError
 
 EVALUATIONS = 12  # evaluations of the held-out metric during a run, but at most one every 25 steps
@@ -76,6 +77,23 @@ class Run:
     @property
     def seconds(self) -> float:
         return self.times[-1] if self.times else 0.0
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What the two models are called: the names of the user's own files, where there are any."""
+        files = (self.settings.cell_file, self.settings.torch_cell)
+        return tuple(
+            short(Path(f).name, 12) if f else side for f, side in zip(files, ("scratch", "torch"), strict=True)
+        )
+
+    @property
+    def styles(self) -> tuple[dict, dict]:
+        """How the two models are drawn."""
+        ours, theirs = self.settings.cell_file, self.settings.torch_cell
+        return (
+            SCRATCH | (dict(label=f"{self.sides[0]} (NumPy, yours)") if ours else {}),
+            TORCH | (dict(label=f"{self.sides[1]} (torch, yours)") if theirs else {}),
+        )
 
     @property
     def title(self) -> str:
@@ -165,8 +183,10 @@ def prepare(settings: Settings) -> Run:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch, epochs=None)
     if settings.data and settings.task == "series":
         settings = replace(settings, column=dataset.column)  # also where it is the only one
-    pair = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
-    return Run(settings, dataset, pair, model_pair.optimizers(settings, pair), stopped_run.fingerprint(dataset))
+    model, own = model_pair.model_of(settings, dataset), own_cell.parts(settings)
+    pair = model_pair.build(model, settings.dtype, settings.seed, settings.device, **own)
+    optimizers, data = model_pair.optimizers(settings, pair), stopped_run.fingerprint(dataset)
+    return Run(settings, dataset, pair, optimizers, data, own_cell.checksum(settings))
 
 
 def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> tuple[list[Run], BaseException | None]:
@@ -229,7 +249,7 @@ def train(run: Run, saver: stopped_run.Saver, asked: threading.Event, show: Call
     for ours, theirs in model_pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
         run.record_step(ours, theirs)
         gap = abs(ours.loss - theirs.loss)
-        show(f"scratch {ours.loss:.4f} torch {theirs.loss:.4f} gap {gap:.1e}")
+        show(f"{run.sides[0]} {ours.loss:.4f} {run.sides[1]} {theirs.loss:.4f} gap {gap:.1e}")
         if ours.step in evaluations:
             run.record_test(ours.step, *evaluate(run, ours.step))
         run.times.append(time.perf_counter() - began)
@@ -284,7 +304,7 @@ def draw(begun: list[Run], out: Path) -> None:
 
 def report(runs: list[Run], entries: list[summary.Entry]) -> None:
     """Print the table and what there is to say about it."""
-    rich.print(summary.table([run.title for run in runs], entries))
+    rich.print(summary.table(runs, entries))
     for run, entry in zip(runs, entries, strict=True):
         for sentence in summary.remarks(run, entry):
             print(textwrap.fill(sentence, 80))
