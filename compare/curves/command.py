@@ -80,7 +80,8 @@ def add_arguments(parser):
         metavar="N",
         help="save the run every N steps (default: at most 0.5%% of the run time)",
     )
-    several = parser.add_argument_group("several runs (overlay.png)")
+    overlaid = parser.add_argument_group("several runs (overlay.png)")
+    several = overlaid.add_mutually_exclusive_group()
     several.add_argument("--seeds", type=whole, metavar="N", help="repeat the run with N seeds: median and range")
     several.add_argument(
         "--overlay",
@@ -89,7 +90,7 @@ def add_arguments(parser):
         metavar="DIR",
         help="train nothing: draw the finished runs in these folders",
     )
-    several.add_argument("--x", choices=("steps", "seconds"), default="steps", help="what their curves are drawn over")
+    overlaid.add_argument("--x", choices=("steps", "seconds"), default="steps", help="what their curves are drawn over")
     interrupted = files.add_mutually_exclusive_group()
     interrupted.add_argument("--resume", action="store_true", help="resume an interrupted run, if there is one")
     interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run and start over")

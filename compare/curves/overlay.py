@@ -39,6 +39,9 @@ class Finished:
 def finished(folder: Path) -> Finished:
     """Read a folder that a run of one task has left. Raises UserError."""
     settings = files.open_settings(folder / "checkpoint.safetensors")
+    for name in ("history.csv", "seconds.csv"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} has no {name}; train again, or name another folder")
     with files.reading(folder, "the folder of a finished run"):
         rows = list(csv.DictReader((folder / "history.csv").read_text("utf-8").splitlines()))
         seconds = np.loadtxt(folder / "seconds.csv", delimiter=",", skiprows=1, ndmin=2)[:, 1]
@@ -57,7 +60,10 @@ def runs_in(folders: list[str], tasks: list[str]) -> list[Finished]:
         if not paths:
             raise UserError(f"{folder} holds no finished run; name the folder that `byhand curves --out` wrote")
         found += [finished(path.parent) for path in paths]
-    return [run for run in found if run.settings.task in (tasks or TASKS)]
+    chosen = [run for run in found if run.settings.task in (tasks or TASKS)]
+    if not chosen:
+        raise UserError(f"{', '.join(folders)} holds no finished run of {', '.join(tasks)}; name other tasks")
+    return chosen
 
 
 def groups_of(runs: list[Finished]) -> dict[str, list[Finished]]:

@@ -89,7 +89,7 @@ def test_the_titles_of_a_long_name_do_not_collide(drawn):
     figure = drawn(plot.curves, [run])
     boxes = [t.get_window_extent() for axes in figure.axes for t in (axes.title, axes._left_title) if t.get_text()]
     first_lines = [box for box in boxes if box.height == max(b.height for b in boxes)]
-    assert len(boxes) == 4 and len(first_lines) == 1, "the name once per row"
+    assert len(boxes) == 5 and len(first_lines) == 1, "the name once per row"
     titles = [box for box in boxes if box is not first_lines[0]]
     for k, box in enumerate(titles):
         assert not any(box.overlaps(other) for other in titles[k + 1 :])
@@ -97,11 +97,11 @@ def test_the_titles_of_a_long_name_do_not_collide(drawn):
 
 def test_the_limit_and_the_step_that_crosses_it_are_drawn(runs, drawn):
     run = replace(runs["names"], rows=list(runs["names"].rows))
-    gap = drawn(plot.curves, [run]).axes[2]
+    gap = drawn(plot.curves, [run]).axes[3]
     assert gap.get_title().startswith("gap: at most ")
     np.testing.assert_array_equal(gap.lines[2].get_ydata(), run.limit())
     change(run, 12, torch=run.series("train")[1][11] + 0.1)
-    gap = drawn(plot.curves, [run]).axes[2]
+    gap = drawn(plot.curves, [run]).axes[3]
     assert gap.get_title() == "curves differ from step 12"
     assert gap.lines[3].get_xdata() == [12]
 
@@ -109,11 +109,11 @@ def test_the_limit_and_the_step_that_crosses_it_are_drawn(runs, drawn):
 def test_the_untrained_value_is_a_note_where_it_is_off_the_axis(runs, drawn):
     run = replace(runs["series"], rows=list(runs["series"].rows))
     run.rows[0] = run.rows[0]._replace(scratch=run.rows[-1].scratch)
-    axes = drawn(plot.curves, [run]).axes[1]
+    axes = drawn(plot.curves, [run]).axes[2]
     assert not axes.texts and list(axes.lines[-1].get_xdata()) == [0, 30]
     for untrained, arrow in ((1e4, "\N{UPWARDS ARROW}"), (-1e4, "\N{DOWNWARDS ARROW}")):
         run.rows[0] = run.rows[0]._replace(scratch=untrained)
-        axes = drawn(plot.curves, [run]).axes[1]
+        axes = drawn(plot.curves, [run]).axes[2]
         assert [text.get_text() for text in axes.texts] == [f"untrained: {untrained:.4g} {arrow}"]
         assert list(axes.lines[-1].get_xdata()) == [30]
 
