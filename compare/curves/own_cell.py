@@ -114,8 +114,10 @@ class OwnCell:
         inputs = dict(zip(self.inputs, (x, *arrays), strict=True))
         case = Case("", inputs, expected=dict.fromkeys(f"d{name}" for name in inputs))
         with one_line(self.file):
-            *run, outputs, backward, _ = self.program.once(case)
-            found = self.program.named_results(outputs)
+            run = self.program.prepared(case)
+            returned = self.program.returned(*run)
+            _, backward, _ = self.program.split(returned, *run)
+            found = self.program.named_results(returned)
         if self.program.forward is None:
             found = dict(zip(self.results, self.of_scratch.forward(x, *arrays), strict=False))
         state, dtype = arrays[0].shape, arrays[0].dtype
