@@ -364,7 +364,10 @@ def worst_gradient(pair: Pair, batch) -> tuple[str, float]:
     theirs = {"loss": theirs.detach().numpy()} | {name: p.grad.numpy() for name, p in same.torch.named_parameters()}
     least = agreement.least_size(list(theirs.values())[1:])
     scales = {name: max(np.abs(g).max(), least) or 1.0 for name, g in theirs.items()}
-    gaps = {name: float(np.abs(ours[name] - g).max() / scales[name]) for name, g in theirs.items()}
+    gaps = {
+        name: float(np.nan_to_num(np.abs(ours[name] - g).max() / scales[name], nan=np.inf))
+        for name, g in theirs.items()
+    }
     if gaps["loss"] > agreement.tolerance("float64"):
         return "loss", gaps["loss"]
     name = max(gaps, key=gaps.get)

@@ -43,7 +43,8 @@ def name_of(file: str, name: str | None = None) -> str:
     name = check.exercise_of(Path(file), name)
     if name not in OWN_CELLS:
         found = f"the exercise {name}" if name else "neither its heading nor its name says which cell it is"
-        raise UserError(f"{file}: {found}; a run needs {', '.join(OWN_CELLS)}: say which, as in --cell lstm={file}")
+        how = f"--cell lstm={file} (of a torch module, --cell lstm)"
+        raise UserError(f"{file}: {found}; a run needs {', '.join(OWN_CELLS)}: say which, as in {how}")
     return name
 
 

@@ -277,12 +277,18 @@ def test_a_cell_that_fails_late_or_diverges_is_one_line(folder, undrawn, capsys)
     assert "it began with the gradient of recurrent." in said
 
 
-def test_a_torch_module_that_diverges_is_traced(folder, undrawn, capsys):
-    Path("gru.py").write_text(
-        TORCH_GRU.replace("return torch.stack(outputs)", "return torch.stack(outputs) * float('inf')")
-    )
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        ("float('inf')", "it began with the prediction for test batch 0"),
+        ("(float('inf') if x.shape[1] == 4 else 1)", "it began with the prediction; there was no step before"),
+    ],
+)
+def test_a_torch_module_that_diverges_is_traced(factor, said, folder, undrawn, capsys):
+    outputs = "return torch.stack(outputs)"
+    Path("gru.py").write_text(TORCH_GRU.replace(outputs, f"{outputs} * {factor}"), encoding="utf-8")
     assert main(["curves", "memory", "--torch-cell", "gru.py", "--window", "5", *SIZES]) == 2
-    assert "it began with the prediction for test batch 0" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_a_stopped_run_is_resumed_with_the_same_file_only(folder, undrawn, capsys, monkeypatch):
