@@ -31,7 +31,7 @@ PARTIAL = ".partial"  # how the names of files end that are being written
 
 
 class Row(NamedTuple):
-    """One row of history.csv: a training loss, or a metric on the held-out data (split "test")."""
+    """One row of history.csv: what a training step gave (split "train"), or a metric on the held-out data ("test")."""
 
     step: int
     split: str
@@ -116,6 +116,12 @@ def write_history(path, rows: list[Row]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
+def write_seconds(path, seconds: list[float]) -> None:
+    """The seconds of training after every step. They are not in history.csv: no two runs take the same time."""
+    lines = [f"{step},{time:.4f}\n" for step, time in enumerate(seconds, start=1)]
+    write_whole(path, "".join(["step,seconds\n", *lines]).encode())
+
+
 def write_json(path, content: dict) -> None:
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
 
@@ -184,15 +190,15 @@ def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:
 
 @dataclass(frozen=True)
 class Stopped:
-    """What a run was when it was saved: its settings, the checksum of its data, steps and seconds of training so far.
+    """What a run was when it was saved: its settings, checksums of its data and of the user's own code, its steps.
 
-    arrays: what training continues from, see model_pair.snapshot, and `rows`, the history so far.
+    arrays: what training continues from, see model_pair.snapshot, and `rows` and `seconds`, the history so far.
     """
 
     settings: Settings
     data: int
+    code: int
     step: int
-    seconds: float
     arrays: dict[str, np.ndarray]
 
 
@@ -213,7 +219,7 @@ def open_resume(path) -> Stopped | None:
         metadata, arrays = read_safetensors(path)
         about = json.loads(metadata["about"])
         stopped = Stopped(**about | {"settings": stored_settings(about["settings"]), "arrays": arrays})
-        if not (type(stopped.step) is int and 0 < stopped.step <= stopped.settings.steps and stopped.seconds >= 0):
+        if not (type(stopped.step) is int and 0 < stopped.step <= stopped.settings.steps):
             raise ValueError(f"after {stopped.step} of {stopped.settings.steps} steps")
     return stopped
 

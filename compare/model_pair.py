@@ -1,8 +1,9 @@
 """The pair: the scratch model and the torch model, built from one configuration and trained on the same batches."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite
 
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 import data
 import scratch
 import torch_impl
-from compare import USER_SETS_THREADS
+from compare import USER_SETS_THREADS, agreement
 from compare.options import Settings, reading
 from data import UserError
 from data.masks import Masked
@@ -26,6 +27,7 @@ OPTIMIZER_CLASSES = {
     "adagrad": "Adagrad",
 }
 KEPT = {"m", "v", "b", "s", "t"}  # the names under which scratch's optimizers keep something from step to step
+TIMED = 3  # steps: the first is slower
 MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
 
 
@@ -43,11 +45,21 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Pair:
-    """The same model twice; `model` holds the arguments of SequenceModel that both were built with."""
+    """The same model twice; `model` holds the arguments of SequenceModel that both were built with, `own` the user's
+    parts, see `build`.
+    """
 
     model: dict
     scratch: scratch.SequenceModel
     torch: torch_impl.SequenceModel
+    own: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step(scratch.Record):
+    """A training step; accuracy: on its batch, None where the dataset's metric is another."""
+
+    accuracy: float | None
 
 
 def use_one_core_each() -> None:
@@ -78,22 +90,28 @@ def load(settings: Settings):
     return Masked(dataset, settings.dropout, embedded=settings.hidden, width=width)
 
 
-def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: dict | None = None) -> Pair:
+def build(model: dict, dtype: str, seed: int = 0, device: str = "cpu", weights: dict | None = None, **own) -> Pair:
     """Both models with the same weights: the scratch model draws them or gets `weights`, the torch model copies them.
 
-    model: the arguments of SequenceModel, without dtype; weights: arrays by the names of its `params`, or None.
+    model: the arguments of SequenceModel, without dtype; weights: arrays by the names of its `params`, or None; own:
+    `cell` in place of the module of scratch, `layers` to make what takes the place of the layer of torch.nn.
     Raises UserError for a device that torch cannot use.
     """
     by_hand = scratch.SequenceModel(**model, dtype=np.dtype(dtype), rng=np.random.default_rng(seed))
     for name, array in (weights or {}).items():
         by_hand.params[name][...] = array
+    by_hand.recurrent.cell = own.get("cell", by_hand.recurrent.cell)
     try:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError, ModuleNotFoundError) as error:
         raise UserError(f"torch cannot use the device {device!r} here; leave --device out for the cpu") from error
+    # float32 is float32 on a GPU, too: TF32, cuDNN's default for RNNs, has 10 bits for the fraction, and curves differ
+    torch.backends.cudnn.rnn.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "ieee"
     by_torch = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device=device)
+    if "layers" in own:
+        by_torch.recurrent = own["layers"](by_hand.recurrent, dtype=getattr(torch, dtype), device=device)
     by_torch.load_state_dict({name: torch.tensor(array) for name, array in by_hand.params.items()})
-    return Pair(model, by_hand, by_torch)
+    return Pair(model, by_hand, by_torch, own)
 
 
 def model_of(settings: Settings, dataset) -> dict:
@@ -146,12 +164,14 @@ class Remaining:
         self.epoch, self.batches = divmod(done, dataset.steps_per_epoch)  # epochs, and batches of one, that are done
 
     def train_batches(self, epoch):
-        """The batches of an epoch, where epoch 0 is the one that was begun."""
-        return islice(self.dataset.train_batches(self.epoch + epoch), 0 if epoch else self.batches, None)
+        """The batches of an epoch, where epoch 0 is the one that was begun; `batch` is the latest of them."""
+        for batch in islice(self.dataset.train_batches(self.epoch + epoch), 0 if epoch else self.batches, None):
+            self.batch = batch
+            yield batch
 
 
 def train(settings: Settings, dataset, pair: Pair, optimizers: tuple, start: int = 0) -> Iterator[tuple]:
-    """Train both models from step `start` to the last; yield (scratch's Record, torch's Record) for every step.
+    """Train both models from step `start` to the last; yield (scratch's Step, torch's Step) for every step.
 
     start: how many steps the models, with their `state_n`, and the optimizers have made.
     Each model has a thread of its own: with two cores a step takes as long as the slower of the two.
@@ -167,8 +187,11 @@ def train(settings: Settings, dataset, pair: Pair, optimizers: tuple, start: int
         for step in range(start, settings.steps):
             weights, entered = _weights(pair), _carried(pair, dataset, step)
             theirs = other.submit(next, torch_records)
-            both = next(records), theirs.result()
-            ours, theirs = (replace(r, step=r.step + start, epoch=r.epoch + rest.epoch) for r in both)
+            both = (next(records), pair.scratch), (theirs.result(), pair.torch)
+            ours, theirs = (
+                Step(r.step + start, r.epoch + rest.epoch, r.loss, r.grad_norm, accuracy(dataset, model, rest.batch))
+                for r, model in both
+            )
             try:
                 must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss, entered)
                 must_be_finite(settings, ours.step, "gradient norm", ours.grad_norm, theirs.grad_norm, entered)
@@ -176,6 +199,14 @@ def train(settings: Settings, dataset, pair: Pair, optimizers: tuple, start: int
                 _put_back(pair, weights)
                 raise
             yield ours, theirs
+
+
+def accuracy(dataset, model, batch) -> float | None:
+    """The accuracy of a model's latest prediction, made in training on this batch; None where there are no classes."""
+    if dataset.metric != "accuracy":
+        return None
+    right, count = dataset.score(torch.as_tensor(model.prediction).cpu(), batch)
+    return right / count
 
 
 def _carried(pair, dataset, step):
@@ -318,18 +349,52 @@ def _from_list(states):
     return states[0] if len(states) == 1 else tuple(states)
 
 
-def gradient_gap(pair: Pair, batch) -> float:
-    """Do both models still compute the same gradient where training has brought the scratch model?
+def worst_gradient(pair: Pair, batch) -> tuple[str, float]:
+    """Do both models still compute the same loss and gradients where training has brought the scratch model?
 
-    Builds a fresh pair with its weights and returns the largest difference of one batch's gradients, relative to the
-    largest entry of all. It tells a wrong gradient (large) from rounding that training amplified (as small as ever).
+    Builds a fresh pair with its weights and computes one batch in float64 on the CPU, so that rounding, also of a GPU,
+    is far smaller than what a wrong line does. Returns the array that differs most, "loss" if that does, and its
+    largest difference relative to its largest entry (at least agreement.least_size).
     """
-    weights, device = pair.scratch.params, pair.torch.linear.weight.device
-    same = build(pair.model, str(weights["linear.weight"].dtype), device=device, weights=weights)
-    same.scratch.loss(batch)
-    same.torch.loss(batch).backward()
-    ours = same.scratch.backward()
-    theirs = {name: p.grad.cpu().numpy() for name, p in same.torch.named_parameters()}
-    largest = max(np.abs(g).max() for g in theirs.values())
-    gap = max(np.abs(ours[name] - theirs[name]).max() for name in theirs)
-    return float(gap / largest) if gap else 0.0
+    same = build(pair.model, "float64", weights=pair.scratch.params, **pair.own)
+    batch = replace(batch, **{name: in_float64(getattr(batch, name)) for name in ("inputs", "targets")})
+    ours, theirs = same.scratch.loss(batch), same.torch.loss(batch)
+    theirs.backward()
+    ours = {"loss": np.float64(ours)} | same.scratch.backward()
+    theirs = {"loss": theirs.detach().numpy()} | {name: p.grad.numpy() for name, p in same.torch.named_parameters()}
+    least = agreement.least_size(list(theirs.values())[1:])
+    scales = {name: max(np.abs(g).max(), least) or 1.0 for name, g in theirs.items()}
+    gaps = {
+        name: float(np.nan_to_num(np.abs(ours[name] - g).max() / scales[name], nan=np.inf))
+        for name, g in theirs.items()
+    }
+    if gaps["loss"] > agreement.tolerance("float64"):
+        return "loss", gaps["loss"]
+    name = max(gaps, key=gaps.get)
+    return name, gaps[name]
+
+
+def seconds_per_step(pair: Pair, batch) -> dict[str, float]:
+    """How long forward and backward of one batch take, each model alone: the shortest of a few times.
+
+    "cell" is the scratch model with the project's own cell, where the pair has the user's.
+    """
+    models = {"scratch": pair.scratch, "torch": pair.torch}
+    if "cell" in pair.own:
+        models["cell"] = scratch.SequenceModel(**pair.model, dtype=pair.scratch.params["linear.bias"].dtype)
+    return {name: min(_timed(model, batch) for _ in range(TIMED)) for name, model in models.items()}
+
+
+def _timed(model, batch):
+    began = time.perf_counter()
+    loss = model.loss(batch)
+    if isinstance(model, scratch.SequenceModel):
+        model.backward()
+    else:
+        loss.backward()
+        model.linear.bias.grad.sum().item()  # waits for a GPU
+    return time.perf_counter() - began
+
+
+def in_float64(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array

@@ -14,6 +14,7 @@ CELLS = {
     name: "ReLU RNN" if "relu" in options.values() else layer.__name__
     for name, (layer, options) in scratch.CELLS.items()
 }
+OWN_CELLS = ("rnn", "gru", "lstm", "mingru")  # those that may come from a file of the user's
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
@@ -25,7 +26,8 @@ class Settings:
     """One task's run. Raises UserError for values that do not go together.
 
     steps None: `epochs` passes; clip None: no clipping; window None: whole sequences (names, digits); data None: the
-    data that come with the project; what data.READING lists, None: the task's default way of reading its data.
+    data that come with the project; what data.READING lists, None: the task's default way of reading its data;
+    cell_file, torch_cell: files with the user's own cells, None for the project's.
     """
 
     task: str
@@ -55,6 +57,13 @@ class Settings:
     missing: str | None = None
     difference: bool | None = None
     horizon: int | None = None
+    cell_file: str | None = None
+    torch_cell: str | None = None
+
+    @property
+    def own(self) -> list[str]:
+        """The files with the user's own cells."""
+        return [file for file in (self.cell_file, self.torch_cell) if file]
 
     def __post_init__(self):
         if self.bidirectional and self.task in ("text", "series"):
@@ -153,10 +162,17 @@ def defaults():
     return "\n".join(lines)
 
 
-def add_model(parser):
-    """The options of the model."""
+def add_model(parser, *, own_cells: bool = False):
+    """The options of the model. own_cells: may the cell come from a file of the user's?"""
     model = parser.add_argument_group("model")
-    model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
+    if own_cells:
+        kinds = f"{', '.join(CELLS)}, or your own: FILE.py that `byhand check` accepts (or {OWN_CELLS[0]}=FILE.py ...)"
+        model.add_argument("--cell", type=cell, metavar="CELL", help=kinds)
+        model.add_argument(
+            "--torch-cell", type=python_file, metavar="FILE.py", help="a torch.nn.Module in place of torch.nn's layer"
+        )
+    else:
+        model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
     model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
     model.add_argument("--hidden", type=whole, metavar="N", help="hidden units per layer and direction")
     model.add_argument(
@@ -197,6 +213,18 @@ def add_out(group, what):
 LARGEST = 10**9  # of whole numbers: enough for anything that ends, and nothing overflows
 MOST_LAYERS = 1000  # a million layers of one unit would have few weights and take minutes to build
 HIGHEST = 1e30  # of other numbers: float32 ends at 3e38
+
+
+def cell(text):
+    if text not in CELLS and not text.endswith(".py"):
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(CELLS)}, nor a file FILE.py")
+    return text
+
+
+def python_file(text):
+    if not text.endswith(".py"):
+        raise argparse.ArgumentTypeError(f"{text} is no Python file, FILE.py")
+    return text
 
 
 def whole(text, least=1, most=LARGEST):

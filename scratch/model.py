@@ -83,7 +83,7 @@ class SequenceModel:
                     p[hidden_size : 2 * hidden_size] += forget_bias  # the blocks are i f g o
         self.dropout_in, self.dropout_out = Dropout(dropout), Dropout(dropout)
         self.linear = Linear(self.recurrent.directions * hidden_size, output_size, dtype=dtype, rng=rng)
-        self.state_n = None
+        self.prediction = self.state_n = None
         self._dprediction = None
         self._looks_up = False
 
@@ -120,13 +120,13 @@ class SequenceModel:
         return self.linear.forward(self.dropout_out.forward(y, keep_out)), state_n
 
     def loss(self, batch, state=None):
-        """The loss of a batch, a float: the mean over all targets except padding. Sets `state_n`."""
-        prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state, batch.masks)
+        """The loss of a batch, a float: the mean over all targets except padding. Sets `prediction` and `state_n`."""
+        self.prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state, batch.masks)
         valid = None
         if self.predict == "each" and batch.lengths is not None:
             valid = np.arange(len(batch.inputs))[:, None] < batch.lengths  # (T, B)
         criterion = cross_entropy if batch.targets.dtype.kind in "iu" else mse
-        loss, self._dprediction = criterion(prediction, batch.targets, valid)
+        loss, self._dprediction = criterion(self.prediction, batch.targets, valid)
         return loss if np.iscomplexobj(loss) else float(loss)
 
     def backward(self, trace=None):

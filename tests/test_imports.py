@@ -18,6 +18,7 @@ OUTSIDE = {"data": {"numpy"}, "scratch": {"numpy"}, "torch_impl": {"numpy", "tor
 # (importing room, imported room): why. "shared" is the files directly in compare/.
 ROOM_EXCEPTIONS = {
     ("bench", "mistakes"): "an ablation is planted into scratch as a mistake is",
+    ("curves", "learner"): "`curves --cell FILE` calls the user's cell as `check` does",
     ("gradients", "mistakes"): "`gradients --mistakes` prints which check sees which mistake",
     ("learner", "mistakes"): "`check` names the mistake that gives the same wrong numbers",
     ("shared", "learner"): "`from compare import check_backward` is what people type",

@@ -62,7 +62,7 @@ class SequenceModel(nn.Module):
             if forget_bias and "bias_ih" in name:
                 p.data[hidden_size : 2 * hidden_size] += forget_bias
         self.linear = nn.Linear((2 if bidirectional else 1) * hidden_size, output_size, **place)
-        self.state_n = None
+        self.prediction = self.state_n = None
 
     def _tensor(self, array):
         """A NumPy array of a batch, on the model's device."""
@@ -96,8 +96,9 @@ class SequenceModel(nn.Module):
         return self.linear(self._drop(y, keep_out)), state_n
 
     def loss(self, batch, state=None, kept=None):
-        """The loss of a batch, a tensor: the mean over all targets except padding. Sets `state_n`."""
+        """The loss of a batch, a tensor: the mean over all targets except padding. Sets `prediction` and `state_n`."""
         prediction, self.state_n = self.logits(batch.inputs, batch.lengths, state, batch.masks, kept)
+        self.prediction = prediction.detach()
         targets = self._tensor(batch.targets)
         if self.predict == "each" and batch.lengths is not None:
             lengths = self._tensor(batch.lengths)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from compare import plots
 from compare.curves.plot_predictions import agree
 from compare.curves.time_axis import time_axis
-from compare.plots import BASELINES, SCRATCH, TORCH, WIDTH, short
+from compare.plots import BASELINES, WIDTH, short
 from data import Series, UserError
 
 MOST_STARTS = 50  # places of the held-out part from which the models run ahead
@@ -85,14 +85,14 @@ def draw(path: Path, run) -> None:
     above.plot(x, truth, color="black", linewidth=0.8, label="truth")
     for k in np.unique(np.linspace(0, len(starts) - 1, SHOWN).astype(int)):
         first = starts[k] + 1 - (dataset.split - 1)
-        for side, style in ((ours, SCRATCH | dict(linewidth=3.5)), (theirs, TORCH | dict(linewidth=1))):
-            above.plot(x[first : first + horizon], side[:, k, 0], **style)
+        for side, style, width in zip((ours, theirs), run.styles, (3.5, 1), strict=True):
+            above.plot(x[first : first + horizon], side[:, k, 0], **style | dict(linewidth=width))
     above.margins(x=0)
     above.set_ylabel(short(dataset.columns[0], 30))
     steps, marker = np.arange(1, horizon + 1), "o" if horizon == 1 else None
     for (label, values), style in zip(baselines(dataset, starts, horizon).items(), BASELINES, strict=False):
         below.plot(steps, errors(dataset, values, starts), marker=marker, **style | dict(label=label))
-    for side, style in ((ours, SCRATCH), (theirs, TORCH)):
+    for side, style in zip((ours, theirs), run.styles, strict=True):
         below.plot(steps, errors(dataset, side, starts), marker=marker, **style)
     below.set_ylim(bottom=0)
     below.xaxis.set_major_locator(MaxNLocator("auto", integer=True))

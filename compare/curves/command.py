@@ -1,24 +1,27 @@
 """`byhand curves`: the main job."""
 
 import shlex
+from dataclasses import fields, replace
 
 from compare.options import (
     OPTIMIZERS,
     REAL_TASKS,
     STATUS,
+    Settings,
     add_data,
     add_model,
     add_out,
     configure,
     defaults,
     finite,
+    folder,
     not_negative,
     rate,
     seed,
     share,
     whole,
 )
-from data import TASKS
+from data import TASKS, UserError, check_task
 
 DESCRIPTION = """\
 Train both models on each TASK, from the same weights on the same batches, and
@@ -27,7 +30,10 @@ below).
 
   byhand curves
   byhand curves names --cell gru --layers 2 --bidirectional
-  byhand curves series --data prices.csv --column Close --out mine"""
+  byhand curves names --cell lstm.py
+  byhand curves series --data prices.csv --column Close --out mine
+  byhand curves names --seeds 5 --out five
+  byhand curves --overlay results five --x seconds"""
 
 
 def add_arguments(parser):
@@ -38,7 +44,7 @@ def add_arguments(parser):
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default: {', '.join(REAL_TASKS)}; memory is the generated adding problem)",
     )
-    add_model(parser)
+    add_model(parser, own_cells=True)
     training = parser.add_argument_group("training")
     training.add_argument(
         "--dropout", type=share, metavar="P", help="drop embedded ids and the linear layer's inputs with probability P"
@@ -74,21 +80,61 @@ def add_arguments(parser):
         metavar="N",
         help="save the run every N steps (default: at most 0.5%% of the run time)",
     )
+    overlaid = parser.add_argument_group("several runs (overlay.png)")
+    several = overlaid.add_mutually_exclusive_group()
+    several.add_argument("--seeds", type=whole, metavar="N", help="repeat the run with N seeds: median and range")
+    several.add_argument(
+        "--overlay",
+        nargs="+",
+        type=folder,
+        metavar="DIR",
+        help="train nothing: draw the finished runs in these folders",
+    )
+    overlaid.add_argument("--x", choices=("steps", "seconds"), default="steps", help="what their curves are drawn over")
     interrupted = files.add_mutually_exclusive_group()
     interrupted.add_argument("--resume", action="store_true", help="resume an interrupted run, if there is one")
     interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run and start over")
 
 
 def run(options):
-    configurations = configure(**vars(options))
+    if options.overlay:
+        return overlay(options)
+    given = vars(options)
+    if options.torch_cell or (options.cell or "").endswith(".py"):
+        from compare.curves import own_cell
+
+        given = given | own_cell.named(options.cell, options.torch_cell)
+    configurations = configure(**given)
     from compare.curves import training  # imports torch: only once the options are known to be good
 
-    given = [word for word in options.arguments if word not in ("--resume", "--restart")]
-    return training.main(
-        configurations,
-        options.out,
-        every=options.checkpoint_every,
-        resume=options.resume,
-        restart=options.restart,
-        again=shlex.join(["byhand", *given, "--resume"]),
-    )
+    words = [word for word in options.arguments if word not in ("--resume", "--restart")]
+    how = dict(every=options.checkpoint_every, resume=options.resume, restart=options.restart)
+    how["again"] = shlex.join(["byhand", *words, "--resume"])
+    if not options.seeds:
+        return training.main(configurations, options.out, **how)
+    first = options.seed or 0
+    seeds = {f"{options.out}/seed-{seed}": seed for seed in range(first, first + options.seeds)}
+    status = [training.main([replace(one, seed=k) for one in configurations], out, **how) for out, k in seeds.items()]
+    draw(options, list(seeds))
+    return max(status)
+
+
+def overlay(options):
+    """Draw finished runs. Raises UserError for options of a training run."""
+    given = vars(options).keys() & {field.name for field in fields(Settings)}
+    for name in sorted(name for name in given if getattr(options, name) is not None):
+        raise UserError(f"--overlay draws runs as they are, without --{name.replace('_', '-')}; leave one of them out")
+    for task in options.tasks:
+        check_task(task)
+    draw(options, options.overlay)
+    return 0
+
+
+def draw(options, folders):
+    from compare import files
+    from compare.curves import overlay
+
+    runs = overlay.runs_in(folders, options.tasks)
+    path = files.folder(options.out) / overlay.FILE
+    overlay.draw(path, runs, options.x)
+    print(f"{path}: {len(runs)} run{'s' * (len(runs) != 1)}")

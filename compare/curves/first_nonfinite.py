@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 import scratch
-import torch_impl
-from compare.model_pair import Diverged, Pair
+from compare.model_pair import Diverged, Pair, build
 from scratch import stretches
 from torch_impl import unrolled
 
@@ -20,7 +19,7 @@ SHOWN = {"y": "h", "r_z": "r, z", "gates": "i, f, g, o"}  # where the name in th
 def origin(diverged: Diverged, both: Pair, dataset) -> str:
     """In words, the first array that is not finite, in each model that the model_pair.Diverged names.
 
-    both: the model_pair.Pair with the weights with which the step, or the evaluation, began.
+    both: the Pair with the weights with which the step, or the evaluation, began.
     """
     found = {side: _first(side, diverged, both, dataset) for side in diverged.sides}
     if len(set(found.values())) == 1:
@@ -32,7 +31,8 @@ def _first(side, diverged, both, dataset):
     if side == "scratch":
         model, weights, step = both.scratch, both.scratch.params, _step_by_hand
     else:
-        model = torch_impl.SequenceModel(**both.model, dtype=both.torch.linear.weight.dtype)  # on the CPU
+        dtype = str(both.torch.linear.weight.dtype).removeprefix("torch.")
+        model = build(both.model, dtype, **both.own).torch  # on the CPU
         model.load_state_dict(both.torch.state_dict())
         weights, step = model.state_dict(), _step_by_torch
     for name, p in weights.items():
@@ -43,7 +43,7 @@ def _first(side, diverged, both, dataset):
     else:
         epoch, k = divmod(diverged.step - 1, dataset.steps_per_epoch)
         batch = next(islice(dataset.train_batches(epoch), k, None))
-        stages = step(model, both.model["cell"], batch, diverged.entered[side])
+        stages = step(model, batch, diverged.entered[side])
         otherwise = "the gradient norm itself (all gradients are finite)"
     return next((words for words, finite in stages if not finite), otherwise)
 
@@ -51,10 +51,11 @@ def _first(side, diverged, both, dataset):
 # Each of the following yields (what an array is, in words; is all of it finite?), in the order of computation.
 
 
-def _step_by_hand(model, cell, batch, state):
+def _step_by_hand(model, batch, state):
     prediction, _ = model.logits(batch.inputs, batch.lengths, state, batch.masks)
     layer = model.recurrent.kept
-    computed = [name for name in scratch.module_of(cell).Cache._fields if name not in ARGUMENTS]
+    cell = model.recurrent.cell
+    computed = [name for name in cell.Cache._fields if name not in ARGUMENTS]
     for k, chain in enumerate(layer.caches):
         finite = {SHOWN.get(name, name): np.ones(layer.shape, bool) for name in computed}  # (T, B)
         for (start, stop, n), cache in chain:
@@ -69,15 +70,16 @@ def _step_by_hand(model, cell, batch, state):
     yield "the loss", _finite(model.loss(batch, state))
     trace = []
     grads = model.backward(trace)
-    yield from _backward(grads, trace, cell, model.recurrent.directions)
+    yield from _backward(grads, trace, cell.TRACED, model.recurrent.directions)
 
 
-def _step_by_torch(model, cell, batch, state):
+def _step_by_torch(model, batch, state):
     if state is not None:
         state = tuple(s.detach().cpu() for s in state) if isinstance(state, tuple) else state.detach().cpu()
     directions = 2 if model.recurrent.bidirectional else 1
+    layer = getattr(scratch, type(model.recurrent).__name__, None)  # None: the user's own, whose steps nobody sees
     kept = []
-    unrolled_loss = model.loss(batch, state, kept)
+    unrolled_loss = model.loss(batch, state, kept) if layer else None
     T, B = batch.inputs.shape[:2]
     past = np.zeros((T, B), bool) if batch.lengths is None else np.arange(T)[:, None] >= batch.lengths  # (T, B)
     for k, (values, backwards) in enumerate(kept):
@@ -92,26 +94,27 @@ def _step_by_torch(model, cell, batch, state):
     yield "the loss", _finite(loss.detach())
     loss.backward()
     grads = {name: p.grad for name, p in model.named_parameters()}
-    yield from _backward(grads, unrolled.gradients(unrolled_loss, kept), cell, directions)
+    trace = unrolled.gradients(unrolled_loss, kept) if layer else [{}] * model.recurrent.num_layers * directions
+    yield from _backward(grads, trace, layer.cell.TRACED if layer else (), directions)
 
 
 def _through_time(finite, k, directions, forward):
     """finite: name -> booleans (T, B), in the order of time; the reverse direction computes its steps in the other."""
     reverse = bool(k % directions)
-    times = range(len(next(iter(finite.values()))))
+    times = range(len(next(iter(finite.values()), ())))
     for t in reversed(times) if forward == reverse else times:
         for name, f in finite.items():
             yield f"{name} of layer {k // directions}{', reverse,' * reverse} at time step {t}", f[t].all()
 
 
-def _backward(grads, trace, cell, directions):
+def _backward(grads, trace, traced, directions):
     """As compare.gradients.table.in_backward_order has them, step by step."""
     named = {f"the gradient of {name}": (name, _finite(g)) for name, g in grads.items()}
     for words, (name, finite) in named.items():
         if name.startswith("linear"):
             yield words, finite
     for k in reversed(range(len(trace))):
-        finite = {name: np.isfinite(trace[k][name]).all(axis=2) for name in scratch.module_of(cell).TRACED}
+        finite = {name: np.isfinite(trace[k][name]).all(axis=2) for name in traced}
         yield from _through_time(finite, k, directions, forward=False)
         suffix = f"_l{k // directions}{'_reverse' * (k % directions)}"
         for words, (name, finite) in named.items():

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from compare import agreement, plots
 from compare.curves import sample_text
 from compare.curves.time_axis import time_axis
-from compare.plots import BASELINES, SCRATCH, TORCH, VERMILION, WIDTH, short
+from compare.plots import BASELINES, VERMILION, WIDTH, short
 
 MATRIX = 30  # classes: the names of more do not fit next to a matrix
 PAIRS = 25  # of classes, where there are more
@@ -31,19 +31,18 @@ def _forecast(path, run):
     figure = Figure(figsize=(WIDTH, 4 * shown + 0.6), layout="constrained")
     panels = figure.subplots(2 * shown, 1, sharex=True, height_ratios=(2, 1) * shown)
     x = time_axis(panels[-1], dataset.labels, dataset.split)
-    thinner = SCRATCH | dict(linewidth=3.5)
+    ours, theirs = run.styles
     for k, (values, errors) in enumerate(panels.reshape(shown, 2)):
         truth = np.where(dataset.known[:, k], dataset.values[:, k], np.nan)[dataset.split :]
         for axes, minus in ((values, 0), (errors, truth)):
-            axes.plot(x, both[0][:, k] - minus, **thinner)
-            axes.plot(x, both[1][:, k] - minus, **TORCH | dict(linewidth=1))
+            axes.plot(x, both[0][:, k] - minus, **ours | dict(linewidth=3.5))
+            axes.plot(x, both[1][:, k] - minus, **theirs | dict(linewidth=1))
             axes.margins(x=0)
         values.plot(x, truth, color="black", linewidth=0.8, label="truth")
         errors.axhline(0, color="black", linewidth=0.8)
         values.set_ylabel(short(dataset.columns[k], 30))
         errors.set_ylabel("forecast - truth")
-    _, ours, theirs = run.series("test")
-    error = _numbers(dataset.metric.split(" (")[0], (ours[-1], theirs[-1]), "{:.4g}")
+    error = _numbers(run, dataset.metric.split(" (")[0], [values[-1] for values in run.series("test")[1:]], "{:.4g}")
     words, _ = agree(run.predictions, run.torch_predictions)
     _headline(figure, run, "forecasts one step ahead", f"{error}; forecasts {words}")
     figure.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
@@ -55,11 +54,11 @@ def _confusion(path, run):
     truth = np.concatenate([batch.targets for batch in run.dataset.test_batches()])
     guesses = [np.concatenate(side).argmax(axis=1) for side in (run.predictions, run.torch_predictions)]
     words, same = agree(run.predictions, run.torch_predictions)
-    classes, entry = run.dataset.classes, run.dataset.entry
-    if len(classes) <= MATRIX:
-        figure, what = _matrices(classes, truth, guesses, same)
+    entry = run.dataset.entry
+    if len(run.dataset.classes) <= MATRIX:
+        figure, what = _matrices(run, truth, guesses, same)
     else:
-        figure, what = _confused_pairs(classes, entry, truth, guesses)
+        figure, what = _confused_pairs(run, truth, guesses)
     count = np.sum(guesses[0] != guesses[1])
     differ = (
         f"{count:,} of {len(truth):,} {entry}s get different classes" if count else f"every {entry} gets the same class"
@@ -68,10 +67,11 @@ def _confusion(path, run):
     plots.save(figure, path)
 
 
-def _matrices(classes, truth, guesses, same):
+def _matrices(run, truth, guesses, same):
     """The confusion matrix in per cent of each true class; a second one if the models differ."""
+    classes = run.dataset.classes
     C = len(classes)
-    shown = {"both models": guesses[0]} if same else dict(zip(("scratch", "torch"), guesses, strict=True))
+    shown = {"both models": guesses[0]} if same else dict(zip(run.sides, guesses, strict=True))
     figure = Figure(figsize=(WIDTH, min(6.6, 2 + 0.5 * C) * len(shown) + 0.6), layout="constrained")
     for axes, (name, predicted) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown.items(), strict=True):
         counts = np.bincount(truth * C + predicted, minlength=C * C).reshape(C, C)
@@ -94,8 +94,9 @@ def _draw_matrix(axes, share, classes):
     axes.set(xlabel="predicted class (below 1 % left blank)", ylabel="true class")
 
 
-def _confused_pairs(classes, entry, truth, guesses):
+def _confused_pairs(run, truth, guesses):
     """How many entries of one class are taken for another, by both models: the PAIRS largest counts."""
+    classes, entry, (scratch, torch) = run.dataset.classes, run.dataset.entry, run.styles
     C = len(classes)
     counts = []  # of each model: true class * C + predicted class -> number of entries
     for predicted in guesses:
@@ -105,8 +106,8 @@ def _confused_pairs(classes, entry, truth, guesses):
     figure = Figure(figsize=(WIDTH, 0.2 * max(len(pairs), 5) + 1.5), layout="constrained")
     axes = figure.subplots()
     places, (ours, theirs) = range(len(pairs)), ([count[pair] for pair in pairs] for count in counts)
-    bars = axes.barh(places, ours, color=SCRATCH["color"], alpha=SCRATCH["alpha"], label=SCRATCH["label"])
-    (dots,) = axes.plot(theirs, places, "o", color=TORCH["color"], markersize=4, label=TORCH["label"])
+    bars = axes.barh(places, ours, color=scratch["color"], alpha=scratch["alpha"], label=scratch["label"])
+    (dots,) = axes.plot(theirs, places, "o", color=torch["color"], markersize=4, label=torch["label"])
     names = (map(classes.__getitem__, divmod(pair, C)) for pair in pairs)
     axes.set_yticks(places, [f"{short(true)} \N{RIGHTWARDS ARROW} {short(guess)}" for true, guess in names])
     axes.invert_yaxis()
@@ -116,7 +117,7 @@ def _confused_pairs(classes, entry, truth, guesses):
         xlabel=f"number of {entry}s ({len(truth):,} are held out)", ylabel="true \N{RIGHTWARDS ARROW} predicted class"
     )
     right = [_correct(truth, predicted) for predicted in guesses]
-    axes.set_title(f"{C:,} classes: scratch {right[0]}, torch {right[1]}")
+    axes.set_title(f"{C:,} classes: {run.sides[0]} {right[0]}, {run.sides[1]} {right[1]}")
     figure.legend(handles=[bars, dots], loc="outside lower center", ncols=2, frameon=False)
     return figure, "the pairs of classes most often confused"
 
@@ -131,12 +132,12 @@ def _sums(path, run):
     both = [np.concatenate(side)[:, 0] for side in (run.predictions, run.torch_predictions)]
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot(truth, both[0], ".", color=SCRATCH["color"], markersize=8, alpha=0.55, label=SCRATCH["label"])
-    axes.plot(truth, both[1], ".", color=TORCH["color"], markersize=2.5, label=TORCH["label"])
+    for side, style, size in zip(both, run.styles, (8, 2.5), strict=True):
+        axes.plot(truth, side, ".", markersize=size, **{k: style[k] for k in ("color", "alpha", "label") if k in style})
     axes.plot([0, 2], [0, 2], color="black", linewidth=1, label="correct")
     axes.axhline(1, **BASELINES[0], label="always 1 (baseline)")
     axes.set(xlabel="true sum", ylabel="predicted sum")
-    error = _numbers("mean squared error", [np.mean((side - truth) ** 2) for side in both], "{:.2g}")
+    error = _numbers(run, "mean squared error", [np.mean((side - truth) ** 2) for side in both], "{:.2g}")
     words, _ = agree(run.predictions, run.torch_predictions)
     _headline(figure, run, "predicted sums", f"{error}; predictions {words}")
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
@@ -147,7 +148,7 @@ def _sample(path, run):
     """The text that both models write: once if it is the same, else twice with the first difference marked."""
     ours, theirs = sample_text.both(run)
     place = sample_text.first_difference(ours, theirs)
-    shown = {"": ours} if place is None else {"scratch (NumPy, by hand)": ours, "torch (autograd)": theirs}
+    shown = {"": ours} if place is None else dict(zip((s["label"] for s in run.styles), (ours, theirs), strict=True))
     width = 108 if place is None else 52
     lines = [wrap(text, width) for text in shown.values()]
     rows = min(40, max(map(len, lines)))
@@ -201,7 +202,7 @@ def agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[str, bool]:
     return f"different (relative difference {relative:.1e})", False
 
 
-def _numbers(what, both, form):
+def _numbers(run, what, both, form):
     """Two numbers in words: once if they read the same."""
     ours, theirs = map(form.format, both)
-    return f"{what} {ours}" if ours == theirs else f"{what}: scratch {ours}, torch {theirs}"
+    return f"{what} {ours}" if ours == theirs else f"{what}: {run.sides[0]} {ours}, {run.sides[1]} {theirs}"

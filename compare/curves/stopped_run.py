@@ -40,8 +40,9 @@ class Saver:
     def save(self) -> None:
         began, run = time.perf_counter(), self.run
         arrays = model_pair.snapshot(run.pair, run.optimizers)
-        arrays["rows"] = np.array([(row.step, row.split == "test", row.scratch, row.torch) for row in run.rows])
-        stopped = files.Stopped(run.settings, run.fingerprint, run.step, run.seconds, arrays)
+        arrays["rows"] = np.array([(row.scratch, row.torch) for row in run.rows])
+        arrays["seconds"] = np.array(run.times)
+        stopped = files.Stopped(run.settings, run.fingerprint, run.code, run.step, arrays)
         files.write_resume(self.folder / FILE, stopped)
         self.saved = time.perf_counter()
         self.took = self.saved - began
@@ -128,20 +129,25 @@ def continue_from(run, folder: Path, left: files.Stopped) -> None:
         raise UserError(f"{folder} holds a run with other options: {changed}; {AGAIN}")
     if left.data != run.fingerprint:
         raise UserError(f"{folder} holds a run on other data; {AGAIN}")
+    if left.code != run.code:
+        raise UserError(f"{folder} holds a run of another version of {' or '.join(run.settings.own)}; {AGAIN}")
     try:
-        rows = left.arrays.pop("rows")
-        run.record_all(left.step, rows)
+        run.record_all(left.step, left.arrays.pop("rows"), left.arrays.pop("seconds"))
         last = next(iter(model_pair.Remaining(run.dataset, left.step - 1).train_batches(0)))
         model_pair.restore(run.pair, run.optimizers, left.arrays, left.step, last)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / FILE} is damaged, or not the file of this run ({error}); {AGAIN}") from error
-    run.seconds = left.seconds
 
 
 def differences(before: dict, now: dict) -> str:
     """Which of the settings `now` were others before, as options; "" when none was."""
     changed = (name for name in now if before.get(name) != now[name])
-    return ", ".join(f"--{name.replace('_', '-')} {before.get(name)} (now {now[name]})" for name in changed)
+    return ", ".join(f"{as_option(name)} {before.get(name)} (now {now[name]})" for name in changed)
+
+
+def as_option(name: str) -> str:
+    """The option that sets a field of Settings."""
+    return "--cell" if name == "cell_file" else f"--{name.replace('_', '-')}"
 
 
 def fingerprint(dataset) -> int:

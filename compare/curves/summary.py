@@ -33,17 +33,29 @@ class Entry:
     baselines: dict[str, float]
     largest_gap: float  # of the training losses
     diverges_at: int | None  # the first step at which the losses differ by more than rounding explains
-    gradient_gap: float  # between both gradients at the scratch model's last weights, relative
+    worst_gradient: str  # the parameter whose gradients differ most at the scratch model's last weights, or "loss"
+    gradient_gap: float  # by how much, see model_pair.worst_gradient
     seconds: float  # of training
+    step_seconds: dict[str, float]  # see model_pair.seconds_per_step
 
     @property
     def task(self) -> str:
         return self.settings["task"]
 
+    @property
+    def same_gradients(self) -> bool:
+        return self.gradient_gap <= tolerance("float64")
+
+    @property
+    def agrees(self) -> bool:
+        return self.diverges_at is None and self.same_gradients
+
 
 def of(run) -> Entry:
     """The entry of a finished curves.training.Run."""
     _, ours, theirs = run.series("test")
+    batch = next(iter(run.dataset.train_batches(0)))
+    worst, gap = model_pair.worst_gradient(run.pair, batch)
     return Entry(
         settings=asdict(run.settings),
         environment=environment(),
@@ -55,8 +67,10 @@ def of(run) -> Entry:
         baselines=run.dataset.baselines,
         largest_gap=run.gap().max(),
         diverges_at=run.diverges_at(),
-        gradient_gap=model_pair.gradient_gap(run.pair, next(iter(run.dataset.train_batches(0)))),
+        worst_gradient=worst,
+        gradient_gap=gap,
         seconds=run.seconds,
+        step_seconds=model_pair.seconds_per_step(run.pair, batch),
     )
 
 
@@ -89,36 +103,41 @@ def merged(before: dict[str, dict], begun: list[str], entries: list[Entry]) -> d
     return {"tasks": [kept[task] for task in TASKS if task in kept]}
 
 
-def table(titles: list[str], entries: list[Entry]) -> Table:
-    """One row per task, at most 80 columns wide."""
+def table(runs: list, entries: list[Entry]) -> Table:
+    """One row per task, at most 80 columns wide. Below the metrics: the time of a step, forward and backward."""
     result = Table(box=box.HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0), width=80)
     result.add_column("held out", ratio=1)
-    result.add_column("scratch", justify="right", no_wrap=True)
-    result.add_column("torch", justify="right", no_wrap=True)
+    for side in runs[0].sides:
+        result.add_column(escape(side), justify="right", no_wrap=True)
     result.add_column("baseline", ratio=1)
     result.add_column("training", no_wrap=True)
-    for title, entry in zip(titles, entries, strict=True):
+    for run, entry in zip(runs, entries, strict=True):
         steps = entry.settings["steps"]
         curves = "curves agree" if entry.diverges_at is None else f"differ from step {entry.diverges_at}"
+        times = {side: in_words(seconds) for side, seconds in entry.step_seconds.items()}
+        own = f"\nscratch's cell {times['cell']}" if "cell" in times else ""
         cells = (
-            f"{title}\n{entry.metric}\n({entry.better} is better)",
-            f"{entry.scratch:.5g}",
-            f"{entry.torch:.5g}",
+            f"{run.title}\n{entry.metric}\n({entry.better} is better)",
+            f"{entry.scratch:.5g}\n{times['scratch']}",
+            f"{entry.torch:.5g}\n{times['torch']}",
             "\n".join(f"{value:.5g} {label}" for label, value in entry.baselines.items()),
-            f"{curves}\nlargest gap {entry.largest_gap:.1e}\n{steps} step{'s' * (steps > 1)}, {entry.seconds:.0f} s",
+            f"{curves}\nlargest gap {entry.largest_gap:.1e}\n{steps} step{'s' * (steps > 1)}, {entry.seconds:.0f} s"
+            + own,
         )
         result.add_row(*map(escape, cells))  # a column called "[b]" is no markup
     return result
 
 
+def in_words(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+
+
 def remarks(run, entry: Entry) -> list[str]:
     """Sentences on what needs an explanation: curves that differ, a model that its baseline beats."""
     said = []
-    if entry.diverges_at is not None:
-        cause = "Their gradients at equal weights differ too: one of the backward passes is wrong"
-        if entry.gradient_gap <= tolerance(run.settings.dtype):
-            cause = "Their gradients at equal weights agree: training amplified rounding, or the updates differ"
-        said.append(f"the training curves differ from step {entry.diverges_at} on. {cause}.")
+    if not entry.agrees:
+        curves = "agree" if entry.diverges_at is None else f"differ from step {entry.diverges_at} on"
+        said.append(f"the training curves {curves}. {cause(run, entry)}.")
     label, best = best_baseline(entry)
     if beats(entry, best, entry.scratch):
         advice = f"try more --steps (now {run.settings.steps}) or another --lr (now {run.settings.lr:g})"
@@ -130,6 +149,19 @@ def remarks(run, entry: Entry) -> list[str]:
         ours, trigrams = map(run.dataset.perplexity, (entry.scratch, best))
         said.append(f"{entry.metric} as perplexity per word: {ours:.4g}, {label} {trigrams:.4g}.")
     return [f"{entry.task}: {sentence}" for sentence in said]
+
+
+def cause(run, entry: Entry) -> str:
+    """Why curves differ, as far as one batch at equal weights shows it."""
+    if entry.same_gradients:
+        return "At equal weights the gradients agree: training amplified rounding, or the updates differ"
+    file = run.settings.cell_file
+    where = f"; `byhand check {file}` looks for the line" if file else ""
+    if entry.worst_gradient == "loss":
+        differ = f"the losses differ, by {entry.gradient_gap:.1e}"
+        return f"At equal weights {differ}: one of the forward passes is wrong{where}"
+    worst = f"most that of {entry.worst_gradient}, by {entry.gradient_gap:.1e} of its largest entry"
+    return f"At equal weights the gradients differ, {worst}: one of the backward passes is wrong{where}"
 
 
 def best_baseline(entry: Entry) -> tuple[str, float]:

@@ -15,14 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from compare import files, model_pair
 from compare.agreement import AGREEMENT
-from compare.curves import ahead, first_nonfinite, plot, plot_predictions, stopped_run, summary
+from compare.curves import ahead, first_nonfinite, own_cell, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
+from compare.plots import SCRATCH, TORCH, short
 from data import UserError
 
 EVALUATIONS = 12  # evaluations of the held-out metric during a run, but at most one every 25 steps
 FILES = {  # of a task
     "predictions.png": "what both models predict",
-    "history.csv": "every loss and metric",
+    "history.csv": "every loss, gradient norm and metric",
+    "seconds.csv": "the seconds of training after every step",
     "checkpoint.safetensors": "the trained weights",
     stopped_run.FILE: "for --resume",
 }
@@ -37,28 +39,61 @@ class Run:
     pair: model_pair.Pair
     optimizers: tuple  # scratch's and torch's
     fingerprint: int  # of the data
+    code: int = 0  # the checksum of the user's own files
     predictions: list | None = None  # of the last evaluation, an array for each test batch
     torch_predictions: list | None = None
     rows: list[files.Row] = field(default_factory=list)
-    seconds: float = 0.0  # of training so far
+    times: list[float] = field(default_factory=list)  # seconds of training, at the end of every step
 
-    def record(self, step: int, split: str, ours: float, theirs: float) -> None:
-        metric = "loss" if split == "train" else self.dataset.metric
-        self.rows.append(files.Row(step, split, metric, ours, theirs))
+    def record_step(self, ours: model_pair.Step, theirs: model_pair.Step) -> None:
+        for metric, name in self.train_metrics.items():
+            self.rows.append(files.Row(ours.step, "train", metric, getattr(ours, name), getattr(theirs, name)))
 
-    def record_all(self, step: int, values: np.ndarray) -> None:
-        """Record all rows up to a step: values (N, 4) of step, is it of split "test", scratch, torch.
+    def record_test(self, step: int, ours: float, theirs: float) -> None:
+        self.rows.append(files.Row(step, "test", self.dataset.metric, ours, theirs))
 
-        Raises ValueError when these are not the rows that a run records up to this step.
+    @property
+    def train_metrics(self) -> dict[str, str]:
+        """What is recorded of every step: the name in history.csv -> the field of model_pair.Step."""
+        metrics = {"loss": "loss", "gradient norm": "grad_norm"}
+        return metrics | ({"accuracy": "accuracy"} if self.dataset.metric == "accuracy" else {})
+
+    def record_all(self, step: int, values: np.ndarray, times: np.ndarray) -> None:
+        """Record all rows up to a step: values (N, 2) of scratch and torch, times (step,).
+
+        Raises ValueError when these are not as many as a run records up to this step.
         """
-        tests = {0} | {k for k in evaluation_steps(self.settings.steps) if k <= step}
-        if values.shape != (step + len(tests), 4) or values.dtype != float or not np.isfinite(values).all():
-            raise ValueError("rows are missing in its history")
-        expected = sorted([(k, 0) for k in range(1, step + 1)] + [(k, 1) for k in tests])
-        if [(k, of_test) for k, of_test, *_ in values.tolist()] != expected:
-            raise ValueError("its history is not that of a run")
-        for (k, of_test), (ours, theirs) in zip(expected, values[:, 2:].tolist(), strict=True):
-            self.record(k, "test" if of_test else "train", ours, theirs)
+        tested = evaluation_steps(self.settings.steps)
+        labels = [(0, "test", self.dataset.metric)]
+        for k in range(1, step + 1):
+            labels += [(k, "train", metric) for metric in self.train_metrics]
+            labels += [(k, "test", self.dataset.metric)] * (k in tested)
+        for array, shape in ((values, (len(labels), 2)), (times, (step,))):
+            if array.shape != shape or array.dtype != float or not np.isfinite(array).all():
+                raise ValueError("rows are missing in its history")
+        self.rows = [files.Row(*label, *both) for label, both in zip(labels, values.tolist(), strict=True)]
+        self.times = times.tolist()
+
+    @property
+    def seconds(self) -> float:
+        return self.times[-1] if self.times else 0.0
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What the two models are called: the names of the user's own files, where there are any."""
+        files = (self.settings.cell_file, self.settings.torch_cell)
+        return tuple(
+            short(Path(f).name, 12) if f else side for f, side in zip(files, ("scratch", "torch"), strict=True)
+        )
+
+    @property
+    def styles(self) -> tuple[dict, dict]:
+        """How the two models are drawn."""
+        ours, theirs = self.settings.cell_file, self.settings.torch_cell
+        return (
+            SCRATCH | (dict(label=f"{self.sides[0]} (NumPy, yours)") if ours else {}),
+            TORCH | (dict(label=f"{self.sides[1]} (torch, yours)") if theirs else {}),
+        )
 
     @property
     def title(self) -> str:
@@ -81,9 +116,10 @@ class Run:
     def loss_unit(self) -> str:
         return "mean squared error" if self.settings.task in ("series", "memory") else "cross-entropy (nats)"
 
-    def series(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The recorded values of a split: steps, scratch's, torch's."""
-        rows = [(row[0], row[3], row[4]) for row in self.rows if row[1] == split]
+    def series(self, split: str, metric: str | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The recorded values of a metric, by default the training loss or the held-out one: steps, both models'."""
+        metric = metric or ("loss" if split == "train" else self.dataset.metric)
+        rows = [(row.step, row.scratch, row.torch) for row in self.rows if (row.split, row.metric) == (split, metric)]
         steps, ours, theirs = zip(*rows, strict=True) if rows else ((), (), ())
         return np.array(steps), np.array(ours), np.array(theirs)
 
@@ -135,7 +171,7 @@ def main(
         finally:
             draw(begun, out)  # last, so that a picture that fails costs nothing else
     list_files(runs, out)
-    return 0 if all(entry.diverges_at is None for entry in entries) else 1
+    return 0 if all(entry.agrees for entry in entries) else 1
 
 
 def prepare(settings: Settings) -> Run:
@@ -147,8 +183,10 @@ def prepare(settings: Settings) -> Run:
         settings = replace(settings, steps=settings.epochs * dataset.steps_per_epoch, epochs=None)
     if settings.data and settings.task == "series":
         settings = replace(settings, column=dataset.column)  # also where it is the only one
-    pair = model_pair.build(model_pair.model_of(settings, dataset), settings.dtype, settings.seed, settings.device)
-    return Run(settings, dataset, pair, model_pair.optimizers(settings, pair), stopped_run.fingerprint(dataset))
+    model, own = model_pair.model_of(settings, dataset), own_cell.parts(settings)
+    pair = model_pair.build(model, settings.dtype, settings.seed, settings.device, **own)
+    optimizers, data = model_pair.optimizers(settings, pair), stopped_run.fingerprint(dataset)
+    return Run(settings, dataset, pair, optimizers, data, own_cell.checksum(settings))
 
 
 def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> tuple[list[Run], BaseException | None]:
@@ -169,6 +207,7 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
                     stopped = f"{run.settings.task} was stopped at step {run.step} of {run.settings.steps}"
                     problem = KeyboardInterrupt(f"{stopped}; to resume: {again}")
             files.write_history(folder / "history.csv", run.rows)
+            files.write_seconds(folder / "seconds.csv", run.times)
             if problem:
                 return runs[: k + 1], problem
             files.write_checkpoint(
@@ -206,14 +245,14 @@ def train(run: Run, saver: stopped_run.Saver, asked: threading.Event, show: Call
     if run.finished:
         evaluate(run, steps)  # for the predictions, which are not saved
     elif not run.rows:
-        run.record(0, "test", *evaluate(run, 0))
+        run.record_test(0, *evaluate(run, 0))
     for ours, theirs in model_pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
-        run.record(ours.step, "train", ours.loss, theirs.loss)
+        run.record_step(ours, theirs)
         gap = abs(ours.loss - theirs.loss)
-        show(f"scratch {ours.loss:.4f} torch {theirs.loss:.4f} gap {gap:.1e}")
+        show(f"{run.sides[0]} {ours.loss:.4f} {run.sides[1]} {theirs.loss:.4f} gap {gap:.1e}")
         if ours.step in evaluations:
-            run.record(ours.step, "test", *evaluate(run, ours.step))
-        run.seconds = time.perf_counter() - began
+            run.record_test(ours.step, *evaluate(run, ours.step))
+        run.times.append(time.perf_counter() - began)
         if saver.due() or asked.is_set() or ours.step == steps:
             saver.save()
         if asked.is_set():
@@ -265,7 +304,7 @@ def draw(begun: list[Run], out: Path) -> None:
 
 def report(runs: list[Run], entries: list[summary.Entry]) -> None:
     """Print the table and what there is to say about it."""
-    rich.print(summary.table([run.title for run in runs], entries))
+    rich.print(summary.table(runs, entries))
     for run, entry in zip(runs, entries, strict=True):
         for sentence in summary.remarks(run, entry):
             print(textwrap.fill(sentence, 80))

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from compare.learner import ladder
 from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, UNSOLVED, WRONG, Finding, Report, from_json, head, tail
-from compare.options import whole
+from compare.options import OWN_CELLS, whole
 from data import UserError
 
 SECONDS = 20  # the time limit
@@ -82,6 +82,9 @@ def print_what_next(path, exercise, reports, *, fix):
         names = list(ladder.BY_NAME)
         after = names[names.index(exercise) + 1 :][:1]
         print(f"next: byhand exercise {after[0]}" if after else "that was the last exercise")
+        if exercise in OWN_CELLS:
+            recognized = exercise_of(Path(path), None) == exercise
+            print(f"see it learn: byhand curves names --cell {'' if recognized else f'{exercise}='}{path}")
     elif not fix and any(finding.after for report in reports for finding in report.findings):
         print(f"\nto see a change after which everything is right: byhand check {path} --fix")
 

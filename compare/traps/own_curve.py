@@ -50,12 +50,13 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     """The curves of a CSV file up to step `most`: one, or both models' of a history.csv.
 
     column: the one with the losses, None for `loss`. A column `step` counts from 0 or from 1; without it the rows are
-    steps 1, 2, 3. Of a history.csv only the training rows count. Raises UserError for a file that cannot be used.
+    steps 1, 2, 3. Of a history.csv only the training losses count. Raises UserError for a file that cannot be used.
     """
     header, rows, delimiter = table.read_table(path)
     rows = list(rows)
-    if "split" in header:
-        rows = [(line, row) for line, row in rows if table.cell(row, header.index("split")) == "train"]
+    for name, wanted in (("split", "train"), ("metric", "loss")):
+        if "split" in header and name in header:
+            rows = [(line, row) for line, row in rows if table.cell(row, header.index(name)) == wanted]
 
     def values(name):
         index = table.index_of(path, header, name)

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 import data
-from compare import plots
+from compare import model_pair, plots
+from compare.agreement import tolerance
 from compare.curves import plot, plot_predictions, sample_text, summary, time_axis, training
 from compare.options import configure
 from compare.plots import WIDTH
+from scratch import lstm
 
 SIZES = dict(hidden=6, batch_size=8, steps=30)
 
@@ -36,16 +38,22 @@ def drawn(monkeypatch):
 
 def trained(task, **options):
     run = training.prepare(*configure([task], **SIZES | options))
-    run.record(0, "test", *training.evaluate(run, 0))
+    run.record_test(0, *training.evaluate(run, 0))
     for ours, theirs in training.model_pair.train(run.settings, run.dataset, run.pair, run.optimizers):
-        run.record(ours.step, "train", ours.loss, theirs.loss)
-    run.record(ours.step, "test", *training.evaluate(run, ours.step))
+        run.record_step(ours, theirs)
+    run.record_test(ours.step, *training.evaluate(run, ours.step))
     return run
 
 
 @pytest.fixture(scope="module")
 def runs():
     return {task: trained(task) for task in data.TASKS}
+
+
+def change(run, step, **values):
+    """Change the training loss of a step."""
+    k = next(k for k, row in enumerate(run.rows) if (row.step, row.metric) == (step, "loss"))
+    run.rows[k] = run.rows[k]._replace(**values)
 
 
 def words(figure):
@@ -81,7 +89,7 @@ def test_the_titles_of_a_long_name_do_not_collide(drawn):
     figure = drawn(plot.curves, [run])
     boxes = [t.get_window_extent() for axes in figure.axes for t in (axes.title, axes._left_title) if t.get_text()]
     first_lines = [box for box in boxes if box.height == max(b.height for b in boxes)]
-    assert len(boxes) == 4 and len(first_lines) == 1, "the name once per row"
+    assert len(boxes) == 5 and len(first_lines) == 1, "the name once per row"
     titles = [box for box in boxes if box is not first_lines[0]]
     for k, box in enumerate(titles):
         assert not any(box.overlaps(other) for other in titles[k + 1 :])
@@ -89,12 +97,11 @@ def test_the_titles_of_a_long_name_do_not_collide(drawn):
 
 def test_the_limit_and_the_step_that_crosses_it_are_drawn(runs, drawn):
     run = replace(runs["names"], rows=list(runs["names"].rows))
-    gap = drawn(plot.curves, [run]).axes[2]
+    gap = drawn(plot.curves, [run]).axes[3]
     assert gap.get_title().startswith("gap: at most ")
     np.testing.assert_array_equal(gap.lines[2].get_ydata(), run.limit())
-    row = run.rows[12]
-    run.rows[12] = row._replace(torch=row.scratch + 0.1)
-    gap = drawn(plot.curves, [run]).axes[2]
+    change(run, 12, torch=run.series("train")[1][11] + 0.1)
+    gap = drawn(plot.curves, [run]).axes[3]
     assert gap.get_title() == "curves differ from step 12"
     assert gap.lines[3].get_xdata() == [12]
 
@@ -102,11 +109,11 @@ def test_the_limit_and_the_step_that_crosses_it_are_drawn(runs, drawn):
 def test_the_untrained_value_is_a_note_where_it_is_off_the_axis(runs, drawn):
     run = replace(runs["series"], rows=list(runs["series"].rows))
     run.rows[0] = run.rows[0]._replace(scratch=run.rows[-1].scratch)
-    axes = drawn(plot.curves, [run]).axes[1]
+    axes = drawn(plot.curves, [run]).axes[2]
     assert not axes.texts and list(axes.lines[-1].get_xdata()) == [0, 30]
     for untrained, arrow in ((1e4, "\N{UPWARDS ARROW}"), (-1e4, "\N{DOWNWARDS ARROW}")):
         run.rows[0] = run.rows[0]._replace(scratch=untrained)
-        axes = drawn(plot.curves, [run]).axes[1]
+        axes = drawn(plot.curves, [run]).axes[2]
         assert [text.get_text() for text in axes.texts] == [f"untrained: {untrained:.4g} {arrow}"]
         assert list(axes.lines[-1].get_xdata()) == [30]
 
@@ -277,14 +284,33 @@ def test_ticks_do_not_overprint(label, tmp_path, drawn):
 
 def test_curves_that_differ_are_explained(runs):
     run = replace(runs["memory"], rows=list(runs["memory"].rows))
-    run.rows[5] = run.rows[5]._replace(torch=9.0)
+    change(run, 5, torch=9.0)
     entry = summary.of(run)
     assert entry.diverges_at == 5
-    assert "differ from step 5 on. Their gradients at equal weights agree" in summary.remarks(run, entry)[0]
-    unstable = replace(entry, gradient_gap=2e-5)  # rounding, where the gradients explode
-    assert "at equal weights agree" in summary.remarks(run, unstable)[0]
-    wrong = replace(entry, gradient_gap=0.1)
-    assert "Their gradients at equal weights differ too" in summary.remarks(run, wrong)[0]
+    assert "differ from step 5 on. At equal weights the gradients agree" in summary.remarks(run, entry)[0]
+    rounding = replace(entry, gradient_gap=0.9 * tolerance("float64"))  # where the gradients explode
+    assert "At equal weights the gradients agree" in summary.remarks(run, rounding)[0]
+    wrong = replace(entry, worst_gradient="linear.bias", gradient_gap=0.1)
+    assert "most that of linear.bias, by 1.0e-01" in summary.remarks(run, wrong)[0]
+    wrong = replace(wrong, worst_gradient="loss", diverges_at=None)
+    assert "curves agree. At equal weights the losses differ" in summary.remarks(run, wrong)[0]
+    assert not wrong.agrees
+
+
+def test_only_a_wrong_gradient_is_called_one(runs):
+    """Not rounding in float32, however much training amplified it; a wrong one, however small it is in float32."""
+    pair, batch = runs["names"].pair, next(iter(runs["names"].dataset.train_batches(0)))
+    assert model_pair.worst_gradient(pair, batch)[1] <= tolerance("float64")
+
+    def backward(*arguments):
+        dx, *others, db_ih, db_hh = lstm.backward(*arguments)
+        return dx, *others, db_ih, db_hh * np.float64(1 + 1e-7)
+
+    wrong = SimpleNamespace(**vars(lstm) | {"backward": backward})
+    name, gap = model_pair.worst_gradient(replace(pair, own={"cell": wrong}), batch)
+    assert name == "recurrent.bias_hh_l0" and 0.5e-7 < gap < 2e-7
+    wrong.forward = lambda *a, **o: lstm.forward(*(x + 1e-6 for x in a), **o)
+    assert model_pair.worst_gradient(replace(pair, own={"cell": wrong}), batch)[0] == "loss"
 
 
 def test_a_summary_does_not_change_the_models(runs):

@@ -37,7 +37,7 @@ def problem(cell, dtype, bidirectional=False, layers=1, predict="each", numbers=
 class OneBatch:
     """A dataset of one batch, for training and test."""
 
-    carry_state, steps_per_epoch = False, 1
+    carry_state, steps_per_epoch, metric = False, 1, "a loss"
 
     def __init__(self, batch):
         self.batch = batch
@@ -230,7 +230,7 @@ def test_a_rate_that_is_much_too_high(task, cell, dtype, folder, undrawn, capsys
     assert " became " in said and " at step " in said and "; it began " in said
     assert "; the last finite losses, at step " in said
     rows = Path("results", task, "history.csv").read_text().splitlines()
-    *_, (step, _, _, ours, theirs) = (row.split(",") for row in rows if ",train," in row)
+    *_, (step, _, _, ours, theirs) = (row.split(",") for row in rows if ",train,loss," in row)
     assert f"at step {step}: scratch {float(ours):.4g}, torch {float(theirs):.4g};" in said
     assert not Path("results", task, "resume.safetensors").exists(), "it would come to the same end"
 
@@ -273,3 +273,11 @@ def test_the_summary_states_threads_versions_dtype_and_seed(folder, undrawn):
     assert entry["environment"]["numpy"] == np.__version__
     assert entry["environment"]["torch"] == torch.__version__
     assert (entry["settings"]["seed"], entry["settings"]["dtype"]) == (5, "float64")
+
+
+def test_a_gpu_computes_float32_in_full(recwarn):
+    """TF32 would make curves differ by 1e-4; torch switches it on for cuDNN's RNNs."""
+    torch.backends.cudnn.rnn.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "tf32"
+    model_pair.build(dict(cell="gru", output_size=1, hidden_size=2, input_size=1), "float32")
+    assert torch.backends.cudnn.rnn.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert not recwarn.list

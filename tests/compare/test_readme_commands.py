@@ -30,6 +30,9 @@ SHORT = {
 STATUS = {"traps names --match mine.csv": 1}  # of the others 0
 RUN_ELSEWHERE = {
     "bench": "tests/compare/test_bench.py",
+    "curves names --cell lstm.py": "tests/compare/test_curves_own_cell.py",
+    "curves names --cell gru --torch-cell FILE.py": "tests/compare/test_curves_own_cell.py",
+    "curves --overlay results five --x seconds": "tests/compare/test_overlay.py",
     "check": "tests/learner, and its answers in test_readme.py",
     "gradients --mistakes": "tests/compare/test_mistakes.py",
     "predict": "tests/compare/test_predict.py",

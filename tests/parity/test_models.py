@@ -226,7 +226,9 @@ def test_training_can_begin_at_any_step(carry):
     """Three batches per epoch. The state is carried on, but not into a new epoch, nor between unrelated batches."""
 
     three = list(data.load("text", dtype=np.float64, **SMALL["text"]).train_batches(0))[:3]
-    dataset = SimpleNamespace(carry_state=carry, steps_per_epoch=3, train_batches=lambda epoch: iter(three))
+    dataset = SimpleNamespace(
+        carry_state=carry, steps_per_epoch=3, metric="a loss", train_batches=lambda epoch: iter(three)
+    )
     both = model_pair.build(dict(cell="lstm", output_size=94, hidden_size=5, vocab_size=94), "float64")
     frozen = scratch.SGD(both.scratch.params, lr=0.0), torch.optim.SGD(both.torch.parameters(), lr=0.0)
 
@@ -250,7 +252,9 @@ def test_a_step_that_is_not_finite_leaves_the_weights_alone(rows, target, what, 
     """In float32, which ends at 3.4e38: the squared gradients overflow, or the squared errors, or both."""
     inputs = np.zeros((1, rows, 1), np.float32)
     batch = data.Batch(inputs, np.full_like(inputs, target))
-    dataset = SimpleNamespace(carry_state=False, steps_per_epoch=1, train_batches=lambda epoch: iter([batch]))
+    dataset = SimpleNamespace(
+        carry_state=False, steps_per_epoch=1, metric="a loss", train_batches=lambda epoch: iter([batch])
+    )
     both = model_pair.build(dict(cell="rnn", output_size=1, hidden_size=4, input_size=1), "float32")
     before = {name: p.copy() for name, p in both.scratch.params.items()}
     settings = Settings("mine", "rnn", hidden=4, steps=1, optimizer="sgd", lr=0.1, clip=clip)

@@ -1,0 +1,250 @@
+"""The user's own cell in a run: a NumPy file that `byhand check` accepts in place of scratch's, or a torch module.
+
+Layers, directions and sequences of different lengths stay the project's own: a cell sees one layer, one direction, and
+rows of equal length.
+"""
+
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+import scratch
+from compare.learner import check, examine, problems
+from compare.learner.calling import CannotRun, Case, plain, to_numpy
+from compare.learner.switches import executed
+from compare.options import OWN_CELLS, Settings
+from data import UserError
+from data.errors import printable
+
+
+def named(cell: str | None, torch_cell: str | None) -> dict:
+    """What --cell and --torch-cell mean, as fields of Settings: the cell's name and the files.
+
+    The name of a file's cell is found as `byhand check` finds it, unless it is given: NAME=FILE.py. Raises UserError.
+    """
+    fields = {"cell": cell, "torch_cell": torch_cell}
+    if cell and cell.endswith(".py"):
+        name, _, file = cell.rpartition("=")
+        fields |= {"cell": name_of(file, name or None), "cell_file": file}
+    elif torch_cell and not cell:
+        fields["cell"] = name_of(torch_cell)
+    return fields
+
+
+def name_of(file: str, name: str | None = None) -> str:
+    name = check.exercise_of(Path(file), name)
+    if name not in OWN_CELLS:
+        found = f"the exercise {name}" if name else "neither its heading nor its name says which cell it is"
+        how = f"--cell lstm={file} (of a torch module, --cell lstm)"
+        raise UserError(f"{file}: {found}; a run needs {', '.join(OWN_CELLS)}: say which, as in {how}")
+    return name
+
+
+def checksum(settings: Settings) -> int:
+    """Of the user's files: a run is resumed with the same ones only."""
+    return zlib.crc32(b"".join(Path(file).read_bytes() for file in settings.own))
+
+
+def parts(settings: Settings) -> dict:
+    """The user's parts of the models, for model_pair.build. Raises UserError for a file that cannot be used."""
+    own = {}
+    if settings.cell_file:
+        own["cell"] = OwnCell(settings.cell_file, settings.cell)
+    if settings.torch_cell:
+        own["layers"] = partial(OwnLayers, settings.torch_cell, module_of(settings.torch_cell))
+    return own
+
+
+def module_of(file: str) -> ModuleType:
+    sys.path.append(str(Path(file).resolve().parent))  # the user's own modules next to the file
+    with one_line(file):
+        return executed(compile(Path(file).read_text(encoding="utf-8-sig"), file, "exec"), file)
+
+
+@contextmanager
+def one_line(file: str) -> Iterator[None]:
+    """Whatever goes wrong within is the file's fault: raise UserError, with its line."""
+    try:
+        yield
+    except (KeyboardInterrupt, MemoryError, UserError):
+        raise
+    except CannotRun as error:
+        raise UserError(f"{file}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror or error}") from error
+    except BaseException as error:
+        line = next((f", line {found.line}" for found in examine.where_raised(error, file)), "")
+        raise UserError(printable(f"{file}{line}: {examine.in_words(error)}")) from error
+
+
+class OwnCell:
+    """A cell that is called as scratch/recurrent.py calls a module of scratch/; it calls the user's functions."""
+
+    Cache = SimpleNamespace(_fields=())
+    TRACED = ()
+
+    def __init__(self, file: str, name: str):
+        self.file, case = file, problems.cases(name)[0]
+        self.of_scratch = scratch.module_of(name)
+        self.inputs, self.results = list(case.inputs), case.results  # x, h_0 ... b_hh; y, h_n ...
+        module = module_of(file)
+        with one_line(file):
+            self.program = problems.program_for(name, module)
+            outcome = examine.with_arrays_if_needed(SimpleNamespace(file=file), module, self.program, case)
+            trouble = examine.shapes_are_right(None, [(case, outcome)], None)
+            if trouble:
+                raise CannotRun(f"{trouble[1]}; see `byhand check {file}`")
+
+    def forward(self, x, *arrays, y=None, **options):
+        """As the cells of scratch; for ids, the user's forward gets the one-hot vectors that they stand for.
+
+        To a file with a backward pass alone belongs the forward pass of scratch.
+        """
+        ids = x.ndim == 2
+        if ids:
+            W_ih = arrays[self.inputs.index("W_ih") - 1]
+            x = np.eye(W_ih.shape[1], dtype=W_ih.dtype)[x]
+        inputs = dict(zip(self.inputs, (x, *arrays), strict=True))
+        case = Case("", inputs, expected=dict.fromkeys(f"d{name}" for name in inputs))
+        with one_line(self.file):
+            run = self.program.prepared(case)
+            returned = self.program.returned(*run)
+            _, backward, _ = self.program.split(returned, *run)
+            found = self.program.named_results(returned)
+        if self.program.forward is None:
+            found = dict(zip(self.results, self.of_scratch.forward(x, *arrays), strict=False))
+        state, dtype = arrays[0].shape, arrays[0].dtype
+        shapes = [(len(x), *state), *(state for _ in self.results[1:])]
+        values = [self.fitted(n, found.get(n), shape, dtype) for n, shape in zip(self.results, shapes, strict=True)]
+        if y is not None:
+            y[...] = values[0]
+        return *values, (case, run, backward, ids)
+
+    def backward(self, dy, *others):
+        *dstate, (case, run, backward, ids), _ = others
+        case.upstream = [dy, *dstate]
+        with one_line(self.file):
+            found = self.program.named_gradients(backward(*self.program.fresh_upstream(case)), *run, case)
+        gradients = [self.fitted(f"d{name}", found[f"d{name}"], a.shape, dy.dtype) for name, a in case.inputs.items()]
+        return [None, *gradients[1:]] if ids else gradients
+
+    def fitted(self, name, value, shape, dtype) -> np.ndarray:
+        """A copy of what the user's function returned, in the dtype of the run."""
+        value = np.array(np.nan if value is None else to_numpy(value), dtype)
+        if value.shape != shape:
+            raise UserError(
+                f"{self.file}: {name} has shape {value.shape}, expected {shape}; see `byhand check {self.file}`"
+            )
+        return value
+
+
+class OwnLayers(torch.nn.Module):
+    """Layers and directions of a torch module of the user's; parameter names and results as those of torch.nn.
+
+    The module is made by Module(input_size, hidden_size) and called like a layer of torch.nn: y, state =
+    module(x, state) with x (T, B, I), y (T, B, H), and as state h (1, B, H), for an lstm (h, c).
+    """
+
+    def __init__(self, file: str, module: ModuleType, like, *, dtype, device):
+        super().__init__()
+        self.file, self.hidden_size, self.num_layers = file, like.hidden_size, like.num_layers
+        self.bidirectional, self.states = like.directions == 2, like.states
+        names, count, entries = list(like.params), len(like.weights), []
+        with one_line(file):
+            make = class_in(module)
+            for k in range(len(names) // count):
+                own = names[k * count : (k + 1) * count]
+                inputs = like.params[own[0]].shape[1]
+                entries.append(make(inputs, like.hidden_size).to(device=device, dtype=dtype))
+                wanted = {kind: like.params[name].shape for kind, name in zip(like.weights, own, strict=True)}
+                found = matched(entries[-1], wanted, getattr(module, "NAMES", {}))
+                self.try_out(entries[-1], found, inputs)
+                for kind, name in zip(like.weights, own, strict=True):
+                    self.register_parameter(name, found[kind])
+        self.entries = tuple(entries)  # a tuple: their parameters are registered under torch's names, above
+
+    def try_out(self, entry, parameters: dict, inputs: int) -> None:
+        """Raises CannotRun for a module that is not called like a layer of torch.nn."""
+        x = parameters["weight_ih"].new_ones(3, 2, inputs)
+        state = [x.new_zeros(2, self.hidden_size)] * self.states
+        y, last = self.called(entry, x, state)
+        for name, value, shape in [
+            ("y", y, (3, 2, self.hidden_size)),
+            *(("the state", s, (2, self.hidden_size)) for s in last),
+        ]:
+            if tuple(value.shape) != shape:
+                raise CannotRun(f"{name} has shape {tuple(value.shape)} for 3 steps and 2 rows, expected {shape}")
+        gradients = torch.autograd.grad(y.sum(), list(parameters.values()), allow_unused=True)
+        unused = [name for name, g in zip(parameters, gradients, strict=True) if g is None]
+        if unused:
+            raise CannotRun(f"{unused[0]} gets no gradient: it is not used, or something is detached")
+
+    def called(self, entry, x, state: list):
+        """A module on x (T, B, I) and states (B, H): y (T, B, H) and the last states."""
+        state = [s[None] for s in state]
+        y, last = entry(x, state[0] if self.states == 1 else tuple(state))
+        return y, [s[0] for s in (last if isinstance(last, tuple) else (last,))]
+
+    def forward(self, x, state=None):
+        if isinstance(x, PackedSequence):
+            x, lengths = pad_packed_sequence(x)
+            y, state_n = self.padded(x, lengths.to(x.device), state)
+            return pack_padded_sequence(y, lengths, enforce_sorted=False), state_n
+        return self.padded(x, None, state)
+
+    def padded(self, x, lengths, state):
+        """x (T, B, I), lengths (B,) or None. With lengths, the last c of an lstm is that of the last padded step: it is
+        not read, because no state is carried from such a batch to the next.
+        """
+        (T, B), D = x.shape[:2], 1 + self.bidirectional
+        rows, t = torch.arange(B, device=x.device), torch.arange(T, device=x.device)[:, None]
+        ends = torch.full_like(rows, T) if lengths is None else lengths
+        backwards = torch.where(t < ends, ends - 1 - t, t)  # (T, B)  each sequence's last real step first
+        if state is None:
+            state = (x.new_zeros(self.num_layers * D, B, self.hidden_size),) * self.states
+        state, lasts = state if isinstance(state, tuple) else (state,), []
+        for layer in range(self.num_layers):
+            outputs = []
+            for k in range(layer * D, (layer + 1) * D):
+                with one_line(self.file):
+                    y, last = self.called(self.entries[k], x[backwards, rows] if k % D else x, [s[k] for s in state])
+                lasts.append([y[ends - 1, rows], *last[1:]])
+                outputs.append(y[backwards, rows] if k % D else y)
+            x = torch.cat(outputs, dim=2)
+        last = tuple(torch.stack(s) for s in zip(*lasts, strict=True))
+        return x, last if self.states == 2 else last[0]
+
+
+def class_in(module: ModuleType) -> type:
+    """The last torch module that a file defines."""
+    kinds = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, torch.nn.Module)]
+    own = [kind for kind in kinds if kind.__module__ == module.__name__]
+    if not own:
+        raise CannotRun("it defines no torch.nn.Module")
+    return own[-1]
+
+
+def matched(entry: torch.nn.Module, wanted: dict, names: dict) -> dict:
+    """The parameter of a module for each of torch's names, without _l0: by `names`, else by its own name.
+
+    wanted: name -> shape. Raises CannotRun.
+    """
+    parameters, found = dict(entry.named_parameters()), {}
+    called = {plain(own): own for own in parameters} | {plain(name): own for name, own in names.items()}
+    have = ", ".join(f"{own} {tuple(p.shape)}" for own, p in parameters.items())
+    for kind, shape in wanted.items():
+        p = parameters.get(called.get(plain(kind)))
+        if p is None or tuple(p.shape) != shape:
+            raise CannotRun(f"which parameter is {kind} {shape}, of {have}? Say so with NAMES = {{{kind!r}: ...}}")
+        found[kind] = p
+    if len({id(p) for p in found.values()}) < max(len(wanted), len(parameters)):
+        raise CannotRun(f"each of {', '.join(wanted)} needs one parameter, and there may be no other; it has {have}")
+    return found
