@@ -214,6 +214,10 @@ def set_epsilon(run, value):
     run.optimizer.eps = value
 
 
+def leave_the_correction_out(run):
+    run.optimizer.t = 10**9  # then 1 - beta^t is 1
+
+
 def decay_the_weights(run, value):
     run.optimizer = scratch.AdamW(run.model.params, run.optimizer.lr, weight_decay=value)
 
@@ -259,7 +263,7 @@ WARM_UPS |= {"LinearLR's default": lambda t: min(1, 1 / 3 + 2 / 3 * (t - 1) / 5)
 RATES = {"x 2": 2, "x 1/2": 1 / 2, "x 3": 3, "x 1/3": 1 / 3, "x 5": 5, "x 1/5": 1 / 5, "x 10": 10, "x 1/10": 1 / 10}
 RATES |= {"x 3/2": 3 / 2, "x 2/3": 2 / 3}
 BETAS = ((0.9, 0.99), (0.9, 0.98), (0.9, 0.95), (0.95, 0.999), (0.8, 0.999), (0.5, 0.999), (0, 0.999))
-LIMITS = (5, 0.1, 0.25, 0.5, 1, 2, 3, 10)
+LIMITS = (0.25, 0.1, 0.5, 1, 2, 3, 5, 10)
 
 
 # ---- the traps, in the order in which they show: before the first update, with it, later ----------------------------
@@ -403,7 +407,7 @@ TRAPS = (
         "that (as in BERT's Adam) the first step is 3.2 times as long.",
         fix="divide m by 1 - beta1^t and v by 1 - beta2^t",
         applies=lambda s, data: s.optimizer in ("adam", "adamw"),
-        mistake=MISTAKE["no_bias_correction"],
+        change=leave_the_correction_out,
     ),
     Trap(
         name="another_rate",
