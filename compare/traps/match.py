@@ -91,14 +91,14 @@ def main(path: str, task: str | None = None, column: str | None = None, steps: i
     curves = read(path, column, steps)
     settings = replace(settings_of(path, task), steps=max(int(curve.steps[-1]) for curve in curves))
     model_pair.use_one_core_each()
-    dataset = model_pair.load(settings)
+    starts = in_both_dtypes(settings)
     with display() as progress:
-        known = known_runs(settings, dataset, curves, progress)
+        known = known_runs(starts, curves, progress)
     verdicts = []
     for curve in curves:
         verdict = judge(curve, known)
         if not verdict.fitting:
-            verdict = replace(verdict, mistakes=tuple(mistakes_that_fit(curve, settings, dataset)))
+            verdict = replace(verdict, mistakes=tuple(mistakes_that_fit(curve, starts)))
         verdict_text.show(verdict)
         verdicts.append(verdict)
     return 0 if all(verdict.reference.fits for verdict in verdicts) else 1
@@ -107,11 +107,17 @@ def main(path: str, task: str | None = None, column: str | None = None, steps: i
 # ---- the known runs -------------------------------------------------------------------------------------------------
 
 
-def known_runs(settings: Settings, dataset: Dataset, curves: list[OwnCurve], progress) -> list[Known]:
+def in_both_dtypes(settings: Settings) -> list[tuple[Settings, Dataset]]:
+    """The settings and the dataset in float64 and in float32."""
+    return [(s, model_pair.load(s)) for s in (replace(settings, dtype=dtype) for dtype in EPS)]
+
+
+def known_runs(starts: list[tuple[Settings, Dataset]], curves: list[OwnCurve], progress) -> list[Known]:
     """The reference run, and one run for every variant of a trap that applies, as long as a curve agrees with it.
 
     Raises UserError if scratch and torch themselves disagree.
     """
+    settings, dataset = starts[0]
     by_hand, by_torch = reference_losses(settings, dataset, settings.steps, progress)
     step = diverges_at(by_torch, by_hand)
     if step:
@@ -121,22 +127,19 @@ def known_runs(settings: Settings, dataset: Dataset, curves: list[OwnCurve], pro
         )
     variants = [v for trap in TRAPS if trap.applies(settings, dataset) for v in trap.variants(settings)]
     bar = progress.add_task(f"{settings.task}: known curves", total=1 + len(variants), status="")
-    known = [Known(None, *trained(by_hand, run_in_float32(settings), lambda *_: True))]
+    known = [Known(None, *trained(by_hand, prepared_in_both(starts)[1], lambda *_: True))]
     scaled = (in_the_references_unit(curve, known[0]) for curve in curves)
     curves = curves + [curve for curve in scaled if curve is not None]
     for variant in variants:
         progress.update(bar, advance=1, status=variant.title)
-        package = variant.package()
-        double = prepared(settings, dataset, settings.steps, package, variant.change)
-        single = run_in_float32(settings, package, variant.change)
-        known.append(Known(variant, *trained(double, single, any_agrees(curves))))
+        runs = prepared_in_both(starts, variant.package(), variant.change)
+        known.append(Known(variant, *trained(*runs, any_agrees(curves))))
     progress.update(bar, advance=1, status="")
     return known
 
 
-def run_in_float32(settings, package=scratch, change=None):
-    settings = replace(settings, dtype="float32")
-    return prepared(settings, model_pair.load(settings), settings.steps, package, change)
+def prepared_in_both(starts, package=scratch, change=None):
+    return [prepared(settings, dataset, settings.steps, package, change) for settings, dataset in starts]
 
 
 def trained(double: Iterator[float], single: Iterator[float], wanted: Callable) -> tuple[np.ndarray, np.ndarray]:
@@ -231,19 +234,17 @@ def in_the_references_unit(curve, reference):
     return replace(curve, losses=curve.losses / factor, digit=2 * curve.digit / factor)  # the factor is rounded, too
 
 
-def mistakes_that_fit(curve, settings, dataset) -> Iterator[Mistake]:
+def mistakes_that_fit(curve, starts) -> Iterator[Mistake]:
     """The mistakes of compare/mistakes/ whose training follows the curve; each is trained until it diverges from it."""
-    other_cells = set(map(scratch.file_of, scratch.CELLS)) - {scratch.file_of(settings.cell)}
+    other_cells = set(map(scratch.file_of, scratch.CELLS)) - {scratch.file_of(starts[0][0].cell)}
     known = {trap.mistake for trap in TRAPS}
     tried = [mistake for mistake in MISTAKES if mistake not in known and mistake.file not in other_cells]
     with display() as progress:
         bar = progress.add_task("wrong backward passes, compare/mistakes/catalogue.py", total=len(tried), status="")
         for mistake in tried:
             progress.update(bar, advance=1, status=mistake.name)
-            package = planted(mistake)
-            double = prepared(settings, dataset, settings.steps, package)
             try:
-                run = Known(None, *trained(double, run_in_float32(settings, package), any_agrees([curve])))
+                run = Known(None, *trained(*prepared_in_both(starts, planted(mistake)), any_agrees([curve])))
             except ValueError:  # a gradient of the wrong shape does not train
                 continue
             if candidate(curve, run, "float32").fits:

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 REFERENCE = "no trap: the reference run"
-ROWS = 10  # of the table, or as many as fit
+ROWS = 6  # of the table, or as many as fit, and the reference run
 SHOWN = 6  # gaps to the reference run
 FEW = 1e-7  # a larger uncertainty of the written losses is worth a line
 
@@ -31,20 +31,20 @@ def ranking(verdict) -> Table:
     result.title_justify = result.caption_justify = "left"
     result.add_column("curve")
     result.add_column("diverges\nat step", justify="right")
-    result.add_column("largest\ngap, or\ngap there", justify="right")
+    result.add_column("gap there,\nor largest", justify="right")
     result.add_column("verdict")
     nearest = {}
     for candidate in verdict.candidates:
-        nearest.setdefault(
-            title(candidate) if candidate.fits else candidate.variant and candidate.variant.trap, candidate
-        )
-    rows = list(nearest.values())
-    shown = max(ROWS, len(verdict.fitting))
-    for candidate in rows[:shown]:
+        trap = candidate.variant and candidate.variant.trap
+        nearest.setdefault(candidate.variant if candidate.fits else trap, candidate)
+    most = max(ROWS, len(verdict.fitting))
+    rows = [c for k, c in enumerate(nearest.values()) if k < most or c is verdict.reference]
+    for candidate in rows:
         step = "" if candidate.fits else str(candidate.diverges_at)
         result.add_row(title(candidate), step, f"{candidate.gap:.1e}", "fits" if candidate.fits else "")
-    if rows[shown:]:
-        result.caption = f"and {len(rows[shown:])} more traps that diverge at step {rows[shown].diverges_at} or before"
+    left_out = [c for c in nearest.values() if c not in rows]
+    if left_out:
+        result.caption = f"and {len(left_out)} more traps that diverge at step {left_out[0].diverges_at} or before"
     return result
 
 
@@ -67,9 +67,9 @@ def explained(verdict):
         others = [candidate for candidate in fitting if candidate.variant]
         yield f"{name}: this {'may be' if others else 'is'} the reference run, gap at most {verdict.reference.gap:.1e}"
     elif fitting:
-        trap = fitting[0].variant.trap
         yield f"{name}: fits {title(fitting[0])!r}, gap at most {fitting[0].gap:.1e}"
-        yield f"{trap.why} To fix it, {trap.fix}."
+        for trap in dict.fromkeys(candidate.variant.trap for candidate in fitting):
+            yield f"{trap.why} To fix it, {trap.fix}."
     else:
         yield f"{name}: no trap fits{longest(verdict)}. (Two at once are not tried.)"
         for mistake in verdict.mistakes:

@@ -43,14 +43,14 @@ FIRST = {
 }
 FIRST[1] += ("hard_sigmoid", "forget_bias")
 FIRST[2] += ("another_rate", "warm_up", "adamw_decay", "decay_in_the_gradient")
-CLIPPED = ("clipped_element_by_element", "one_norm_for_each_array", "no_clipping", "another_limit")
+CLIPPED = ("clipped_element_by_element", "one_norm_for_each_array", "no_clipping")
 ON = {
     "text": {"reset_before", "z_swapped", "sum_for_mean", "state_not_carried", "state_not_detached", "hard_sigmoid"},
     "names": {"one_bias", "other_batch_order", "last_padded_step", "sum_for_mean", "hard_sigmoid", "forget_bias"},
     "series": {"one_bias", "other_batch_order"},
 }
 ANYWHERE = {"different_initial_weights", "epsilon_inside", "another_epsilon", "no_bias_correction", "other_betas"}
-ANYWHERE |= {"another_rate", "warm_up", "adamw_decay", "decay_in_the_gradient", *CLIPPED}
+ANYWHERE |= {"another_rate", "warm_up", "adamw_decay", "decay_in_the_gradient", "another_limit", *CLIPPED}
 
 
 @pytest.mark.parametrize("task", REAL)
@@ -62,9 +62,9 @@ def test_each_trap_first_makes_a_difference_at_its_step(task):
     s = runs.settings
     model = model_pair.build(model_pair.model_of(s, runs.dataset), s.dtype, s.seed).scratch
     norms = [r.grad_norm for r in scratch.fit(model, runs.dataset, scratch.Adam(model.params, s.lr), STEPS, s.clip)]
-    clipped = next(step for step, norm in enumerate(norms, start=1) if norm > s.clip)
+    clipped, sooner = (next(k for k, norm in enumerate(norms, start=1) if norm > limit) for limit in (s.clip, 0.25))
     assert 1 < clipped < STEPS
-    at |= dict.fromkeys(CLIPPED, clipped + 1)
+    at |= dict.fromkeys(CLIPPED, clipped + 1) | {"another_limit": sooner + 1}
     for name, losses in runs.trapped.items():
         gap = np.abs(losses - runs.reference)
         assert not gap[: at[name] - 1].any(), f"{name} differs before step {at[name]}"

@@ -45,11 +45,10 @@ def forever(*_):
 def known(task):
     """Every known run of a real task, trained to its end whatever a curve may be: a list of match.Known."""
     runs = trained(task)
-    s = replace(runs.settings, steps=STEPS)
+    starts = match.in_both_dtypes(replace(runs.settings, steps=STEPS))
+    settings, dataset = starts[0]
     result = [match.Known(None, *match.trained(runs.reference, runs.float32, forever))]
-    for variant in (v for trap in TRAPS if trap.applies(s, runs.dataset) for v in trap.variants(s)):
-        package = variant.package()
-        double = training.prepared(s, runs.dataset, STEPS, package, variant.change)
-        single = match.run_in_float32(s, package, variant.change)
-        result.append(match.Known(variant, *match.trained(double, single, forever)))
+    for variant in (v for trap in TRAPS if trap.applies(settings, dataset) for v in trap.variants(settings)):
+        in_both = match.prepared_in_both(starts, variant.package(), variant.change)
+        result.append(match.Known(variant, *match.trained(*in_both, forever)))
     return result
