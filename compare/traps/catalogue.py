@@ -177,7 +177,7 @@ def hard_sigmoid(run, value):
     hard = ModuleType(cell.__name__)
     exec(compile(source, f"<{cell.__name__} with a hard sigmoid>", "exec"), hard.__dict__)
     hard.sigmoid = lambda a, out=None: np.clip(value * a + 0.5, 0, 1, out=out)
-    hard.slope = lambda s: value * ((s > 0) & (s < 1))
+    hard.slope = lambda s: ((s > 0) & (s < 1)) * s.dtype.type(value)
     run.model.recurrent.cell = hard
 
 
