@@ -71,7 +71,7 @@ def explained(verdict):
         for trap in dict.fromkeys(candidate.variant.trap for candidate in fitting):
             yield f"{trap.why} To fix it, {trap.fix}."
     else:
-        yield f"{name}: no trap fits{longest(verdict)}. (Two at once are not tried, nor numbers other than the usual ones.)"
+        yield f"{name}: no trap fits{longest(verdict)}. (Two at once are not tried, nor other than the usual numbers.)"
         for mistake in verdict.mistakes:
             yield f"But a mistake of the catalogue fits: {mistake.name} in {mistake.file}.py. {mistake.why}"
         if not verdict.mistakes:

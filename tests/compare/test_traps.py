@@ -144,7 +144,7 @@ def test_each_gru_is_its_equations(name, reset_after, z_keeps):
 @pytest.mark.parametrize("slope", [1 / 6, 0.2])
 @pytest.mark.parametrize("cell", ["gru", "mingru"])
 def test_a_hard_sigmoid_has_the_right_gradient(cell, slope, monkeypatch):
-    """With weights so large that many gates are exactly 0 or 1. (A torch program has it in an LSTM: test_match.py.)"""
+    """With weights so large that many gates are exactly 0 or 1. (LSTM: test_traps_in_torch.py.)"""
     model = dict(cell=cell, output_size=2, hidden_size=4, input_size=3)
     start = model_pair.build(model, "float64")
     pair = model_pair.build(model, "float64", weights={name: 4 * p for name, p in start.scratch.params.items()})
