@@ -5,9 +5,10 @@ from data import TASKS, UserError
 
 DESCRIPTION = """\
 Train the scratch model with one convention changed at a time, next to the
-reference run, and plot the gaps (half a minute). With TASK: that task's run
+reference run, and plot the gaps (about a minute). With TASK: that task's run
 and every trap that applies to it. With --match: say which curve your own run
-follows."""
+follows; a convention with a number, such as the clipping limit, is tried with
+several usual values."""
 
 EPILOG = """\
 Your own run must start from the same weights and read the same batches as one

@@ -1,6 +1,11 @@
-"""`byhand traps --match FILE`: does a user's curve follow the reference run, a trap, or neither?"""
+"""`byhand traps --match FILE`: does a user's curve follow the reference run, a trap, or neither?
 
-from collections.abc import Iterator
+Every known run is trained in float64 and, next to it, in float32: the difference between the two shows how rounding
+grows in that run. A run is trained only as long as a user's curve agrees with it within rounding of float32, because a
+curve that has left it cannot be its own.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,30 +15,51 @@ from compare import model_pair
 from compare.agreement import AGREEMENT
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
+from compare.options import Settings
 from compare.traps import verdict_text
-from compare.traps.catalogue import TRAPS, Trap
+from compare.traps.catalogue import TRAPS, Variant
 from compare.traps.own_curve import OwnCurve, read, settings_of
-from compare.traps.training import STEPS, TrapRuns, display, prepared, train
-from data import UserError
+from compare.traps.training import STEPS, display, diverges_at, prepared, reference_losses
+from data import Dataset, UserError
+
+TIMES = 10  # the rounding of another program may be this many times as large as ours
+MOST = 1e-3  # a larger gap, relative to losses above 1, is never taken for rounding
+EPS = {dtype: float(np.finfo(dtype).eps) for dtype in ("float64", "float32")}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A known run, as far as it was trained, n steps.
+
+    variant: None for the reference run; losses (n,): in float64; rounding (n,): by how much the loss of the same run in
+    float32 has differed up to each step, at most, in eps, relative to losses above 1.
+    """
+
+    variant: Variant | None
+    losses: np.ndarray
+    rounding: np.ndarray
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A known curve, and how far the user's curve is from it.
+    """A known run and how far the user's curve is from it.
 
-    trap: None for the reference run; gap: the largest difference, relative to losses above 1; diverges_at: the first
-    step whose difference rounding does not explain, or None; fits: is this curve, within rounding, the user's?
+    diverges_at: the first step whose difference rounding does not explain, or None if this curve is, within rounding,
+    the user's; gap: the difference at that step, or the largest, relative to losses above 1.
     """
 
-    trap: Trap | None
+    variant: Variant | None
     gap: float
     diverges_at: int | None
-    fits: bool
+
+    @property
+    def fits(self) -> bool:
+        return self.diverges_at is None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The known curves, nearest first, and what else is known of a user's curve.
+    """The known runs, nearest first, and what else is known of a user's curve.
 
     factor: its losses were divided by this (1: as they are); hidden: traps that make no difference within these steps;
     gaps: to the reference run, (N,), as in Candidate; mistakes: entries of compare/mistakes/ that fit when no candidate
@@ -42,7 +68,7 @@ class Verdict:
 
     curve: OwnCurve
     candidates: tuple[Candidate, ...]
-    hidden: tuple[Trap, ...]
+    hidden: tuple[Variant, ...]
     gaps: np.ndarray
     factor: float = 1.0
     mistakes: tuple[Mistake, ...] = ()
@@ -52,15 +78,9 @@ class Verdict:
         return [candidate for candidate in self.candidates if candidate.fits]
 
     @property
-    def is_reference(self) -> bool:
-        """Is the reference run among the curves that fit?"""
-        return any(candidate.trap is None for candidate in self.fitting)
-
-    @property
-    def diverges_at(self) -> int | None:
-        """The step at which the user's curve leaves the reference run."""
-        (step,) = (candidate.diverges_at for candidate in self.candidates if candidate.trap is None)
-        return step
+    def reference(self) -> Candidate:
+        (reference,) = (candidate for candidate in self.candidates if candidate.variant is None)
+        return reference
 
 
 def main(path: str, task: str | None = None, column: str | None = None, steps: int = STEPS) -> int:
@@ -69,98 +89,163 @@ def main(path: str, task: str | None = None, column: str | None = None, steps: i
     task, column: see own_curve; steps: how many to compare. Raises UserError for a file that cannot be used.
     """
     curves = read(path, column, steps)
-    settings = settings_of(path, task)
+    settings = replace(settings_of(path, task), steps=max(int(curve.steps[-1]) for curve in curves))
     model_pair.use_one_core_each()
+    starts = in_both_dtypes(settings)
     with display() as progress:
-        runs = train(settings, max(int(curve.steps[-1]) for curve in curves), progress)
-    step = runs.diverges_at(runs.torch)
+        known = known_runs(starts, curves, progress)
+    verdicts = []
+    for curve in curves:
+        verdict = judge(curve, known)
+        if not verdict.fitting:
+            verdict = replace(verdict, mistakes=tuple(mistakes_that_fit(curve, starts)))
+        verdict_text.show(verdict)
+        verdicts.append(verdict)
+    return 0 if all(verdict.reference.fits for verdict in verdicts) else 1
+
+
+# ---- the known runs -------------------------------------------------------------------------------------------------
+
+
+def in_both_dtypes(settings: Settings) -> list[tuple[Settings, Dataset]]:
+    """The settings and the dataset in float64 and in float32."""
+    return [(s, model_pair.load(s)) for s in (replace(settings, dtype=dtype) for dtype in EPS)]
+
+
+def known_runs(starts: list[tuple[Settings, Dataset]], curves: list[OwnCurve], progress) -> list[Known]:
+    """The reference run, and one run for every variant of a trap that applies, as long as a curve agrees with it.
+
+    Raises UserError if scratch and torch themselves disagree.
+    """
+    settings, dataset = starts[0]
+    by_hand, by_torch = reference_losses(settings, dataset, settings.steps, progress)
+    step = diverges_at(by_torch, by_hand)
     if step:
         raise UserError(
             f"scratch and torch themselves diverge at step {step} here, so there is no reference run; "
             "undo your changes to them, or use a smaller learning rate"
         )
-    verdicts = []
-    for curve in curves:
-        verdicts.append(judge(curve, runs))
-        verdict_text.show(verdicts[-1])
-    return 0 if all(verdict.is_reference for verdict in verdicts) else 1
+    variants = [v for trap in TRAPS if trap.applies(settings, dataset) for v in trap.variants(settings)]
+    bar = progress.add_task(f"{settings.task}: known curves", total=1 + len(variants), status="")
+    known = [Known(None, *trained(by_hand, prepared_in_both(starts)[1], lambda *_: True))]
+    scaled = (in_the_references_unit(curve, known[0]) for curve in curves)
+    curves = curves + [curve for curve in scaled if curve is not None]
+    for variant in variants:
+        progress.update(bar, advance=1, status=variant.title)
+        runs = prepared_in_both(starts, variant.package(), variant.change)
+        known.append(Known(variant, *trained(*runs, any_agrees(curves))))
+    progress.update(bar, advance=1, status="")
+    return known
 
 
-def judge(curve: OwnCurve, runs: TrapRuns) -> Verdict:
-    """Compare a curve with the reference run and every trap; if none fits, with the catalogue of mistakes."""
-    verdict = compared(curve, runs)
-    if verdict.fitting:
-        return verdict
-    scaled = in_the_references_unit(curve, runs)
+def prepared_in_both(starts, package=scratch, change=None):
+    return [prepared(settings, dataset, settings.steps, package, change) for settings, dataset in starts]
+
+
+def trained(double: Iterator[float], single: Iterator[float], wanted: Callable) -> tuple[np.ndarray, np.ndarray]:
+    """The losses of a run in float64, and the rounding as in Known, up to the first step that is not `wanted`.
+
+    single: the losses of the same run in float32; wanted: called with step, loss and rounding.
+    """
+    losses, rounding = [], [1.0]
+    with np.errstate(all="ignore"):  # a run may diverge
+        for step, (loss, rounded) in enumerate(zip(double, single, strict=True), start=1):
+            losses.append(loss)
+            error = abs(loss - rounded) / max(1, abs(loss)) / EPS["float32"]
+            rounding.append(max(rounding[-1], error))  # nan: as before
+            if not wanted(step, loss, rounding[-1]):
+                break
+    return np.array(losses), np.array(rounding[1:])
+
+
+def any_agrees(curves):
+    """For `trained`: has any of the curves agreed up to this step?"""
+    left = list(curves)
+
+    def agree(step, loss, rounding):
+        left[:] = [curve for curve in left if not (gap(curve, step, loss) > allowed(curve, rounding, "float32")).any()]
+        return bool(left)
+
+    return agree
+
+
+# ---- the comparison -------------------------------------------------------------------------------------------------
+
+
+def judge(curve: OwnCurve, known: list[Known]) -> Verdict:
+    """Compare a curve with every known run, the first of which is the reference run."""
+    verdict = compared(curve, known)
+    scaled = None if verdict.fitting else in_the_references_unit(curve, known[0])
     if scaled is not None:
-        found = compared(scaled, runs)
+        found = compared(scaled, known)
         if found.fitting:
             return replace(found, factor=curve.losses[0] / scaled.losses[0])
-    return replace(verdict, mistakes=tuple(mistakes_that_fit(curve, runs)))
+    return verdict
 
 
-def compared(curve, runs):
-    """The Verdict on a curve, without the search through the mistakes."""
-    traps = {trap.name: trap for trap in TRAPS if trap.name in runs.trapped}
-    hidden = [name for name in traps if runs.diverges_at(runs.trapped[name]) is None]
-    known = {None: runs.reference} | {name: runs.trapped[name] for name in traps if name not in hidden}
-    gaps = {name: relative(curve, losses) for name, losses in known.items()}
-    nearest = min(gap.max() for gap in gaps.values())
-    rounding, some_fit = rounding_of(curve, nearest, gaps[None][0])
-    candidates = []
-    for name, gap in sorted(gaps.items(), key=lambda item: item[1].max()):
-        off = gap > rounding
-        step = int(curve.steps[off.argmax()]) if off.any() else None
-        candidates.append(Candidate(traps.get(name), float(gap.max()), step, some_fit and step is None))
-    return Verdict(curve, tuple(candidates), tuple(traps[name] for name in hidden), gaps[None])
+def compared(curve, known):
+    """The Verdict on a curve as it is. Its arithmetic is float64 if a run fits with that rounding.
 
-
-def rounding_of(curve, nearest, at_first):
-    """How much of a gap rounding explains, and whether it explains that of the nearest curve.
-
-    nearest: the gap of that curve; at_first: the reference's at the first logged step. If a curve is near, the rounding
-    of the arithmetic shows in its gap, less what the written digits explain, and may be ten times as large elsewhere.
-    If none is, and the first loss agrees to float64's precision, the arithmetic was float64, else it may be float32.
+    If none fits, it is float64 if it begins like the reference run with that rounding.
     """
-    allowed = max(AGREEMENT["float32"], curve.digit)
-    if nearest <= allowed:
-        return min(allowed, curve.digit + 10 * max(0, nearest - curve.digit) + AGREEMENT["float64"]), True
-    return AGREEMENT["float64"] if max(at_first, curve.digit) <= AGREEMENT["float64"] else allowed, False
+    reference, steps = known[0].losses, curve.steps
+    same = [k for k in known[1:] if len(k.losses) == len(reference) and diverges_at(k.losses, reference) is None]
+    others = [k for k in known if k not in same]
+    in_double, in_single = ([candidate(curve, k, dtype) for k in others] for dtype in EPS)
+    fits = any(c.fits for c in in_double)
+    begins = in_double[0].diverges_at != steps[0] and not any(c.fits for c in in_single)
+    candidates = in_double if fits or begins else in_single
+    candidates = sorted(candidates, key=lambda c: (-(c.diverges_at or np.inf), c.gap))
+    hidden = tuple(k.variant for k in same)
+    return Verdict(curve, tuple(candidates), hidden, gap(curve, steps, reference[steps - 1]))
 
 
-def relative(curve, losses):
-    """The gap between a curve and losses (steps,) at each logged step, (N,), relative to losses above 1."""
-    losses = losses[curve.steps - 1]
-    gap = np.abs(curve.losses - losses) / np.maximum(1, np.abs(losses))
-    return np.where(np.isnan(gap), np.inf, gap)
+def candidate(curve, known, dtype):
+    """The Candidate for a curve and a known run, both rounded to dtype."""
+    steps = curve.steps[curve.steps <= len(known.losses)]
+    gaps = gap(curve, steps, known.losses[steps - 1])
+    off = gaps > allowed(curve, known.rounding[steps - 1], dtype)
+    if off.any():
+        return Candidate(known.variant, float(gaps[off.argmax()]), int(steps[off.argmax()]))
+    return Candidate(known.variant, float(gaps.max()), None)
 
 
-def in_the_references_unit(curve, runs):
+def allowed(curve, rounding, dtype):
+    """The gap that rounding explains: of the digits in the file, and of an arithmetic in which it grows as in ours."""
+    return curve.digit + np.minimum(MOST, TIMES * rounding * EPS[dtype])
+
+
+def gap(curve, steps, losses):
+    """The gap between a curve and known losses at these steps, relative to losses above 1; of no step not logged."""
+    own = curve.losses[np.isin(curve.steps, steps)]
+    result = np.abs(own - losses) / np.maximum(1, np.abs(losses))
+    return np.where(np.isnan(result), np.inf, result)
+
+
+def in_the_references_unit(curve, reference):
     """The curve divided by the factor that makes its first loss the reference's, or None.
 
     A loss may be summed where torch takes the mean, halved, or in bits. With few digits any factor would do, so then
     there is None.
     """
-    factor = curve.losses[0] / runs.reference[curve.steps[0] - 1]
+    factor = curve.losses[0] / reference.losses[curve.steps[0] - 1]
     if not factor > 0 or curve.digit > AGREEMENT["float32"] * curve.losses[0]:
         return None
     return replace(curve, losses=curve.losses / factor, digit=2 * curve.digit / factor)  # the factor is rounded, too
 
 
-def mistakes_that_fit(curve, runs) -> Iterator[Mistake]:
+def mistakes_that_fit(curve, starts) -> Iterator[Mistake]:
     """The mistakes of compare/mistakes/ whose training follows the curve; each is trained until it diverges from it."""
-    losses = dict(zip(curve.steps.tolist(), curve.losses.tolist(), strict=True))
-    allowed = max(AGREEMENT["float32"], curve.digit)
-    other_cells = set(map(scratch.file_of, scratch.CELLS)) - {scratch.file_of(runs.settings.cell)}
+    other_cells = set(map(scratch.file_of, scratch.CELLS)) - {scratch.file_of(starts[0][0].cell)}
     known = {trap.mistake for trap in TRAPS}
     tried = [mistake for mistake in MISTAKES if mistake not in known and mistake.file not in other_cells]
     with display() as progress:
         bar = progress.add_task("wrong backward passes, compare/mistakes/catalogue.py", total=len(tried), status="")
         for mistake in tried:
             progress.update(bar, advance=1, status=mistake.name)
-            run = enumerate(prepared(runs.settings, runs.dataset, int(curve.steps[-1]), planted(mistake)), start=1)
             try:
-                if all(abs(loss - losses.get(step, loss)) <= allowed * max(1, abs(loss)) for step, loss in run):
-                    yield mistake
+                run = Known(None, *trained(*prepared_in_both(starts, planted(mistake)), any_agrees([curve])))
             except ValueError:  # a gradient of the wrong shape does not train
                 continue
+            if candidate(curve, run, "float32").fits:
+                yield mistake

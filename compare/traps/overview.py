@@ -11,7 +11,7 @@ from rich.table import Table
 from compare import files, model_pair
 from compare.options import REAL_TASKS
 from compare.traps import plot
-from compare.traps.catalogue import TRAPS, Trap
+from compare.traps.catalogue import TRAPS, Variant
 from compare.traps.training import STEPS, TrapRuns, display, reference, train
 
 
@@ -28,7 +28,8 @@ def main(task: str | None, out: str, steps: int = STEPS) -> int:
             runs[name] = train(reference(name), steps, progress, only=None if task else name)
             write_files(runs[name], out / "traps")
     path = out / "traps.png"
-    shown = [(trap, runs[task or trap.task]) for trap in TRAPS if trap.name in runs[task or trap.task].trapped]
+    at = {trap.name: k for k, trap in enumerate(TRAPS)}
+    shown = sorted(((v, of) for of in runs.values() for v in of.shown), key=lambda pair: at[pair[0].trap.name])
     plot.draw(path, runs, shown)
     rich.print(table(runs, shown))
     print(f"the gap of every trap: {path}")
@@ -50,8 +51,8 @@ def write_files(runs: TrapRuns, folder: Path) -> None:
     files.write_whole(folder / f"{settings.task}.csv", text.getvalue().encode())
 
 
-def table(runs: dict[str, TrapRuns], shown: list[tuple[Trap, TrapRuns]]) -> Table:
-    """One row per trap. runs: by task; shown: each trap with the runs it belongs to."""
+def table(runs: dict[str, TrapRuns], shown: list[tuple[Variant, TrapRuns]]) -> Table:
+    """One row per trap. runs: by task; shown: each trap's variant with the runs it belongs to."""
     steps = len(next(iter(runs.values())).reference)
     result = Table(title="One convention changed at a time", title_justify="left", caption_justify="left")
     result.caption = "gap: to the loss of the reference run, scratch in float64; 0: identical"
@@ -68,7 +69,7 @@ def table(runs: dict[str, TrapRuns], shown: list[tuple[Trap, TrapRuns]]) -> Tabl
     for k, of in enumerate(runs.values(), start=1):
         row("no trap: torch.nn", of, of.torch)
         row("no trap: float32", of, of.float32, end_section=k == len(runs))
-    for trap, of in shown:
-        losses = of.trapped[trap.name]
-        row(trap.title, of, losses, str(of.diverges_at(losses) or "never"), trap.torch)
+    for variant, of in shown:
+        losses = of.trapped[variant.trap.name]
+        row(variant.title, of, losses, str(of.diverges_at(losses) or "never"), variant.trap.torch)
     return result

@@ -1,112 +1,69 @@
-"""The picture of the traps: one panel per trap, the gap to the loss of the reference run at every step."""
-
-from textwrap import fill
+"""The picture of the traps: one row per trap, coloured by its gap to the loss of the reference run at every step."""
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from compare.plots import BLUE, GREEN, GREY, save
+from compare.plots import VERMILION, WIDTH, save
 
-VERMILION = "#D55E00"
-FLOOR = 1e-17  # where a gap of exactly 0 is drawn
-COLUMNS = 3
-TITLE_WIDTH, TEXT_WIDTH = 30, 38  # characters that fit into the width of a panel
+SMALLEST, LARGEST = 1e-16, 1.0  # gaps at the ends of the colour scale
 SMALL = 9  # points: the smallest text in any picture
-
-HOW_TO_READ = (
-    ("black", "Each run differs from the reference run in one convention; all else is the same."),
-    (VERMILION, "Diverges at step 1, before any update: the weights, the batch or the forward pass differ."),
-    (BLUE, "Diverges at step 2: the first update differs, or what is carried to the next batch."),
-    (GREEN, "Diverges later: it takes more than one batch, or an event such as clipping."),
-    (GREY, "Grey lines: rounding alone, of float32 (upper) and of float64 (lower)."),
-)
+HEADINGS = {
+    0: "no trap: rounding alone",
+    1: "from step 1, before any update",
+    2: "from step 2: the first update or the state differs",
+    3: "later: it takes several batches, or clipping",
+    np.inf: "no difference within these steps",
+}
 
 
 def draw(path, runs, shown):
-    """runs: compare.traps.training.TrapRuns by task; shown: each Trap with the TrapRuns it belongs to."""
-    first = next(iter(runs.values()))
-    panels = len(shown) + 1  # one without a trap
-    rows = -(-(panels + 1) // COLUMNS)  # and room for the text
-    figure = Figure(figsize=(8.5, 2.15 * rows + 0.4), layout="constrained")
-    grid = figure.add_gridspec(rows, COLUMNS)
-    axes = [figure.add_subplot(grid[divmod(k, COLUMNS)]) for k in range(panels)]
-    _rounding(axes[0], first)
-    for panel, (trap, of) in zip(axes[1:], shown, strict=True):
-        _panel(panel, trap, of)
-    for k, panel in enumerate(axes):
-        _scales(panel, len(first.reference), left=k % COLUMNS == 0, bottom=k + COLUMNS >= panels)
-    row, column = divmod(panels, COLUMNS)
-    _how_to_read(figure.add_subplot(grid[row, column:]), COLUMNS - column)
+    """runs: compare.traps.training.TrapRuns by task; shown: each trap's Variant with the TrapRuns it belongs to."""
+    rows = list(_rows(runs, shown))
+    steps = len(next(iter(runs.values())).reference)
+    figure = Figure(figsize=(WIDTH, 0.2 * len(rows) + 1.3), layout="constrained")
+    axes = figure.add_subplot()
+    gaps = np.array([gap for *_, gap in rows])
+    norm = LogNorm(SMALLEST, LARGEST, clip=True)
+    edges = np.arange(steps + 1) + 0.5, np.arange(len(rows) + 1) - 0.5
+    mesh = axes.pcolormesh(*edges, np.ma.masked_where(~(gaps > 0), gaps), cmap="YlGnBu", norm=norm)
+    axes.set_yticks(range(len(rows)), ["" if np.isnan(gap).all() else words for words, *_, gap in rows])
+    for k, (words, task, step, gap) in enumerate(rows):
+        if np.isnan(gap).all():
+            axes.text(0.55, k + 0.1, words, fontsize=SMALL, fontweight="bold", va="center")
+        elif step:
+            axes.plot(step, k, "o", color=VERMILION, markersize=6, markerfacecolor="none", markeredgewidth=1.5)
+        axes.annotate(task, (1.01, k), xycoords=("axes fraction", "data"), fontsize=SMALL, va="center")
+    axes.set(xscale="log", xlim=(0.5, steps + 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xticks([k * ten for ten in (1, 10, 100, 1000) for k in (1, 2, 5) if k * ten <= steps])
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()
+    axes.tick_params(left=False, labelsize=SMALL)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("step (ring: the first one that differs)", fontsize=SMALL)
+    bar = figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=45, pad=0.01)
+    bar.set_ticks([1e-16, 1e-12, 1e-8, 1e-4, 1], labels=["1e-16", "1e-12", "1e-8", "1e-4", "1"], fontsize=SMALL)
+    bar.ax.minorticks_off()
+    bar.set_label("gap to the loss of the reference run (white: exactly 0)", fontsize=SMALL)
     figure.suptitle("Both correct, yet different curves: one convention changed at a time", fontsize=11)
     save(figure, path)
 
 
-def _panel(axes, trap, runs):
-    """One trap: its gap over both kinds of rounding, with a ring at the first step that differs."""
-    losses = runs.trapped[trap.name]
-    gap = np.abs(losses - runs.reference)
-    step = runs.diverges_at(losses)
-    _rounding_lines(axes, runs)
-    colour, words = when(step)
-    axes.plot(np.arange(1, len(gap) + 1), np.maximum(gap, FLOOR), "o-", color=colour, markersize=2.5, linewidth=1.1)
-    if step:
-        axes.plot(step, gap[step - 1], "o", color=colour, markersize=8, markerfacecolor="none", markeredgewidth=1.6)
-    _titles(axes, trap.title, f"{_run(runs)}: {words}", colour)
+def _rows(runs, shown):
+    """Yield each row from the top: its title, its task, the first step that differs, and its gaps (steps,).
 
-
-def when(step):
-    """The colour and the words for a trap whose run diverges at this step (None: never)."""
-    if step is None:
-        return GREY, "no difference"
-    return (VERMILION if step == 1 else BLUE if step == 2 else GREEN), f"diverges at step {step}"
-
-
-def _rounding(axes, runs):
-    """The panel without a trap: what rounding alone does."""
-    _rounding_lines(axes, runs)
-    _titles(axes, "no trap: rounding alone", f"{_run(runs)}: both correct", GREY)
-    for losses, words in ((runs.float32, "float32"), (runs.torch, "torch.nn")):
-        highest = max(np.abs(losses - runs.reference).max(), FLOOR)
-        place = dict(xycoords=("axes fraction", "data"), va="bottom", ha="right")
-        axes.annotate(words, (0.99, 2 * highest), color="#444444", fontsize=SMALL, **place)
-
-
-def _rounding_lines(axes, runs):
-    for losses in (runs.float32, runs.torch):
-        gap = np.abs(losses - runs.reference)
-        axes.plot(np.arange(1, len(gap) + 1), np.maximum(gap, FLOOR), color="#AAAAAA", linewidth=0.9)
-
-
-def _run(runs):
-    return f"{runs.settings.task}, {runs.settings.cell.upper()}"
-
-
-def _titles(axes, title, words, colour):
-    """A bold title of at most two lines over a coloured line."""
-    axes.set_title(fill(title, TITLE_WIDTH), loc="left", fontsize=SMALL, fontweight="bold", pad=SMALL + 8)
-    place = dict(xycoords="axes fraction", xytext=(0, 4), textcoords="offset points")
-    axes.annotate(words, (0, 1), color=colour, fontsize=SMALL, **place)
-
-
-def _scales(axes, steps, left, bottom):
-    """Both axes logarithmic; labels only where no panel is to the left or below."""
-    axes.set(xscale="log", yscale="log", xlim=(0.85, 1.15 * steps), ylim=(FLOOR / 5, 10))
-    axes.set_xticks([k * ten for ten in (1, 10, 100, 1000) for k in (1, 2, 5) if k * ten <= steps])
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_yticks([FLOOR, 1e-12, 1e-8, 1e-4, 1], ["0", "1e-12", "1e-8", "1e-4", "1"])
-    axes.minorticks_off()
-    axes.tick_params(labelleft=left, labelsize=SMALL)
-    if left:
-        axes.set_ylabel("gap to the reference", fontsize=SMALL)
-    if bottom:
-        axes.set_xlabel("step", fontsize=SMALL)
-
-
-def _how_to_read(axes, columns):
-    """The key, in the place of so many panels."""
-    axes.set_axis_off()
-    place = 1.25  # above the axes, where the other panels have their titles
-    for colour, words in HOW_TO_READ:
-        text = fill(words, TEXT_WIDTH * columns)
-        axes.text(0, place, text, color=colour, fontsize=SMALL, transform=axes.transAxes, va="top", linespacing=1.1)
-        place -= 0.03 + 0.115 * (text.count("\n") + 1)
+    The gaps of a heading are nan.
+    """
+    lines = [(0, None, "torch.nn", of, of.torch) for of in runs.values()]
+    lines += [(0, None, "float32", of, of.float32) for of in runs.values()]
+    for variant, of in shown:
+        losses = of.trapped[variant.trap.name]
+        step = of.diverges_at(losses)
+        lines.append((min(step, 3) if step else np.inf, step, variant.title, of, losses))
+    last = None
+    for group, step, title, of, losses in sorted(lines, key=lambda line: line[0]):
+        if group != last:
+            yield HEADINGS[group], "", None, np.full(len(losses), np.nan)
+            last = group
+        gap = np.abs(losses - of.reference)
+        yield title, of.settings.task, step, np.where(np.isfinite(gap), gap, LARGEST)

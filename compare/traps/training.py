@@ -14,9 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 import scratch
 from compare import model_pair
 from compare.agreement import AGREEMENT
-from compare.mistakes.plant import planted
 from compare.options import DEFAULTS, Settings
-from compare.traps.catalogue import TRAPS
+from compare.traps.catalogue import TRAPS, Run, Variant
 from data import Dataset
 
 STEPS = 60  # of each run
@@ -26,7 +25,8 @@ STEPS = 60  # of each run
 class TrapRuns:
     """The training losses of one configuration's runs: arrays (steps,), all runs from the same start.
 
-    reference: scratch in float64; torch: torch.nn in float64; float32: scratch in float32; trapped: by the trap's name.
+    reference: scratch in float64; torch: torch.nn in float64; float32: scratch in float32; trapped: by the trap's name,
+    each with its most usual value; shown: those values.
     """
 
     settings: Settings
@@ -35,14 +35,19 @@ class TrapRuns:
     torch: np.ndarray
     float32: np.ndarray
     trapped: dict[str, np.ndarray] = field(default_factory=dict)
+    shown: list[Variant] = field(default_factory=list)
 
     def diverges_at(self, losses: np.ndarray) -> int | None:
-        """The first step, from 1, whose loss differs from the reference by more than float64's rounding; or None.
+        return diverges_at(losses, self.reference)
 
-        A loss that is not a number counts as different.
-        """
-        off = ~(np.abs(losses - self.reference) <= AGREEMENT["float64"] * np.maximum(1, self.reference))
-        return int(off.argmax()) + 1 if off.any() else None
+
+def diverges_at(losses: np.ndarray, reference: np.ndarray) -> int | None:
+    """The first step, from 1, whose loss differs from the reference by more than float64's rounding; or None.
+
+    A loss that is not a number counts as different.
+    """
+    off = ~(np.abs(losses - reference) <= AGREEMENT["float64"] * np.maximum(1, reference))
+    return int(off.argmax()) + 1 if off.any() else None
 
 
 def reference(task: str) -> Settings:
@@ -63,9 +68,10 @@ def train(settings: Settings, steps: int, progress, only: str | None = None) -> 
     runs = TrapRuns(settings, dataset, by_hand, by_torch, in_float32)
     for trap in TRAPS:
         if trap.applies(settings, dataset) and only in (None, trap.task):
-            package = planted(trap.mistake) if trap.mistake else scratch
-            run = prepared(settings, dataset, steps, package, trap.change)
-            runs.trapped[trap.name] = follow(run, trap.title, by_hand, settings.task, progress)
+            variant = next(trap.variants(settings))
+            run = prepared(settings, dataset, steps, variant.package(), variant.change)
+            runs.trapped[trap.name] = follow(run, variant.title, by_hand, settings.task, progress)
+            runs.shown.append(variant)
     return runs
 
 
@@ -84,16 +90,16 @@ def reference_losses(settings, dataset, steps, progress):
 def prepared(settings, dataset, steps, package=scratch, change=None) -> Iterator[float]:
     """A run of the scratch model that yields one training loss per step.
 
-    package: scratch, or a copy of it with changed lines; change: see Trap.
+    package: scratch, or a copy of it with changed lines; change: alters the Run.
     """
     rng = np.random.default_rng(settings.seed)
     model = package.SequenceModel(**model_pair.model_of(settings, dataset), dtype=np.dtype(settings.dtype), rng=rng)
-    if change:
-        dataset = copy.copy(dataset)
-        change(model, dataset)
     optimizer_class = getattr(package, model_pair.OPTIMIZER_CLASSES[settings.optimizer])
     optimizer = optimizer_class(model.params, **model_pair.optimizer_numbers(settings))
-    return (record.loss for record in package.fit(model, dataset, optimizer, steps, settings.clip))
+    run = Run(model, copy.copy(dataset), optimizer, settings.clip)
+    if change:
+        change(run)
+    return (record.loss for record in package.fit(run.model, run.dataset, run.optimizer, steps, run.clip))
 
 
 def follow(run, title, reference, task, progress):

@@ -4,10 +4,10 @@ import rich
 from rich.markup import escape
 from rich.table import Table
 
-from compare.agreement import AGREEMENT
-
 REFERENCE = "no trap: the reference run"
+ROWS = 6  # of the table, or as many as fit, and the reference run
 SHOWN = 6  # gaps to the reference run
+FEW = 1e-7  # a larger uncertainty of the written losses is worth a line
 
 
 def show(verdict) -> None:
@@ -17,55 +17,81 @@ def show(verdict) -> None:
         print(f"{name}: divided by {verdict.factor:.6g}, the ratio of its first loss to the reference's")
     rich.print(ranking(verdict))
     if verdict.hidden:
-        print(f"no difference within these steps: {', '.join(trap.title for trap in verdict.hidden)}")
-    if verdict.curve.digit > AGREEMENT["float32"]:
+        print(f"no difference within these steps: {titles(verdict.hidden)}")
+    if verdict.curve.digit > FEW:
         print(f"few decimals: gaps up to {verdict.curve.digit:.1e} count as rounding")
     for line in explained(verdict):
         print(line)
 
 
 def ranking(verdict) -> Table:
-    """The known curves, nearest first."""
+    """The known curves, nearest first; of a trap's values that do not fit, the nearest."""
     losses = len(verdict.curve.losses)
     result = Table(title=f"{escape(verdict.curve.name)}: {losses} losses, which curve do they follow?")
-    result.title_justify = "left"
+    result.title_justify = result.caption_justify = "left"
     result.add_column("curve")
-    result.add_column("largest\ngap", justify="right")
     result.add_column("diverges\nat step", justify="right")
+    result.add_column("gap there,\nor largest", justify="right")
     result.add_column("verdict")
+    nearest = {}
     for candidate in verdict.candidates:
-        step = "" if candidate.diverges_at is None else str(candidate.diverges_at)
-        result.add_row(title(candidate), f"{candidate.gap:.1e}", step, "fits" if candidate.fits else "")
+        trap = candidate.variant and candidate.variant.trap
+        nearest.setdefault(candidate.variant if candidate.fits else trap, candidate)
+    most = max(ROWS, len(verdict.fitting))
+    rows = [c for k, c in enumerate(nearest.values()) if k < most or c is verdict.reference]
+    for candidate in rows:
+        step = "" if candidate.fits else str(candidate.diverges_at)
+        result.add_row(title(candidate), step, f"{candidate.gap:.1e}", "fits" if candidate.fits else "")
+    left_out = [c for c in nearest.values() if c not in rows]
+    if left_out:
+        result.caption = f"and {len(left_out)} more traps that diverge at step {left_out[0].diverges_at} or before"
     return result
 
 
 def title(candidate):
-    return candidate.trap.title if candidate.trap else REFERENCE
+    return candidate.variant.title if candidate.variant else REFERENCE
+
+
+def titles(variants):
+    """The titles of variants, those of the same trap together."""
+    labels = {}
+    for variant in variants:
+        labels.setdefault(variant.trap.title, []).append(variant.label)
+    return ", ".join(f"{trap} ({'; '.join(of)})" if of[0] else trap for trap, of in labels.items())
 
 
 def explained(verdict):
     """Yield the sentences under the table."""
-    name, best, others = verdict.curve.name, verdict.candidates[0], verdict.fitting[1:]
-    if verdict.is_reference:
-        best = next(candidate for candidate in verdict.fitting if candidate.trap is None)
-        others = [candidate for candidate in verdict.fitting if candidate is not best]
-        yield f"{name}: this {'may be' if others else 'is'} the reference run, gap at most {best.gap:.1e}"
-    elif best.fits:
-        yield f"{name}: fits {title(best)!r}, gap at most {best.gap:.1e}"
-        yield f"{best.trap.why} To fix it, {best.trap.fix}."
+    name, fitting, others = verdict.curve.name, verdict.fitting, verdict.fitting[1:]
+    if verdict.reference.fits:
+        others = [candidate for candidate in fitting if candidate.variant]
+        yield f"{name}: this {'may be' if others else 'is'} the reference run, gap at most {verdict.reference.gap:.1e}"
+    elif fitting:
+        yield f"{name}: fits {title(fitting[0])!r}, gap at most {fitting[0].gap:.1e}"
+        for trap in dict.fromkeys(candidate.variant.trap for candidate in fitting):
+            yield f"{trap.why} To fix it, {trap.fix}."
     else:
-        yield f"{name}: no trap fits; the nearest is {title(best)!r}, gap {best.gap:.1e}. (Two at once are not tried.)"
+        yield f"{name}: no trap fits{longest(verdict)}. (Two at once are not tried, nor other than the usual numbers.)"
         for mistake in verdict.mistakes:
             yield f"But a mistake of the catalogue fits: {mistake.name} in {mistake.file}.py. {mistake.why}"
         if not verdict.mistakes:
             yield from where_to_look(verdict)
     if others:
-        yield f"Equally near: {', '.join(map(title, others))}. More digits, more steps or float64 may tell them apart."
+        names = titles(candidate.variant for candidate in others)
+        yield f"Within rounding it cannot be told apart from: {names}. More digits, more steps or float64 may help."
+
+
+def longest(verdict):
+    """Which trap is followed longest, if one is followed for longer than the reference run."""
+    best, steps = verdict.candidates[0], verdict.curve.steps
+    if best.diverges_at == verdict.reference.diverges_at:
+        return ""
+    return f"; up to step {steps[steps < best.diverges_at][-1]} it follows {title(best)!r}"
 
 
 def where_to_look(verdict):
     """Yield what the first step that differs says about the cause."""
-    steps, step = verdict.curve.steps, verdict.diverges_at
+    steps, step = verdict.curve.steps, verdict.reference.diverges_at
     gaps = (f"{gap:.1e} at step {k}" for k, gap in zip(steps[:SHOWN], verdict.gaps[:SHOWN], strict=True))
     yield f"Gap to the reference run: {', '.join(gaps)}."
     if step == 1:

@@ -1,4 +1,4 @@
-"""The default runs made small, and every trap trained on them once, for test_traps.py and test_match.py."""
+"""The default runs made small, and every trap trained on them once, for the tests of the traps."""
 
 from dataclasses import replace
 from functools import cache
@@ -6,7 +6,8 @@ from functools import cache
 import pytest
 
 from compare.options import DEFAULTS
-from compare.traps import training
+from compare.traps import match, training
+from compare.traps.catalogue import TRAPS
 
 STEPS = 12
 REAL = ("text", "names", "series")
@@ -34,3 +35,20 @@ def trained(task):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "DEFAULTS", SMALL)
         return training.train(training.reference(task), STEPS, Silent())
+
+
+def forever(*_):
+    return True
+
+
+@cache
+def known(task):
+    """Every known run of a real task, trained to its end whatever a curve may be: a list of match.Known."""
+    runs = trained(task)
+    starts = match.in_both_dtypes(replace(runs.settings, steps=STEPS))
+    settings, dataset = starts[0]
+    result = [match.Known(None, *match.trained(runs.reference, runs.float32, forever))]
+    for variant in (v for trap in TRAPS if trap.applies(settings, dataset) for v in trap.variants(settings)):
+        in_both = match.prepared_in_both(starts, variant.package(), variant.change)
+        result.append(match.Known(variant, *match.trained(*in_both, forever)))
+    return result
