@@ -11,6 +11,7 @@ README = (Path(__file__).parents[2] / "compare/learner/README.md").read_text(enc
 COMMANDS = sorted(set(re.findall(r"(?:^|`)byhand ([^`\n]+)", README, re.M)))
 
 
+@pytest.mark.slow
 def test_the_example_is_as_check_prints_it(tmp_path, monkeypatch, capsys):
     """The attempt of the README and each answer of `check`, to the letter, except for times and the last digits."""
     monkeypatch.chdir(tmp_path)
