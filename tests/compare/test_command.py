@@ -170,35 +170,18 @@ def own_data(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["text", "--data", "text.txt", "--window", "10", "--cell", "rnn", "--epochs", "1"],
-        ["text", "--data", "text.txt", "--tokens", "words", "--window", "5", "--steps", "3"],
-        ["names", "--data", "classes", "--bidirectional", "--layers", "2", "--steps", "3", "--dropout", "0.5"],
-        ["series", "--data", "table.csv", "--column", "sold", "--window", "20", "--steps", "3", "--cell", "rnn_relu"],
-        [
-            "series",
-            "--data",
-            "gaps.csv",
-            "--column",
-            "sold,costs",
-            "--inputs",
-            "rain",
-            "--missing",
-            "repeat",
-            "--difference",
-            "--window",
-            "20",
-            "--epochs",
-            "1",
-        ],
-        ["memory", "--optimizer", "sgd", "--momentum", "0.9", "--nesterov", "--steps", "3", "--clip", "0"],
-    ],
-)
+OWN = ("text --data text.txt --window 10 --cell rnn --epochs 1",)
+OWN += ("text --data text.txt --tokens words --window 5 --steps 3",)
+OWN += ("names --data classes --bidirectional --layers 2 --steps 3 --dropout 0.5",)
+OWN += ("series --data table.csv --column sold --window 20 --steps 3 --cell rnn_relu",)
+OWN += ("series --data gaps.csv --column sold,costs --inputs rain --missing repeat --difference --window 9 --steps 3",)
+OWN += ("memory --optimizer sgd --momentum 0.9 --nesterov --steps 3 --clip 0",)
+
+
+@pytest.mark.parametrize("arguments", OWN)
 def test_own_data_and_options(own_data, arguments, undrawn, monkeypatch):
     monkeypatch.chdir(own_data)
-    assert main(["curves", *arguments, *SIZES, "--out", "out", "--dtype", "float64"]) == 0
+    assert main(["curves", *arguments.split(), *SIZES, "--out", "out", "--dtype", "float64"]) == 0
     (entry,) = entries(Path("out"))
     assert entry["settings"]["steps"] > 0
     assert entry["diverges_at"] is None
