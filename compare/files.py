@@ -179,7 +179,7 @@ def must_fit(model: dict, weights: dict[str, np.ndarray]) -> str:
     On torch's meta device a model takes no memory, whatever sizes a file names.
     """
     (dtype,) = {str(array.dtype) for array in weights.values()}
-    if dtype not in ("float32", "float64") or model.get("num_layers", 1) > len(weights):
+    if dtype not in ("float32", "float64") or model.get("num_layers", 1) > len(weights) or model["output_size"] == 0:
         raise ValueError("no model of this project has such weights")
     expected = torch_impl.SequenceModel(**model, dtype=getattr(torch, dtype), device="meta")
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.state_dict().items()}

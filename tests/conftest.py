@@ -17,8 +17,13 @@ ROOMS = {"parity": "torch", "scratch": None, "data": None, "compare": "torch", "
 # Before all else: which gradient of which cell is wrong. Everything else builds on the cells.
 FIRST = ("test_cells_against_autograd.py", "test_cells_against_two_oracles.py")
 CELLS_FIRST = (0, 0)  # their position
-# What else a model is made of.
+# What else a model is made of, and whole models.
 PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_optimizers.py")
+MODELS = ("test_whole_model.py", "test_models.py")
+
+# Files of tests/compare that make a page or train models for all their tests, each with the name of its group.
+LONG_SET_UP = {f"test_{name}.py": name for name in ("command", "curves_plot", "page", "predict", "resume", "traps")}
+LONG_SET_UP |= {"test_page_browser.py": "page", "test_match.py": "traps"}  # which need the same page and the same runs
 
 # default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
 # thorough: many more, at random, with a blob that replays a failure
@@ -103,6 +108,12 @@ def pytest_report_header(config):
     return f"left out: {', '.join(absent)}" if absent else None
 
 
+def pytest_itemcollected(item):
+    """A file with a long set-up runs in one process, which makes it once."""
+    if room(item.path) == "compare" and item.path.name in LONG_SET_UP:
+        item.add_marker(pytest.mark.xdist_group(LONG_SET_UP[item.path.name]))
+
+
 @pytest.hookimpl(trylast=True)  # after hypothesis has put its mark on its tests
 def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
@@ -111,15 +122,19 @@ def pytest_collection_modifyitems(items, config):
 
 
 def position(item):
-    """Which tests come first: cells, what else a model is made of, layers, then examples before properties."""
+    """Which tests come first: cells, what else a model is made of, models, the rest, then properties, then commands."""
     name, folder, is_property = item.path.name, room(item.path), "hypothesis" in item.keywords
     if name in FIRST:
         return (2, 0) if is_property else CELLS_FIRST
     if name in PARTS:
         return 1, 0
+    if folder in ("parity", "scratch") and is_property:
+        return 5, 0
+    if name in MODELS:
+        return 3, MODELS.index(name)
     if folder in ("parity", "scratch"):
-        return (4 if is_property else 3), 0
-    return 5, [*ROOMS, None].index(folder)
+        return 4, 0
+    return 6, [*ROOMS, None].index(folder)
 
 
 @cache

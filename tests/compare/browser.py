@@ -104,6 +104,10 @@ class Browser:
             while not any(event["method"] == "Page.loadEventFired" for event in self.events):
                 self.events.append(self.receive())
 
+    def go(self, fragment):
+        """Show what a fragment names on the page that is open, as a link within the page does."""
+        self.run(f"history.replaceState(null, '', {json.dumps(fragment)}), readAddress()")
+
     def run(self, script):
         """The value of an expression on the page."""
         result = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)

@@ -30,15 +30,11 @@ def folder(tmp_path):
     "arguments, status",
     [
         (["--help"], 0),
-        pytest.param(["exercise"], 0, marks=pytest.mark.slow),
         (["exercise", "softmax"], 0),
         (["check", "right/softmax.py"], 0),
         (["check", "clipping.py"], 1),
         pytest.param(["gradients", "--cell", "rnn", *SMALL], 0, marks=pytest.mark.slow),
         pytest.param(["curves", "memory", *SMALL], 0, marks=pytest.mark.slow),
-        pytest.param(["traps", "memory", "--steps", "2"], 0, marks=pytest.mark.slow),
-        pytest.param(["page"], 0, marks=pytest.mark.slow),
-        pytest.param(["bench", "--help"], 0, marks=pytest.mark.slow),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

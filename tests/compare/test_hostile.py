@@ -171,22 +171,3 @@ def commands(draw, options, own):
 def test_any_options_up_to_both_models(own, drawn):
     with up_to_the_work(load_and_build):
         ends_well(drawn.draw(commands(options_of(PARSERS["curves"]), own)))
-
-
-ODD_NAMES = {"e\u0301": "a\r\nb\r\nc\r\nd\r\n", "😀": "\ufeffé\r\ne\u0301x\r\n👩‍👩‍👧\r\n漢\r\n"}
-
-
-@pytest.mark.parametrize("task", ["text", "names", "series"])
-def test_both_models_train_on_unusual_data(task, tmp_path, monkeypatch, capfd):
-    """A text of one character; class names beyond ASCII; a table of 3000 columns, with a byte order mark."""
-    (tmp_path / "names").mkdir()
-    for name, content in ODD_NAMES.items():
-        (tmp_path / "names" / f"{name}.txt").write_bytes(content.encode())
-    (tmp_path / "text").write_text("a" * 500)
-    table = [";".join(f"c{i}" for i in range(3000)), *[";".join("1" * 3000), ";".join("2" * 3000)] * 15]
-    (tmp_path / "series").write_text("\ufeff" + "\r\n".join(table), encoding="utf-8", newline="")
-    monkeypatch.chdir(tmp_path)
-    options = ["--steps", "1", "--hidden", "3", "--batch-size", "4"]
-    options += {"text": ["--window", "8"], "names": [], "series": ["--window", "8", "--column", "c7"]}[task]
-    assert main([task, "--data", task, *options]) == 0
-    assert capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Huge logits stay finite, a nan or inf is traced to where it began, and threads change nothing but rounding."""
+"""A nan or inf is traced to where it began, and threads change nothing but rounding."""
 
 import json
 import re
@@ -62,25 +62,6 @@ def losses_and_gradients(both, batch):
     loss = both.torch.loss(batch)
     loss.backward()
     return (ours, grads), (loss.item(), {name: p.grad.numpy() for name, p in both.torch.named_parameters()})
-
-
-# ---- finite ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", BOTH)
-@pytest.mark.parametrize("cell", CELLS)
-def test_logits_of_ten_thousand(cell, dtype):
-    both, batch = problem(cell, dtype)
-    largest = np.abs(both.scratch.logits(batch.inputs)[0]).max()
-    for name in ("linear.weight", "linear.bias"):
-        give(both, name, lambda p: p * (1e4 / largest))
-    assert np.abs(both.scratch.logits(batch.inputs)[0]).max() == pytest.approx(1e4, rel=1e-3)
-    (ours, grads), (theirs, expected) = losses_and_gradients(both, batch)
-    assert ours > 1e3
-    assert ours == pytest.approx(theirs, rel=1e-5 if dtype == "float32" else 1e-12)
-    for name, g in grads.items():
-        assert np.isfinite(g).all() and np.isfinite(expected[name]).all(), name
-    assert np.abs(grads["linear.bias"]).max() > 0.01, "a wrong class must still get a gradient"
 
 
 # ---- not finite: where it began -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from itertools import product
 
 import browser as chromium
 import firefox
@@ -100,29 +101,27 @@ def test_the_view_is_stored_in_the_url(open_page, page_values):
     assert "has two readers too" in browser.run("document.getElementById('tray').textContent")
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
+def test_everything_chosen_comes_back_from_the_url(open_page):
+    for chosen in (
         "#cell=gru&t=2&loss=each&mistake=direct_path_missing&ask=dh.1&split=1",
         "#cell=lstm&t=0&loss=last&preset=gate%20f%20open&entry=W_hh.5.2&to=0.5&line=12",
         "#cell=rnn&t=7&loss=each&eq=R2&entry=x.3&to=-1.5",
-    ],
-)
-def test_everything_chosen_comes_back_from_the_url(open_page, chosen):
-    browser = open_page(chosen)
-    state = browser.run("JSON.stringify(state)")
-    browser.run("change({})")
-    assert sorted(fragment(browser)[1:].split("&")) == sorted(chosen[1:].split("&"))
-    browser.open(browser.run("location.href"))
-    assert browser.run("JSON.stringify(state)") == state
+    ):
+        browser = open_page(chosen)
+        state = browser.run("JSON.stringify(state)")
+        browser.run("change({})")
+        assert sorted(fragment(browser)[1:].split("&")) == sorted(chosen[1:].split("&"))
+        browser.open(browser.run("location.href"))
+        assert browser.run("JSON.stringify(state)") == state
 
 
-@pytest.mark.parametrize("said", ["&eq=L3", "&eq=Z9", "&eq=", "", "&mistake=no", "&ask=dh.9", "&ask=no.0", "&line=999"])
-def test_what_the_cell_does_not_have_is_ignored(open_page, said):
-    browser = open_page(f"#cell=gru&t=3{said}&preset=no&entry=W_hh.99.1&to=1")
-    assert browser.run("document.getElementById('tray').hidden")
-    browser.run("change({})")
-    assert fragment(browser) == "#cell=gru&t=3&loss=each"
+def test_what_the_cell_does_not_have_is_ignored(open_page):
+    browser = open_page()
+    for said in ("&eq=L3", "&eq=Z9", "&eq=", "", "&mistake=no", "&ask=dh.9", "&ask=no.0", "&line=999"):
+        browser.go(f"#cell=gru&t=3{said}&preset=no&entry=W_hh.99.1&to=1")
+        assert browser.run("document.getElementById('tray').hidden"), said
+        browser.run("change({})")
+        assert fragment(browser) == "#cell=gru&t=3&loss=each"
 
 
 def test_slider_keys_and_nodes_choose_the_step(open_page, page_values):
@@ -207,22 +206,17 @@ def settings(cell):
         yield {name: size * rng.standard_normal(array.shape) for name, array in weights.items()}
 
 
-@pytest.mark.parametrize("reads", LOSSES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_number_that_the_page_computes_is_scratchs(open_page, cell, reads):
-    browser = open_page()
-    rng = np.random.default_rng(1)
-    for k, weights in enumerate(settings(cell)):
-        x = measurements.window().x if k % 2 == 0 else rng.standard_normal((T, 1, 1))
-        hand, found = by_scratch(cell, reads, weights, x), computed(browser, cell, reads, weights, x)
-        numbers = {**hand.steps, **hand.whole, "split": hand.split, "sums": hand.sums, "loss": np.array([[hand.loss]])}
-        for name, value in numbers.items():
-            same(np.reshape(found[name], value.shape), value, f"{name}, setting {k}")
-
-
-def same(got, expected, name):
+def test_every_number_that_the_page_computes_is_scratchs(open_page, cell):
     """Equal to 1e-12 of the largest entry, or of 1 where all are smaller."""
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max()), err_msg=name)
+    browser, rng = open_page(), np.random.default_rng(1)
+    for k, weights in enumerate(settings(cell)):
+        reads, x = LOSSES[k % 2], measurements.window().x if k % 4 < 2 else rng.standard_normal((T, 1, 1))
+        hand, found = by_scratch(cell, reads, weights, x), computed(browser, cell, reads, weights, x)
+        whole = {"split": hand.split, "sums": hand.sums, "loss": np.array([[hand.loss]])}
+        for name, right in {**hand.steps, **hand.whole, **whole}.items():
+            got, limit = np.reshape(found[name], right.shape), 1e-12 * max(1, np.abs(right).max())
+            np.testing.assert_allclose(got, right, rtol=0, atol=limit, err_msg=f"{name}, setting {k}, {reads}")
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -297,36 +291,35 @@ def test_a_preset_and_back(open_page):
 # Planted mistakes
 
 
+# Every number that is marked wrong at some steps: the name of its array, its row and its place.
+MARKED = """((cell, loss, mistake, steps) => steps.flatMap((t) => {
+    change({ cell, loss, mistake, t });
+    return all(`#${cell} [data-side=hand] li.wrong`).map((li) => {
+        if (!li.textContent.endsWith(" wrong")) throw new Error("not told to a screen reader");
+        const row = li.closest("[data-row]")?.dataset.row ?? t;
+        return `${li.closest("[data-name]").dataset.name} ${row} ${[...li.parentElement.children].indexOf(li)}`;
+    });
+}))"""
+
+
 @pytest.mark.parametrize("reads", LOSSES)
-@pytest.mark.parametrize("cell", CELLS)
-def test_exactly_the_wrong_numbers_are_marked(open_page, page_values, cell, reads):
-    """For every mistake and step, against the numbers that differ when its lines run (see test_page.py for these)."""
-    browser = open_page(f"#cell={cell}&t=4&loss={reads}")
-    for mistake in planting.mistakes_in(cell):
-        found = browser.run(
-            f"""(() => {{
-                const marked = {{}};
-                for (const t of range(T)) {{
-                    change({{ mistake: "{mistake.name}", t }});
-                    for (const li of all("#{cell} [data-side=hand] li.wrong")) {{
-                        const place = li.closest("[data-name]"), row = li.closest("[data-row]")?.dataset.row ?? t;
-                        const k = [...li.parentElement.children].indexOf(li);
-                        if (!li.textContent.endsWith(" wrong")) throw new Error("not told to a screen reader");
-                        marked[`${{place.dataset.name}} ${{row}} ${{k}}`] = true;
-                    }}
-                }}
-                return Object.keys(marked);
-            }})()"""
-        )
-        wrong = page_values["cells"][cell]["mistakes"][mistake.name][reads]["wrong"]
+@pytest.mark.parametrize("every_step", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_exactly_the_wrong_numbers_are_marked(open_page, page_values, reads, every_step):
+    """Against the numbers that differ when the mistake's lines run (see test_page.py for these)."""
+    browser = open_page()
+    mistakes = [(cell, mistake.name) for cell in CELLS for mistake in planting.mistakes_in(cell)]
+    for k, (cell, mistake) in enumerate(mistakes):
+        steps = list(range(T)) if every_step else [k % T]
+        found = browser.run(f"{MARKED}('{cell}', '{reads}', '{mistake}', {steps})")
         expected = {
-            f"{name} {row} {k}"
-            for name, rows in wrong.items()
+            f"{name} {row} {place}"
+            for name, rows in page_values["cells"][cell]["mistakes"][mistake][reads]["wrong"].items()
             for row, values in rows.items()
-            for k, value in enumerate(values)
-            if value is not None
+            for place, value in enumerate(values)
+            if value is not None and (int(row) in steps or measurements.is_whole(name))
+            if name != measurements.summed(cell) or 0 in steps  # a running sum: complete at step 0
         }
-        assert set(found) == expected, mistake.name
+        assert set(found) == expected, (cell, mistake)
 
 
 def test_planting_a_mistake_by_keyboard(open_page, page_values):
@@ -399,7 +392,7 @@ def test_the_shares_of_dh_add_up(open_page, reads, mistake):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_running_sum_of_a_weights_gradient(open_page, page_values, cell):
+def test_the_running_sum_of_a_weights_gradient(open_page, cell):
     hand = by_scratch(cell, "each", measurements.weights_of(measurements.build(cell).scratch))
     browser = open_page(f"#cell={cell}&t=7&loss=each")
     for t in (7, 4, 0):
@@ -449,19 +442,21 @@ def test_a_number_tells_its_arithmetic_and_leads_to_the_others(open_page, page_v
     assert fragment(browser) == "#cell=lstm&t=3&loss=each"
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_every_number_can_be_asked_and_gives_itself(open_page, page_values, cell):
-    """The result of the arithmetic in the tray is the number that was asked."""
-    browser = open_page(f"#cell={cell}&t=3&loss=each")
-    found = browser.run(
-        f"""all("#{cell} .ask").map((button) => {{
-            button.click();
-            const filled = document.querySelector("#found .filled b");
-            return [state.ask, button.textContent, filled?.textContent];
-        }}).filter(([, own, result]) => own !== result)"""
-    )
-    # target and m are given; the running sum shows the sum so far, and the arithmetic is of the complete one
-    assert {ask.split(".")[0] for ask, *_ in found} <= {"target", "m", measurements.summed(cell)}
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_number_can_be_asked_and_gives_itself(open_page, every):
+    """The result of the arithmetic in the tray is the number that was asked: one in so many, of four in a strip."""
+    browser = open_page()
+    for cell in CELLS:
+        browser.go(f"#cell={cell}&t=3&loss=each")
+        found = browser.run(
+            f"""all("#{cell} .ask").filter((_, k) => k % {every} === 0).map((button) => {{
+                button.click();
+                const filled = document.querySelector("#found .filled b");
+                return [state.ask, button.textContent, filled?.textContent];
+            }}).filter(([, own, result]) => own !== result)"""
+        )
+        # target and m are given; the running sum shows the sum so far, and the arithmetic is of the complete one
+        assert {ask.split(".")[0] for ask, *_ in found} <= {"target", "m", measurements.summed(cell)}
 
 
 def test_the_arrow_keys_go_along_a_vector_and_enter_asks(open_page):
@@ -522,38 +517,42 @@ def test_only_what_is_computed_already_has_a_number(open_page, page_values):
 CHOICES = ("", "&mistake={mistake}&split=1", "&preset=exploding&ask=dh.1", "&line=20&eq={eq}")
 
 
-def fragments(cell):
-    mistake, eq = planting.mistakes_in(cell)[1].name, f"{cell[0].upper()}2"
-    return [f"#cell={cell}&t=4&loss=each{choice.format(mistake=mistake, eq=eq)}" for choice in CHOICES]
+def views(browser):
+    """Every cell with everything that can be chosen; the fragment of each is shown, and yielded."""
+    for cell, choice in product(CELLS, CHOICES):
+        mistake, eq = planting.mistakes_in(cell)[1].name, f"{cell[0].upper()}2"
+        chosen = f"#cell={cell}&t=4&loss=each{choice.format(mistake=mistake, eq=eq)}"
+        browser.go(chosen)
+        yield chosen
 
 
-@pytest.mark.parametrize("width", [320, 390, 820, 1400, 1920])
+WIDE = [pytest.param(width, marks=pytest.mark.slow) for width in (1400, 1920)]
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, *WIDE])
 def test_nothing_is_wider_than_the_window(open_page, width):
-    for cell in CELLS:
-        for chosen in fragments(cell):
-            browser = open_page(chosen, width)
-            assert browser.run("document.documentElement.scrollWidth") == width, chosen
-            narrow = browser.run(
-                "all('article:not([hidden]) .strip:not(.none) li').filter((li) => li.scrollWidth > li.clientWidth + 1)"
-                ".map((li) => li.textContent)"
-            )
-            assert narrow == [], "numbers overlap"
+    browser = open_page(width=width)
+    for chosen in views(browser):
+        assert browser.run("document.documentElement.scrollWidth") == width, chosen
+        narrow = browser.run(
+            "all('article:not([hidden]) .strip:not(.none) li').filter((li) => li.scrollWidth > li.clientWidth + 1)"
+            ".map((li) => li.textContent)"
+        )
+        assert narrow == [], f"numbers overlap: {chosen}"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
 def test_contrast_and_size_of_targets(open_page, scheme, width):
-    for cell in CELLS:
-        for chosen in fragments(cell):
-            browser = open_page(chosen, width)
-            browser.media(scheme=scheme)
-            assert browser.run(DULL) == []
-            small = browser.run(
-                "all('button, select, input:not([type=radio]), summary').filter((e) => e.getClientRects().length)"
-                ".filter((e) => e.getBoundingClientRect().height < 24 && !e.matches('.term'))"
-                ".map((e) => e.className + e.id)"
-            )
-            assert small == []
+    browser = open_page(width=width)
+    browser.media(scheme=scheme)
+    for chosen in views(browser):
+        assert browser.run(DULL) == [], chosen
+        small = browser.run(
+            "all('button, select, input:not([type=radio]), summary').filter((e) => e.getClientRects().length)"
+            ".filter((e) => e.getBoundingClientRect().height < 24 && !e.matches('.term'))"
+            ".map((e) => e.className + e.id)"
+        )
+        assert small == [], chosen
 
 
 # Letters whose contrast with what lies behind them is below 4.5 to 1.
@@ -613,13 +612,14 @@ NAMED = ("button", "combobox", "slider", "radio", "spinbutton", "table", "Disclo
 
 @pytest.mark.skipif(IN_FIREFOX, reason="Marionette gives no accessibility tree")
 def test_everything_has_a_name_for_a_screen_reader(open_page):
-    for cell in CELLS:
-        for chosen in fragments(cell):
-            browser = open_page(chosen)
-            found = browser.names()
-            assert [role for role, name in found if role in NAMED and not name] == [], chosen
-            assert {*NAMED, "heading", "main", "list"} - {"table"} <= {role for role, _ in found}
-    assert ("list", "dh, by hand") in found
+    browser = open_page()
+    for k, chosen in enumerate(views(browser)):
+        if k % len(CHOICES) != k // len(CHOICES):  # each cell with one choice: reading all the names takes long
+            continue
+        found = browser.names()
+        assert [role for role, name in found if role in NAMED and not name] == [], chosen
+        assert {*NAMED, "heading", "main", "list"} - {"table"} <= {role for role, _ in found}
+        assert ("list", "dh, by hand") in found
     open_page("#cell=lstm")
     sums = [name for role, name in browser.names() if role == "list" and name.startswith("dW_hh")]
     assert len(sums) == len(set(sums)) == 2 * 4 * H and "dW_hh f 0, sum so far" in sums

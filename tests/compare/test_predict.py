@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import data
-from compare import files, model_pair
+from compare import files, model_pair, plots
 from compare.__main__ import main
 from compare.curves import ahead
 from compare.options import Settings
@@ -88,10 +88,11 @@ def test_horizon_from_the_command_line(table, monkeypatch, tmp_path, capsys):
         assert main(arguments) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
-    for horizon in ("40", "1"):
-        assert main([*own, "--horizon", horizon]) == 0
-        assert f"series/horizon.png             forecasts up to {horizon} steps ahead" in capsys.readouterr().out
-        assert (tmp_path / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*own, "--horizon", "40"]) == 0
+    assert "series/horizon.png             forecasts up to 40 steps ahead" in capsys.readouterr().out
+    assert (tmp_path / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(plots, "save", lambda figure, path: figure.draw_without_rendering())
+    assert main([*own, "--horizon", "1"]) == 0
     assert main(own) == 0
     assert not (tmp_path / "results/series/horizon.png").exists(), "it was the earlier run's"
 
@@ -110,6 +111,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(plots, "save", lambda figure, path: None)
         assert main(["names", "digits", "series", "memory", *SIZES, "--dropout", "0.5", "--layers", "2"]) == 0
         (folder / "own.txt").write_text("to be or not to be, that is the question.\n" * 60)
         assert main(["text", "--data", "own.txt", "--tokens", "words", "--window", "5", *SIZES]) == 0

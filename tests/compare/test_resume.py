@@ -552,7 +552,7 @@ DAMAGE = {
 def test_a_file_that_is_not_that_of_the_run(stopped, damage, quick, capsys):
     damage()
     refused(capsys, str(FILE), [*RUN, "--resume"])
-    assert main([*RUN, "--restart"]) == (2 if FILE.is_dir() else 0)
+    assert main([*RUN, "--steps", "1", "--restart"]) == (2 if FILE.is_dir() else 0)
 
 
 # ---- a full disk, a folder that cannot be written -------------------------------------------------------------------

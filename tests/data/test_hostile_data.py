@@ -328,21 +328,6 @@ def test_a_text_of_one_character(tmp_path):
     assert f"{text.baselines['trigram model']:.5g}" == "0", "not -0"
 
 
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        (
-            ["day,v", *(f"{k},{k % 5},5" for k in range(50))],
-            "line 2 has 3 cells for 2 column names; write numbers as 1234.5",
-        ),
-        (["v", *(f"{k % 5},5" for k in range(50))], "line 2 has 2 cells for 1 column names; write numbers as 1234.5"),
-    ],
-)
-def test_a_decimal_comma_is_named_as_the_cause(table, said, tmp_path):
-    with pytest.raises(data.UserError, match=said):
-        data.load("series", written(tmp_path / "table", table), window=5)
-
-
 def test_blank_cells_at_the_end_of_a_row_are_no_values(tmp_path):
     table = ["day,v", *(f"{k},{k % 5},," for k in range(50))]
     series = data.load("series", written(tmp_path / "table", table), column="v", window=5)

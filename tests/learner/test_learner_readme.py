@@ -1,16 +1,16 @@
-"""compare/learner/README.md shows what `check` really prints, and its commands exist."""
+"""compare/learner/README.md shows what `check` really prints."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from compare.__main__ import main, parser
+from compare.__main__ import main
 
 README = (Path(__file__).parents[2] / "compare/learner/README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"(?:^|`)byhand ([^`\n]+)", README, re.M)))
 
 
+@pytest.mark.slow
 def test_the_example_is_as_check_prints_it(tmp_path, monkeypatch, capsys):
     """The attempt of the README and each answer of `check`, to the letter, except for times and the last digits."""
     monkeypatch.chdir(tmp_path)
@@ -37,9 +37,3 @@ def without_times(text):
     """Without what differs on another machine: times, and the last digits of a sum."""
     text = re.sub(r"take \S+ times", "take ... times", text)
     return re.sub(r"in \S+, is \S+ eps", "is ... eps", text)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_exists(command):
-    arguments = command.split()
-    assert parser(arguments[0]).parse_args(arguments).command == arguments[0]

@@ -137,52 +137,6 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("task", data.TASKS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_training_stays_together(task, cell):
-    """Thirty steps of both fits in float64, each loss and gradient norm to rounding; then the held-out metric."""
-    dataset = data.load(task, dtype=np.float64, **SMALL[task])
-    settings = Settings(task, cell, hidden=12, layers=2)
-    both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
-    ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 30, clip=0.5)
-    theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 30, clip=0.5)
-    records = list(zip(ours, theirs, strict=True))
-    assert [(a.step, a.epoch) for a, _ in records] == [(b.step, b.epoch) for _, b in records]
-    for name in ("loss", "grad_norm"):
-        a, b = (np.array([getattr(record, name) for record in side]) for side in zip(*records, strict=True))
-        np.testing.assert_allclose(a, b, rtol=1e-12)
-    assert min(a.loss for a, _ in records[15:]) < records[0][0].loss
-
-    few = list(dataset.test_batches())[:3]  # the rest is only time
-    dataset.test_batches = lambda: iter(few)
-    (value, predictions), (twin_value, twin_predictions) = model_pair.evaluate(settings, dataset, both, step=30)
-    assert value == pytest.approx(twin_value, rel=1e-12)
-    for p, t in zip(predictions, twin_predictions, strict=True):
-        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize(("task", "cell"), [("text", "lstm"), ("names", "gru"), ("series", "rnn")])
-def test_training_stays_together_with_dropout(task, cell):
-    """Both read the same masks; both leave the held-out sequences whole, so that two evaluations are the same."""
-    settings = Settings(task, cell, hidden=12, dropout=0.3, dtype="float64", **({"window": 24} | SMALL[task]))
-    if task == "names":
-        settings = replace(settings, window=None)
-    dataset = model_pair.load(settings)
-    both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
-    ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 12, clip=0.5)
-    theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 12, clip=0.5)
-    for a, b in zip(ours, theirs, strict=True):
-        assert (a.loss, a.grad_norm) == pytest.approx((b.loss, b.grad_norm), rel=1e-12)
-    few = list(dataset.test_batches())[:2]
-    dataset.test_batches = lambda: iter(few)
-    value, predictions = scratch.evaluate(both.scratch, dataset)
-    torch_value, torch_predictions = torch_impl.evaluate(both.torch, dataset)
-    assert value == pytest.approx(torch_value, rel=1e-12)
-    for p, t, again in zip(predictions, torch_predictions, scratch.evaluate(both.scratch, dataset)[1], strict=True):
-        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
-        np.testing.assert_array_equal(p, again)
-
-
 def test_forget_bias_is_added_to_the_forget_gates_alone():
     model = dict(cell="lstm", output_size=1, hidden_size=3, input_size=2, num_layers=2, bidirectional=True)
     plain, open_gates = (model_pair.build(model | {"forget_bias": x}, "float64") for x in (0.0, 2.5))
@@ -263,3 +217,49 @@ def test_a_step_that_is_not_finite_leaves_the_weights_alone(rows, target, what, 
     for name, p in both.torch.state_dict().items():
         np.testing.assert_array_equal(both.scratch.params[name], before[name])
         np.testing.assert_array_equal(p.numpy(), before[name])
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_training_stays_together(task, cell):
+    """Thirty steps of both fits in float64, each loss and gradient norm to rounding; then the held-out metric."""
+    dataset = data.load(task, dtype=np.float64, **SMALL[task])
+    settings = Settings(task, cell, hidden=12, layers=2)
+    both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
+    ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 30, clip=0.5)
+    theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 30, clip=0.5)
+    records = list(zip(ours, theirs, strict=True))
+    assert [(a.step, a.epoch) for a, _ in records] == [(b.step, b.epoch) for _, b in records]
+    for name in ("loss", "grad_norm"):
+        a, b = (np.array([getattr(record, name) for record in side]) for side in zip(*records, strict=True))
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert min(a.loss for a, _ in records[15:]) < records[0][0].loss
+
+    few = list(dataset.test_batches())[:3]  # the rest is only time
+    dataset.test_batches = lambda: iter(few)
+    (value, predictions), (twin_value, twin_predictions) = model_pair.evaluate(settings, dataset, both, step=30)
+    assert value == pytest.approx(twin_value, rel=1e-12)
+    for p, t in zip(predictions, twin_predictions, strict=True):
+        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("task", "cell"), [("text", "lstm"), ("names", "gru"), ("series", "rnn")])
+def test_training_stays_together_with_dropout(task, cell):
+    """Both read the same masks; both leave the held-out sequences whole, so that two evaluations are the same."""
+    settings = Settings(task, cell, hidden=12, dropout=0.3, dtype="float64", **({"window": 24} | SMALL[task]))
+    if task == "names":
+        settings = replace(settings, window=None)
+    dataset = model_pair.load(settings)
+    both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
+    ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 12, clip=0.5)
+    theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 12, clip=0.5)
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.loss, a.grad_norm) == pytest.approx((b.loss, b.grad_norm), rel=1e-12)
+    few = list(dataset.test_batches())[:2]
+    dataset.test_batches = lambda: iter(few)
+    value, predictions = scratch.evaluate(both.scratch, dataset)
+    torch_value, torch_predictions = torch_impl.evaluate(both.torch, dataset)
+    assert value == pytest.approx(torch_value, rel=1e-12)
+    for p, t, again in zip(predictions, torch_predictions, scratch.evaluate(both.scratch, dataset)[1], strict=True):
+        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(p, again)

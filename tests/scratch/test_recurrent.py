@@ -70,21 +70,6 @@ def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(layer, dty
         assert all(np.abs(array.imag).max() > 0 for array in (y, *state_n)), shapes[k]
 
 
-@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "MinGRU"])
-@pytest.mark.parametrize("moved", ["x", "state", "params"])
-def test_a_layer_loses_no_imaginary_part(name, moved):
-    layer = getattr(scratch, name)(2, 3, dtype=np.float64, rng=np.random.default_rng(0))
-    x, h = np.ones((4, 2, 2)), np.ones((1, 2, 3))
-    if moved == "x":
-        x = x + 1e-3j
-    if moved == "state":
-        h = h + 1e-3j
-    if moved == "params":
-        layer.params = {k: p + 1e-3j for k, p in layer.params.items()}
-    y, _ = layer.forward(x, (h, h) if name == "LSTM" else h)
-    assert np.abs(y.imag).max() > 0
-
-
 class TestMistakesOfTheCaller:
     layer = scratch.LSTM(3, 4, dtype=np.float64, rng=np.random.default_rng(0))
     x = np.ones((5, 2, 3))

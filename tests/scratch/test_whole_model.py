@@ -69,16 +69,6 @@ def test_the_loss_of_a_padded_batch_is_the_mean_over_its_rows_each_alone(argumen
     assert_same(loss, total / count, "loss of the padded batch")
 
 
-@pytest.mark.parametrize("vocab_size", [30, 5])
-def test_two_windows_that_continue_each_other_have_the_loss_of_the_whole(vocab_size):
-    rng, model = np.random.default_rng(11), build(dict(cell="gru", vocab_size=vocab_size))
-    inputs, targets = rng.integers(vocab_size, size=(6, 2)), rng.integers(3, size=(6, 2))
-    whole = model.loss(data.Batch(inputs, targets))
-    first = model.loss(data.Batch(inputs[:3], targets[:3]))
-    second = model.loss(data.Batch(inputs[3:], targets[3:]), model.state_n)
-    assert_same((first + second) / 2, whole, "loss of two windows")
-
-
 @pytest.mark.parametrize("carry_state", [True, False])
 def test_fit_is_its_steps_one_by_one(carry_state):
     """Each epoch has its own batches, a step begins with the state that the one before left, an epoch from zero, and
