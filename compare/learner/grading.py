@@ -72,8 +72,9 @@ def judge(program: "Remote", source: str, report: Report):
         program.ask("load")
         doing = ""
         bound = program.ask("bind")
-        program.keeps_state = bound["keeps_state"]
-        tried = [case for case in cases(name) if "nonlinearity" not in case.inputs or bound["nonlinearity"]]
+        with understood():
+            program.keeps_state, relu = bool(bound["keeps_state"]), bool(bound["nonlinearity"])
+        tried = [case for case in cases(name) if relu or "nonlinearity" not in case.inputs]
     except CannotRun as error:
         report.failed(RUNS, str(error), COULD_NOT_RUN)
         return
@@ -134,12 +135,12 @@ class Remote:
         reply = self.sandbox.exchange({"do": do} | message)
         while case is not None and reply == "upstream":
             reply = self.sandbox.exchange(packed(case.upstream))
-        if "answer" in reply:
-            return reply["answer"]
-        self.line, name = reply["line"], str(reply["error"])[:50]
+        with understood():
+            if "answer" in reply:
+                return reply["answer"]
+            self.line, name, words = reply["line"], str(reply["error"])[:50], str(reply["words"])[:300]
         known = {"CannotRun": CannotRun, "NotImplementedError": NotImplementedError}
-        kind = known.get(name) or type(name if name.isidentifier() else "Exception", (Exception,), {})
-        raise kind(str(reply["words"])[:300])
+        raise known.get(name, type(name if name.isidentifier() else "Exception", (Exception,), {}))(words)
 
     def run(self, case: Case) -> Outcome:
         with understood():
