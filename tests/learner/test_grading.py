@@ -279,7 +279,7 @@ ATTACKS = {  # what a file does when it is imported, and words of the reason
     "calls itself": ("f = lambda: f()\nf()", "RecursionError"),
     "closes everything": ("import os; os.closerange(0, 64)", "process"),
     "forgets all modules": ("import sys; sys.modules.clear()", "No module named 'numpy'"),
-    "writes a file": ("open('x', 'w').write('x')", "OSError"),
+    "writes a file": ("with open('x', 'w') as file: file.write('x')", "[Errno "),
     "has too many parentheses": ("x = " + "(" * 5000, "not valid Python"),
     "is nested too deeply": ("x = " + "-" * 200_000 + "1", ""),
 }
@@ -315,8 +315,24 @@ def socket():
     ],
 )
 def test_an_attack_ends_in_time_and_has_a_reason(code, words):
-    found = graded(FORWARD + RIGHT + HELP + code, seconds=3)
+    found = graded(FORWARD + RIGHT + HELP + code, seconds=3 if words == LATE else 20)
     assert found.verdict == "could not run" and words in found.sentence, found
+
+
+@pytest.mark.parametrize("level", grading.LEVELS)
+def test_every_level_limits_and_judges(level, monkeypatch):
+    try:
+        with grading.Sandbox(level, "rnn", {}, [], 60):
+            pass
+    except CannotRun:
+        pytest.skip("not available here")
+    monkeypatch.setattr(grading, "isolation", lambda: level)
+    assert graded(FORWARD + RIGHT).verdict == "right"
+    for name in ("takes differences", "uses autograd", "is the project's file", "leaves with status 0"):
+        assert graded(FORGERIES[name][0]).verdict != "right"
+    for name in ("runs for ever", "writes a file", "allocates for ever"):
+        code, words = ATTACKS[name]
+        assert words in graded(FORWARD + RIGHT + code, seconds=3 if words == LATE else 20).sentence
 
 
 @confined
