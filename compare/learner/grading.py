@@ -28,6 +28,7 @@ from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, WRONG, Finding, R
 from compare.learner.submission import packed, unpacked
 from compare.learner.switches import Subject, executed
 from data import UserError
+from data.errors import printable
 
 LIMITS = "limited time and memory, no further processes, no writing to files"
 LEVELS = {  # the best first
@@ -62,7 +63,7 @@ def judge(program: "Remote", source: str, report: Report):
     name, doing = report.exercise, "not valid Python: "
     try:
         about = {
-            "file": Path(report.file).name,
+            "file": printable(Path(report.file).name),
             "source": source,
             "exercise": name,
             "blank": ladder.BY_NAME[name].blank,
@@ -260,7 +261,7 @@ def understood():
     """Turns what a nonsensical answer leads to into a CannotRun."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:
         raise CannotRun(NONSENSE) from error
 
 
@@ -293,15 +294,16 @@ def plan(level, box, root, hidden) -> dict:
 
 def system_folders() -> list[str]:
     """Where Python and the libraries that it loads are installed."""
+    prefix = os.path.realpath(sys.base_prefix)  # not all of it: conda keeps other environments there
     wanted = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"]
-    wanted += [os.path.realpath(sys.base_prefix), os.path.dirname(PYTHON)]
+    wanted += [f"{prefix}/lib", f"{prefix}/lib64", os.path.dirname(PYTHON)]
     outer = [path for path in wanted if not any(path.startswith(f"{other}/") for other in wanted)]
     return [path for path in dict.fromkeys(outer) if os.path.exists(path)]
 
 
 def package_folders(folder: Path) -> list[Path]:
-    """Where installed packages lie in a folder that holds a Python."""
-    return [found for local in ("", "local/") for found in folder.glob(f"{local}lib*/python*/*-packages")]
+    """Where packages are installed in a system folder."""
+    return [found for part in ("", "lib*/", "local/lib*/") for found in folder.glob(f"{part}python*/*-packages")]
 
 
 def fill(box: Path, exercise: str, modules: dict[str, str]):

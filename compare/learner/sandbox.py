@@ -11,11 +11,12 @@ import os
 import select
 import signal
 import sys
+from pathlib import Path
 
 NOBODY = 65534  # the user and group that root becomes
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-NO_NEW_PRIVS = 38
+NO_NEW_PRIVS, SET_SECUREBITS, NOROOT = 38, 28, 3  # NOROOT: the user 0 of a namespace has no rights in it
 
 
 def enter(level: str, root: str, binds: list, hidden: list, command: list):
@@ -34,12 +35,14 @@ def enter(level: str, root: str, binds: list, hidden: list, command: list):
         make_root(root, binds, hidden)
         os.chroot(root)
         os.chdir("/")
-        ctypes.CDLL(None).prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc = ctypes.CDLL(None, use_errno=True)
+        checked(libc.prctl, NO_NEW_PRIVS, 1, 0, 0, 0)
+        checked(libc.prctl, SET_SECUREBITS, NOROOT, 0, 0, 0)
     if is_root and level != "none":
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    os.execv(command[0], command)  # an ordinary user loses the rights in the namespace here
+    os.execv(command[0], command)  # here all rights in the namespace are lost
 
 
 def checked(function, *arguments):
@@ -52,9 +55,11 @@ def isolate(is_root: bool):
     flags = NEWNS | NEWPID | NEWNET | NEWIPC
     checked(ctypes.CDLL(None, use_errno=True).unshare, flags if is_root else flags | NEWUSER)
     if not is_root:
-        for name, text in ("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
+        for name, text in ("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1"):
+            Path(f"/proc/self/{name}").write_text(text)
+    for name in ("shmmni", "msgmni"):  # shared memory and message queues would not count as memory of the process
+        with contextlib.suppress(OSError):
+            Path(f"/proc/sys/kernel/{name}").write_text("0")
 
 
 def guard(pid: int):
@@ -85,7 +90,7 @@ def make_root(root, binds, hidden):
         if os.path.islink(outside):
             os.symlink(os.readlink(outside), target)
             continue
-        os.mkdir(target) if os.path.isdir(outside) else open(target, "w").close()
+        os.mkdir(target) if os.path.isdir(outside) else Path(target).touch()
         mount(outside, target, None, BIND | REC)
         kept = os.statvfs(outside).f_flag & NOEXEC
         mount(None, target, None, BIND | REMOUNT | RDONLY | NOSUID | NODEV | kept)

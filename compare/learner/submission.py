@@ -198,7 +198,7 @@ def limit(seconds: int):
     """Limit what this process may use, as far as the platform knows the limit."""
     import resource
 
-    limits = {"AS": MEMORY, "CPU": seconds, "NPROC": 0, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
+    limits = {"AS": MEMORY, "CPU": seconds + 10, "NPROC": 0, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
     for name, value in limits.items():
         with contextlib.suppress(ValueError, OSError, AttributeError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))

@@ -295,6 +295,7 @@ CONFINED_ATTACKS = {
     "looks at other processes": ("import os; os.listdir('/proc')", "FileNotFoundError"),
     "makes a namespace": ("import ctypes\nif ctypes.CDLL(None).unshare(0x10000000): raise OSError", "OSError"),
     "mounts": ("import ctypes\nif ctypes.CDLL(None).mount(b'x', b'/box', b'tmpfs', 0, None): raise OSError", "OSError"),
+    "shares memory": ("import ctypes\nif ctypes.CDLL(None).shmget(0, 4096, 0o1600) < 0: raise OSError", "OSError"),
     "uses the network": ("import socket; socket.create_connection(('127.0.0.1', 22), 1)", "unreachable"),
 }
 HELP = f"""
