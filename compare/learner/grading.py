@@ -30,11 +30,10 @@ from compare.learner.switches import Subject, executed
 from data import UserError
 from data.errors import printable
 
-LIMITS = "limited time and memory, no further processes, no writing to files"
-LEVELS = {  # the best first
-    "namespaces": f"its own file system with only Python and NumPy, no network, {LIMITS}",
-    "user": f"an unprivileged user, {LIMITS}. Not hidden: the network, files that everybody may read",
-    "none": f"only {LIMITS}. This system offers no more: do not check files that you do not trust",
+LEVELS = {  # the best first; what is open is in README.md
+    "namespaces": "own file system (only Python and NumPy), no network, resource limits",
+    "user": "unprivileged user, resource limits; open: readable files, the network",
+    "none": "only resource limits: do not check files that you do not trust here",
 }
 WRITTEN = "written by hand"
 LONGEST = 1_000_000  # bytes of an answer
@@ -60,28 +59,21 @@ def graded(path: Path, source: str, exercise: str, seconds: int, modules: dict[s
 
 def judge(program: "Remote", source: str, report: Report):
     """Fill in the report on a submission."""
-    name, doing = report.exercise, "not valid Python: "
+    exercise, doing = ladder.BY_NAME[report.exercise], "not valid Python: "
+    about = {"file": printable(Path(report.file).name), "exercise": exercise.name, "blank": exercise.blank}
     try:
-        about = {
-            "file": printable(Path(report.file).name),
-            "source": source,
-            "exercise": name,
-            "blank": ladder.BY_NAME[name].blank,
-        }
-        warning = program.ask("inspect", **about, seconds=program.sandbox.seconds)
+        warning = program.ask("inspect", **about, source=source, seconds=program.sandbox.seconds)
         doing = "importing the file raised "
         program.ask("load")
         doing = ""
         bound = program.ask("bind")
         with understood():
             program.keeps_state, relu = bool(bound["keeps_state"]), bool(bound["nonlinearity"])
-        tried = [case for case in cases(name) if relu or "nonlinearity" not in case.inputs]
-    except CannotRun as error:
-        report.failed(RUNS, str(error), COULD_NOT_RUN)
-        return
     except Exception as error:
-        report.failed(RUNS, doing + examine.in_words(error), COULD_NOT_RUN)
+        words = str(error) if isinstance(error, CannotRun) else doing + examine.in_words(error)
+        report.failed(RUNS, words, COULD_NOT_RUN)
         return
+    tried = [case for case in cases(exercise.name) if relu or "nonlinearity" not in case.inputs]
     subject = Subject(source, report.file, lambda module: (program, tried), ast.Module([], []))
     examine.judged(subject, None, report)
     if report.verdict == RIGHT and warning:
@@ -98,10 +90,9 @@ def cases(exercise: str) -> list[Case]:
     program = problems.program_for(exercise, executed(compile(solution, "<solution>", "exec"), "<solution>"))
     given = problems.inputs_of(exercise)
     if exercise == "truncated":
-        counts = [{"steps": int(rng.integers(2, 10)), "batches": int(rng.integers(1, 5))} for _ in given]
-        given += [
-            (Case("other counts", case.inputs | more), 1.0) for (case, _), more in zip(given, counts, strict=True)
-        ]
+        for case, scale in problems.inputs_of(exercise):
+            counts = {"steps": int(rng.integers(2, 10)), "batches": int(rng.integers(1, 5))}
+            given.append((Case("other counts", case.inputs | counts), scale))
     for case, scale in given:
         case.inputs = varied(case.inputs, rng)
         problems.answered(program, case, scale, problems.GRADIENTS.get(exercise))
