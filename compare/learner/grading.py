@@ -278,7 +278,7 @@ def plan(level, box, root, hidden) -> dict:
         binds += [(str(path), f"/packages/{path.name}") for path in shipped]
         paths = ["/box", "/packages"]
         hidden = [ROOT, *hidden, *(path for bound, _ in binds for path in package_folders(Path(bound)))]
-    command = [PYTHON, "-I", "-S", "-B", "-c", START, *paths]
+    command = [PYTHON, "-u", "-I", "-S", "-B", "-c", START, *paths]
     hidden = [os.path.realpath(path) for path in hidden]
     return {"level": level, "root": str(root), "binds": binds, "hidden": hidden, "command": command}
 

@@ -61,7 +61,8 @@ def namespaces():
 
 
 def test_a_right_file_is_right_and_a_wrong_one_is_wrong():
-    assert graded(FORWARD + RIGHT).verdict == "right"
+    found = graded(FORWARD + RIGHT + "print('hello')")
+    assert (found.verdict, found.printed) == ("right", "hello\n")
     assert graded(FORWARD + ZEROS).verdict == "wrong"
     text = ladder.solution(ladder.BY_NAME["lstm"])
     found = graded(text.replace("dc[t] = dh[t] * dh_dc[t] + dc_carried", "dc[t] = dh[t] * dh_dc[t]"), "lstm")
