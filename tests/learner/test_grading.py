@@ -114,11 +114,15 @@ def to_every_descriptor(line):
 
 
 def table_of_answers():
-    cases = [{name: value.tolist() for name, value in case.expected.items()} for case in problems.cases("rnn")]
+    cases = [
+        {"x": case.inputs["x"].tolist()} | {name: value.tolist() for name, value in case.expected.items()}
+        for case in problems.cases("rnn")
+    ]
     code = """
 for one in ANSWERS:
-    if np.shape(one["dx"]) == cache[0].shape:
+    if np.array_equal(one["x"], cache[0]):
         return tuple(np.array(one[k]) for k in ("dx", "dh_0", "dW_ih", "dW_hh", "db_ih", "db_hh"))
+return tuple(np.zeros_like(one) for one in cache[:6])
 """
     return instead(code, f"ANSWERS = {cases!r}")
 
@@ -153,8 +157,8 @@ FORGERIES = {  # a file that has no backward pass, and words of the reason
     "raises SystemExit": (first("raise SystemExit(0)"), "SystemExit"),
     "prints the report at the end": (first(f"import atexit\natexit.register(print, {REPORT!r})"), "differ"),
     "changes the tolerance": (first("import compare.agreement as a\na.ALLOWED_EPS = 1e30"), NO_MODULE),
-    "changes the comparison": (first("import compare.learner.examine as e\ne.row_of = None"), NO_MODULE),
-    "changes the report": (first("import compare.learner.report as r\nr.WRONG = 'right'"), NO_MODULE),
+    "changes the comparison": (first("import compare.learner.examine as e\ne.STAGES = ()"), NO_MODULE),
+    "changes the report": (first("import compare.learner.report as r\nr.Report.failed = print"), NO_MODULE),
     "changes NumPy": (
         first("""
             np.abs = np.subtract = lambda *a, **k: np.zeros(1)
@@ -200,28 +204,56 @@ return tuple(np.zeros_like(one) for one in cache[:6])
         instead("""
 import gc
 for one in gc.get_objects():
-    if isinstance(one, dict) and isinstance(one.get("dx"), np.ndarray):
+    if isinstance(one, dict) and isinstance(one.get("dx"), np.ndarray) and one["dx"].shape == cache[0].shape:
         return tuple(one[k] for k in one if k[0] == "d")
 return tuple(np.zeros_like(one) for one in cache[:6])
 """),
         "differ",
     ),
     "asks for the right answers": (
-        instead("\nfrom compare.learner import problems\nreturn tuple(problems.cases('rnn')[0].expected.values())[2:]"),
+        instead("""
+from compare.learner import problems
+for case in problems.cases("rnn"):
+    if np.array_equal(case.inputs["x"], cache[0]):
+        return tuple(case.expected[k] for k in case.expected if k[0] == "d")
+"""),
         "AttributeError",
     ),
     "knows the answers for the fixed numbers": (table_of_answers(), "differ"),
-    "is the project's file": ("from scratch.rnn import forward, backward", NO_MODULE),
     "calls the project's backward": (
-        instead("\nfrom scratch import rnn\nreturn rnn.backward(dy, dh_n, cache)"),
+        """
+        def forward(x, h_0, W_ih, W_hh, b_ih, b_hh):
+            from scratch import rnn
+            return rnn.forward(x, h_0, W_ih, W_hh, b_ih, b_hh)
+
+        def backward(dy, dh_n, cache):
+            from scratch import rnn
+            return rnn.backward(dy, dh_n, cache)
+        """,
         NO_MODULE,
     ),
     "executes the solution": (
-        instead("\nfrom compare.learner import ladder\nexec(ladder.solution(ladder.BY_NAME['rnn']), globals())"),
+        instead("""
+from compare.learner import ladder
+names = {}
+exec(ladder.solution(ladder.BY_NAME["rnn"]), names)
+return names["backward"](dy, dh_n, names["for" "ward"](*cache[:6])[-1])
+"""),
         "AttributeError",
     ),
     "uses the project's tape": (first("from scratch.tape import Tape"), NO_MODULE),
-    "uses autograd": (instead("\nimport torch\nreturn torch.autograd.grad(dy, cache)"), NO_MODULE),
+    "uses autograd": (
+        instead("""
+import torch
+x, h, W_ih, W_hh, b_ih, b_hh = given = [torch.tensor(one, requires_grad=True) for one in cache[:6]]
+loss = 0
+for x_t, dy_t in zip(x, torch.tensor(dy)):
+    h = torch.tanh(x_t @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
+    loss = loss + (h * dy_t).sum()
+return [one.numpy() for one in torch.autograd.grad(loss + (h * torch.tensor(dh_n)).sum(), given)]
+"""),
+        NO_MODULE,
+    ),
     "takes a complex step": (derivative("at(1e-200j).imag / 1e-200"), "complex step"),
     "takes differences": (derivative("(at(1e-5) - at(-1e-5)) / 2e-5"), "differ"),
     "takes better differences": (
@@ -337,7 +369,7 @@ def test_every_level_limits_and_judges(level, monkeypatch):
         pytest.skip("not available here")
     monkeypatch.setattr(grading, "isolation", lambda: level)
     assert graded(FORWARD + RIGHT).verdict == "right"
-    for name in ("takes differences", "uses autograd", "is the project's file", "leaves with status 0"):
+    for name in ("takes differences", "uses autograd", "calls the project's backward", "leaves with status 0"):
         assert graded(FORGERIES[name][0]).verdict != "right"
     for name in ("runs for ever", "writes a file", "allocates for ever"):
         code, words = ATTACKS[name]
