@@ -1,6 +1,5 @@
 """`byhand check`: is a backward pass right, and if not, which line is wrong?"""
 
-import ast
 import json
 import os
 import re
@@ -14,14 +13,17 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from compare.learner import ladder
 from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, UNSOLVED, WRONG, Finding, Report, from_json, head, tail
 from compare.options import OWN_CELLS, whole
 from data import UserError
+from data.errors import printable
 
 SECONDS = 20  # the time limit
 STATUS = {RIGHT: 0, WRONG: 1, UNSOLVED: 1, COULD_NOT_RUN: 2}
+LARGEST = 1_000_000  # bytes of a learner's file
 PRINTED = 4000  # characters kept of what the learner's code prints
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +33,8 @@ the gradients are right; if not, which line is wrong. FILE is an exercise, or
 any Python file with a pair X_forward and X_backward (or forward and backward),
 a class with both, or a function that returns a loss and gradients. For any
 file, `example()` in it returns the arguments of forward. NumPy, or torch
-tensors without autograd. For a folder, print a table with one row per file."""
+tensors without autograd. For a folder, check the exercises in it in sandboxes
+and print a table with one row per file."""
 
 
 def add_arguments(parser):
@@ -50,7 +53,7 @@ def run(options) -> int:
         if options.watch:
             raise UserError("--watch needs a file, not a folder")
         return grade(path, options)
-    exercise = exercise_of(path, options.exercise)
+    exercise = exercise_of(path, source_of(path), options.exercise)
     return follow(path, exercise, options) if options.watch else answer(path, exercise, options)
 
 
@@ -89,17 +92,25 @@ def print_what_next(path, exercise, reports, *, fix):
         print(f"\nto see a change after which everything is right: byhand check {path} --fix")
 
 
-def exercise_of(path: Path, name: str | None) -> str | None:
-    """The exercise that a file is about; None for any other file. Raises UserError when it cannot be read."""
-    if name is not None:
-        ladder.by_name(name)
-    try:
-        source = path.read_bytes().decode("utf-8-sig") if path.is_file() else None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; give a Python file") from None
-    if source is None:
+def source_of(path: Path) -> str:
+    """The text of a learner's file. Raises UserError when it cannot be read."""
+    if not path.is_file():
         what = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise UserError(f"{path}: {what}; `byhand exercise NAME` writes a file to complete")
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise UserError(f"{path}: larger than {LARGEST // 10**6} MB; give the file with your code only")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; give a Python file") from None
+
+
+def exercise_of(path: Path, source: str, name: str | None) -> str | None:
+    """The exercise that a file is about; None for any other file. Raises UserError when there is none of that name."""
+    if name is not None:
+        ladder.by_name(name)
     exercise = name or getattr(ladder.named_in(source, path), "name", None)
     heading = re.search(rf"{ladder.MARK} `", source)
     return exercise if name or heading or not is_any_pair(source) else None
@@ -107,11 +118,7 @@ def exercise_of(path: Path, name: str | None) -> str | None:
 
 def is_any_pair(source: str) -> bool:
     """Whether a file without a heading says by its names that it is no exercise: X_forward, or an example."""
-    try:
-        defined = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
-    except (SyntaxError, ValueError, RecursionError):
-        return False
-    return any(name.startswith("example") or name.endswith("_forward") for name in defined)
+    return re.search(r"^\s*def (example\w*|\w+_forward)\b", source, re.M) is not None
 
 
 def examined(path: Path, exercise: str | None, seconds: int, tell=None) -> list[Report]:
@@ -166,7 +173,7 @@ def followed(process, out: Path, seconds: int, tell) -> list[str]:
 def unfinished(known, path, exercise, status, seconds, trace):
     """Say in the reports that the process ended before it was done."""
     late = trace is not None or status == -signal.SIGKILL
-    sentence = f"still running after {seconds} s: an endless loop?" if late else ended(status)
+    sentence = still_running(seconds) if late else ended(status)
     if any(report.verdict == WRONG for report in known.values()):
         next(reversed(known.values())).remarks.append(f"the search for the line did not end: {sentence}")
         return
@@ -183,6 +190,10 @@ def line_at_timeout(trace: Path, path: Path) -> int | None:
     text = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
     lines = re.findall(rf'File "{re.escape(str(path))}", line (\d+)', text)
     return int(lines[0]) if lines else 0 if text else None
+
+
+def still_running(seconds: int) -> str:
+    return f"still running after {seconds} s: an endless loop?"
 
 
 def ended(status: int | None) -> str:
@@ -222,27 +233,55 @@ class Tail:
 
 
 def grade(folder: Path, options) -> int:
-    """Check every Python file in a folder and its subfolders; print a table. Returns the exit status."""
-    files = sorted(path for path in folder.rglob("*.py") if path.is_file() and not hidden(path.relative_to(folder)))
+    """Check every Python file in a folder and its subfolders, in sandboxes; print a table. Returns the exit status."""
+    from compare.learner.grading import LEVELS, isolation
+
+    files = sorted(path for path in folder.rglob("*.py") if not path.is_dir() and not hidden(path.relative_to(folder)))
     if not files:
         raise UserError(f"{folder}: no Python file in it")
-    reports = []
+    level, reports = isolation(), []
     with Console(stderr=True).status("") as status:
         for path in files:
-            status.update(f"checking {path.name}")
-            try:
-                exercise = exercise_of(path, options.exercise)
-                reports.append(examined(path, exercise, options.seconds)[0] if exercise else None)
-            except (UserError, OSError) as error:
-                reports.append(Report(str(path), "", "?"))
-                reports[-1].failed(RUNS, str(error), COULD_NOT_RUN)
+            status.update(Text(f"checking {printable(path.name)}"))
+            reports.append(graded(path, options))
     if not any(reports):
         raise UserError(f"{folder}: none of its {len(files)} Python files is an exercise; name them NAME.py")
     if options.json:
         print(json.dumps([report.as_json() for report in reports if report], indent=2))
     else:
         print_table(folder, files, reports)
+    print(f"isolation: {LEVELS[level]}", file=sys.stderr if options.json else sys.stdout)
     return 0 if all(report.verdict == RIGHT for report in reports if report) else 1
+
+
+def graded(path: Path, options) -> Report | None:
+    """The report on somebody else's file; None if it is no exercise."""
+    from compare.learner import grading
+
+    try:
+        if path.is_symlink():
+            raise UserError("a symbolic link, which is not followed here")
+        source = source_of(path)
+        exercise = exercise_of(path, source, options.exercise)
+        return grading.graded(path, source, exercise, options.seconds, own_modules(path, source)) if exercise else None
+    except (UserError, OSError) as error:
+        report = Report(str(path), "", "?")
+        report.failed(RUNS, str(error), COULD_NOT_RUN)
+        return report
+
+
+def own_modules(path: Path, source: str) -> dict[str, str]:
+    """The modules next to a file that it imports, and those that they import, by file name; exercises are left out."""
+    found, todo = {}, [source]
+    for text in todo:  # grows
+        for name in re.findall(r"^\s*(?:from|import)\s+(\w+)", text, re.M):
+            module = path.with_name(f"{name}.py")
+            if module.name not in found and module != path and module.is_file() and not module.is_symlink():
+                more = source_of(module)
+                if exercise_of(module, more, None) is None:
+                    found[module.name] = more
+                    todo.append(more)
+    return found
 
 
 def hidden(path: Path) -> bool:
@@ -251,7 +290,8 @@ def hidden(path: Path) -> bool:
 
 def print_table(folder, files, reports):
     right = sum(report.verdict == RIGHT for report in reports if report)
-    table = Table(title=f"{folder}: {right} of {sum(map(bool, reports))} right", title_justify="left")
+    title = f"{printable(str(folder))}: {right} of {sum(map(bool, reports))} right"
+    table = Table(title=Text(title), title_justify="left")
     for heading in ("file", "exercise", "verdict", "line", "what is wrong"):
         table.add_column(heading, overflow="fold")
     for path, report in zip(files, reports, strict=True):
@@ -260,7 +300,7 @@ def print_table(folder, files, reports):
             if report
             else ["", "no exercise", "", ""]
         )
-        table.add_row(os.path.relpath(path, folder), *cells)
+        table.add_row(*(printable(cell) for cell in (os.path.relpath(path, folder), *cells)))
     Console(markup=False, emoji=False, highlight=False).print(table)
 
 

@@ -17,6 +17,7 @@ from compare.agreement import in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
 from compare.learner.calling import CannotRun, Case, Outcome
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
+from compare.learner.submission import takes
 from compare.learner.switches import Judge, Subject, allowed_error, differing, executed
 from compare.learner.training_loop import first_difference
 
@@ -74,14 +75,7 @@ def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
 
 def takes_options(module, case) -> bool:
     """Whether a learner's forward takes the options of a case; otherwise the case is left out."""
-    functions = [getattr(module, name, None) for name in ("forward", "backward")]
-    names = {
-        name
-        for f in functions
-        if hasattr(f, "__code__")
-        for name in f.__code__.co_varnames[: f.__code__.co_argcount + f.__code__.co_kwonlyargcount]
-    }
-    return "nonlinearity" not in case.inputs or "nonlinearity" in names
+    return "nonlinearity" not in case.inputs or takes(module, "nonlinearity")
 
 
 class Bound:
@@ -116,24 +110,31 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
     """Fill in the report on one program."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        seen = run_all(subject, module, report)
-        if seen is None:
+        failed = judged(subject, module, report)
+        if failed is None:
             return
-        for stage, passes in STAGES:
-            trouble = passes(subject, seen, report)
-            if trouble is None:
-                report.stages.append((stage, "ok"))
-                continue
+        tell(report)
+        if report.exercise:
+            name_the_mistake(report, subject)
+        if not report.findings:
+            report.findings = locate.located(subject, *failed, confirmed_by(subject))
+
+
+def judged(subject: Subject, module, report: Report) -> tuple[int, str] | None:
+    """Fill in the verdict. Returns the case and the stage at which the program is wrong, None when it is not."""
+    seen = run_all(subject, module, report)
+    if seen is None:
+        return None
+    for stage, passes in STAGES:
+        trouble = passes(subject, seen, report)
+        if trouble is not None:
             index, sentence = trouble
             report.failed(stage, sentence)
             report.problem = seen[index][0].words
-            tell(report)
-            if report.exercise:
-                name_the_mistake(report, subject)
-            if not report.findings:
-                report.findings = locate.located(subject, index, stage, confirmed_by(subject))
-            return
-        report.remarks += remarks_on(seen)
+            return index, stage
+        report.stages.append((stage, "ok"))
+    report.remarks += remarks_on(seen)
+    return None
 
 
 def name_the_mistake(report, subject):

@@ -1,5 +1,6 @@
 """`byhand exercise`: list the exercises, write a starter file, print hints and solutions, show progress."""
 
+import contextlib
 import json
 import os
 import random
@@ -126,21 +127,27 @@ def show_hint(exercise, path):
     n = min(shown.get(exercise.name, 0) + 1, len(exercise.hints))
     for k, words in enumerate(exercise.hints[:n], start=1):
         print(textwrap.fill(f"hint {k} of {len(exercise.hints)}: {words}", 80))
-    if n < len(exercise.hints):
+    saved = save(shown | {exercise.name: n}, path)
+    if not saved:
+        print("this folder cannot be written to, so the same hint comes again; run the command in a folder of your own")
+    elif n < len(exercise.hints):
         print("run the same command again for the next hint")
     else:
         print(f"that was the last hint; byhand exercise {exercise.name} --solution prints the solution")
-    save(shown | {exercise.name: n}, path)
     return 0
 
 
-def save(shown, path):
+def save(shown, path) -> bool:
+    """Write down how many hints were shown. Returns whether that was possible."""
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         new.write_text(json.dumps(shown), encoding="utf-8")
         os.replace(new, path)
-    except OSError:  # the folder cannot be written to: the next call prints this hint again
-        new.unlink(missing_ok=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        return False
+    return True
 
 
 def hints_shown(path):

@@ -1,7 +1,9 @@
 """Each starter is unsolved and each solution right; and a learner's file is never overwritten."""
 
 import ast
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +81,17 @@ def test_hints_come_one_by_one(here, capsys):
         assert " ".join(hint.split()) in printed
     assert main(["exercise", "rnn", "--hint"]) == 0
     assert "hint 1 of" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_to_gets_the_first_hint(here, monkeypatch, capsys):
+    def refused(self, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refused)
+    monkeypatch.setattr(Path, "unlink", refused)  # on a read-only file system, even where there is no file
+    assert main(["exercise", "gru", "--hint"]) == 0
+    printed = capsys.readouterr().out
+    assert "hint 1 of" in printed and "this folder cannot be written to" in printed
 
 
 @pytest.mark.parametrize("spoilt", ["", "no json", "[]", '{"gru": "x"}', '{"gru": -3}'])
