@@ -22,8 +22,9 @@ PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_o
 MODELS = ("test_whole_model.py", "test_models.py")
 
 # Files of tests/compare that make a page or train models for all their tests, each with the name of its group.
-LONG_SET_UP = {f"test_{name}.py": name for name in ("command", "curves_plot", "page", "predict", "resume", "traps")}
-LONG_SET_UP |= {"test_page_browser.py": "page", "test_match.py": "traps"}  # which need the same page and the same runs
+GROUPS = {name: name for name in ("command", "curves_plot", "overlay", "page", "predict", "resume", "traps")}
+GROUPS |= {"page_browser": "page", "match": "traps", "traps_in_torch": "traps"}  # need the same page and the same runs
+LONG_SET_UP = {f"tests/compare/test_{name}.py": group for name, group in GROUPS.items()}
 
 # default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
 # thorough: many more, at random, with a blob that replays a failure
@@ -108,10 +109,16 @@ def pytest_report_header(config):
     return f"left out: {', '.join(absent)}" if absent else None
 
 
-def pytest_itemcollected(item):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """A file with a long set-up runs in one process, which makes it once."""
-    if room(item.path) == "compare" and item.path.name in LONG_SET_UP:
-        item.add_marker(pytest.mark.xdist_group(LONG_SET_UP[item.path.name]))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return LONG_SET_UP.get(nodeid.split("::")[0], nodeid)
+
+    return Grouped(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after hypothesis has put its mark on its tests

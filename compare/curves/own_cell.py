@@ -40,7 +40,7 @@ def named(cell: str | None, torch_cell: str | None) -> dict:
 
 
 def name_of(file: str, name: str | None = None) -> str:
-    name = check.exercise_of(Path(file), name)
+    name = check.exercise_of(Path(file), check.source_of(Path(file)), name)
     if name not in OWN_CELLS:
         found = f"the exercise {name}" if name else "neither its heading nor its name says which cell it is"
         how = f"--cell lstm={file} (of a torch module, --cell lstm)"

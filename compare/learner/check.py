@@ -86,7 +86,7 @@ def print_what_next(path, exercise, reports, *, fix):
         after = names[names.index(exercise) + 1 :][:1]
         print(f"next: byhand exercise {after[0]}" if after else "that was the last exercise")
         if exercise in OWN_CELLS:
-            recognized = exercise_of(Path(path), None) == exercise
+            recognized = exercise_of(path, source_of(path)) == exercise
             print(f"see it learn: byhand curves names --cell {'' if recognized else f'{exercise}='}{path}")
     elif not fix and any(finding.after for report in reports for finding in report.findings):
         print(f"\nto see a change after which everything is right: byhand check {path} --fix")
@@ -107,7 +107,7 @@ def source_of(path: Path) -> str:
         raise UserError(f"{path}: not UTF-8 text; give a Python file") from None
 
 
-def exercise_of(path: Path, source: str, name: str | None) -> str | None:
+def exercise_of(path: Path, source: str, name: str | None = None) -> str | None:
     """The exercise that a file is about; None for any other file. Raises UserError when there is none of that name."""
     if name is not None:
         ladder.by_name(name)
@@ -278,7 +278,7 @@ def own_modules(path: Path, source: str) -> dict[str, str]:
             module = path.with_name(f"{name}.py")
             if module.name not in found and module != path and module.is_file() and not module.is_symlink():
                 more = source_of(module)
-                if exercise_of(module, more, None) is None:
+                if exercise_of(module, more) is None:
                     found[module.name] = more
                     todo.append(more)
     return found
