@@ -18,8 +18,8 @@ ALLOWED_EPS = 4500
 # whose largest entry is below a thousandth of theirs is measured by that thousandth.
 CANCELLED = 1e-3
 
-# Gradients measured by differences of a loss, in float64: what differences resolve, of the array's largest entry, and by
-# how much an error may exceed the one that is estimated from two of them.
+# Gradients measured by differences of a loss, in float64: what differences resolve, relative to the array's largest
+# entry, and by what factor the error may exceed the estimate of it.
 RESOLUTION = 1e-9
 ESTIMATE = 10
 

@@ -8,6 +8,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 NAMES = ast.Name | ast.Attribute | ast.Subscript
 BLOCKS = ("body", "orelse", "finalbody")
@@ -102,6 +103,26 @@ def size(node) -> int:
     return node._size
 
 
+@cache
+def parsed(template: str) -> ast.expr:
+    return ast.parse(template, mode="eval").body
+
+
+def filled(template: str, **parts) -> ast.expr:
+    """The expression in which the names of the template are replaced by other expressions."""
+
+    def fill(node):
+        if isinstance(node, ast.Name) and node.id in parts:
+            return parts[node.id]
+        if isinstance(node, list):
+            return [fill(one) for one in node]
+        if not isinstance(node, ast.AST):
+            return node
+        return type(node)(**{field: fill(value) for field, value in ast.iter_fields(node)})
+
+    return fill(parsed(template))
+
+
 def name(text):
     return ast.Name(text, ast.Load())
 
@@ -116,14 +137,6 @@ def method(node, called, *args):
 
 def entry(node, index):
     return ast.Subscript(node, index, ast.Load())
-
-
-def one_minus(node):
-    return ast.BinOp(ast.Constant(1), ast.Sub(), node)
-
-
-def squared(node):
-    return ast.BinOp(node, ast.Pow(), ast.Constant(2))
 
 
 def shifted(node, by):
@@ -233,8 +246,8 @@ def is_shape(kind) -> bool:
 # ---- one expression ----
 
 
-def variants_of(node, parent, scope, *, outer) -> Iterator:
-    """(cost, expression) for everything that may be put in place of an expression. outer: a whole side or argument."""
+def variants_of(node, parent, scope) -> Iterator:
+    """(cost, expression) for everything that may be put in place of an expression, whatever it holds."""
     if isinstance(parent, ast.Call) and node is parent.func:
         yield from other_functions(node, scope)
         return
@@ -269,10 +282,8 @@ def variants_of(node, parent, scope, *, outer) -> Iterator:
         case ast.BoolOp():
             yield 1.0, ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
             yield from ((1.1, one) for one in node.values)
-    if isinstance(node, NAMES | ast.BinOp | ast.Call):
+    if isinstance(node, NAMES | ast.BinOp | ast.Call) and is_load(node):
         yield from wrapped(node, parent, scope)
-        if outer:
-            yield from with_another(node, scope)
 
 
 REDUCTIONS = ("np.sum", "np.mean", "np.max", "np.prod", "np.linalg.norm")
@@ -549,32 +560,11 @@ def wrapped(node, parent, scope):
     kind = scope.kind(node)
     if isinstance(node, ast.Attribute) and node.attr == "T":
         yield 1.0, node.value
-    if isinstance(node, NAMES) and not is_load(node):
-        return
     if is_shape(kind):
-        if len(kind) == 2:
-            yield 1.2, ast.Attribute(node, "T", ast.Load())
-        yield 1.4, squared(node)
-        yield 1.5, one_minus(node)
-        yield 1.6, ast.BinOp(node, ast.Mult(), one_minus(node))
-        yield 1.6, one_minus(squared(node))
-        yield 1.5, ast.UnaryOp(ast.USub(), node)
-        yield from ((1.5, method(name("np"), f, node)) for f in ("tanh", "sqrt", "exp", "abs"))
-        if isinstance(node, NAMES):
-            yield 1.3, method(node, "copy")
-        if len(kind) and kind[0] > 1:
-            yield 1.3, ast.Subscript(node, REVERSED, ast.Load())
-        yield from (
-            (1.5, ast.Call(ast.Attribute(node, "sum", ast.Load()), [], [ast.keyword("axis", number(axis))]))
-            for axis in range(len(kind))
-        )
+        templates = ("X.copy()", "X.T") if len(kind) == 2 else ("X.copy()",)
+        yield from ((1.3, filled(template, X=node)) for template in (*templates, "X[::-1]"))
     elif kind == "number":
         yield from ((1.3, shifted(node, by)) for by in (-1, 1))
-        yield from (
-            (1.5, new)
-            for new in (one_minus(node), squared(node), ast.UnaryOp(ast.USub(), node), one_minus(squared(node)))
-        )
-        yield 1.5, method(name("np"), "sqrt", node)
     elif kind == "bool":
         yield 1.2, ast.UnaryOp(ast.Not(), node)
     elif kind is not None and isinstance(node, ast.Name) and not isinstance(parent, ast.Attribute | ast.Subscript):
@@ -586,28 +576,6 @@ def wrapped(node, parent, scope):
             (1.3, ast.Subscript(sequence, one, ast.Load()))
             for one in (REVERSED, ast.Slice(ast.Constant(1), None, None), ast.Slice(None, number(-1), None))
         )
-
-
-def with_another(node, scope):
-    """One more term or factor."""
-    kind = scope.kind(node)
-    if kind is None or not (is_shape(kind) or kind == "number"):
-        return
-    for text, (other, kinds) in scope.ingredients.items():
-        if not isinstance(other, NAMES) or text == unparse(node):
-            continue
-        if kinds and not any(
-            k == kind or k == "number" or (is_shape(k) and is_shape(kind) and broadcasts(k, kind)) for k in kinds
-        ):
-            continue
-        yield 1.7, ast.BinOp(node, ast.Add(), other)
-        yield 1.8, ast.BinOp(node, ast.Mult(), other)
-        yield 2.1, ast.BinOp(node, ast.Sub(), other)
-        yield 2.1, ast.BinOp(node, ast.Div(), other)
-        if is_shape(kind) and kinds != {"number"}:
-            yield 2.0, ast.BinOp(node, ast.Mult(), one_minus(other))
-            yield 2.1, ast.BinOp(node, ast.Mult(), one_minus(squared(other)))
-            yield 2.1, ast.BinOp(node, ast.Mult(), ast.BinOp(other, ast.Mult(), one_minus(other)))
 
 
 def broadcasts(small, large) -> bool:
@@ -657,7 +625,8 @@ def gap_before_reading(slot) -> tuple:
     ]
     gap = slot.index + 1 + (reads.index(True) if True in reads else len(reads))
     last = slot.block[-1]
-    if gap == slot.index + 1 or gap == len(slot.block) and isinstance(last, ast.Return | ast.Continue | ast.Break):
+    at_end = gap == len(slot.block) and isinstance(last, ast.Return | ast.Continue | ast.Break)
+    if gap == slot.index + 1 or at_end:
         return None, None
     return gap, targets[0]
 
@@ -686,10 +655,10 @@ HEADERS = {ast.For: "iter", ast.If: "test", ast.While: "test"}
 SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Expr | ast.Return | ast.Assert | ast.Delete
 
 
-def all_edits(tree, facts, seen_lines, slots, worth, deep) -> Iterator[Edit]:
+def all_edits(tree, facts, seen_lines, slots, worth) -> Iterator[Edit]:
     """The edits at the slots that are `worth` it (a function of the slot), in statements that ran.
 
-    facts: see Scope; seen_lines: the lines that ran; deep: the slots where every term and factor gets another one.
+    facts: see Scope; seen_lines: the lines that ran.
     """
     for function in functions(tree):
         lists = list(blocks(function))
@@ -702,11 +671,11 @@ def all_edits(tree, facts, seen_lines, slots, worth, deep) -> Iterator[Edit]:
             for index, statement in enumerate(block):
                 if isinstance(statement, SIMPLE) and not is_docstring(statement):
                     if worth(slots.of(block, index, "in")) or worth(slots.of(block, index, "move")):
-                        yield from edits_of(statement, block, index, scope, slots, deep)
+                        yield from edits_of(statement, block, index, scope, slots)
                     if worth(slots.of(block, index, "move")):
                         yield from moves_of(statement, owner, block, index, lists, slots)
                 elif type(statement) in HEADERS and worth(slots.of(block, index, "header")):
-                    yield from edits_of_header(statement, block, index, scope, slots, deep)
+                    yield from edits_of_header(statement, block, index, scope, slots)
             yield from insertions(owner, block, lists, scope, slots, worth)
 
 
@@ -714,7 +683,7 @@ def is_docstring(statement):
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def edits_of(statement, block, index, scope, slots, deep):
+def edits_of(statement, block, index, scope, slots):
     """The edits that leave a statement in its place."""
     slot = slots.of(block, index, "in")
 
@@ -727,11 +696,7 @@ def edits_of(statement, block, index, scope, slots, deep):
     for path, node, parent in expressions(statement):
         if not is_load(node) and not isinstance(node, ast.Subscript | ast.Tuple):
             continue
-        outer = slot in deep or not isinstance(
-            parent, ast.BinOp | ast.UnaryOp | ast.Subscript | ast.Slice | ast.Attribute
-        )
-        outer = (outer or len(path) <= 2) and not isinstance(parent, ast.Slice | ast.Attribute)
-        for cost, new in variants_of(node, parent, scope, outer=outer):
+        for cost, new in variants_of(node, parent, scope):
             if not is_load(node):
                 if not isinstance(new, ast.Name | ast.Subscript | ast.Tuple):  # np.inf = ... would outlive the run
                     continue
@@ -746,7 +711,7 @@ def edits_of(statement, block, index, scope, slots, deep):
         yield edit(1.5, ast.Pass(), statement, "", kind="remove", judged_by=place)
 
 
-def edits_of_header(statement, block, index, scope, slots, deep):
+def edits_of_header(statement, block, index, scope, slots):
     field = HEADERS[type(statement)]
     header = getattr(statement, field)
     slot = slots.of(block, index, "header")
@@ -755,10 +720,7 @@ def edits_of_header(statement, block, index, scope, slots, deep):
     )
     shell = ast.Expr(header)
     for path, node, parent in expressions(shell):
-        found += [
-            (cost, node, replaced(header, path[1:], new))
-            for cost, new in variants_of(node, parent, scope, outer=slot in deep or len(path) <= 2)
-        ]
+        found += [(cost, node, replaced(header, path[1:], new)) for cost, new in variants_of(node, parent, scope)]
     for cost, _, new in found:
         yield Edit(cost, statement.lineno, ((slot, new),), "change", header, new)
 
@@ -776,7 +738,7 @@ def names_throughout(statement, scope, edit):
         for other, index in scope.slices.items() if len(found) > 1 else ():
             if other != text:
                 new = statement
-                for path, node in found:
+                for path, _ in found:
                     new = replaced(new, (*path, ("slice", None)), index)
                 yield edit(1.2, new, found[0][1], ast.Subscript(found[0][1].value, index, ast.Load()))
     for found in places.values():

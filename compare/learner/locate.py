@@ -125,38 +125,35 @@ def kind_in_words(edit) -> str:
             return "This statement does not belong here."
         case "move":
             return "This statement is in the wrong place."
-    old, new = edit.node, edit.after
-    if isinstance(old, ast.stmt) or not isinstance(new, ast.AST) or old is None:
-        adds = isinstance(new, ast.Assign) and edits.unparse(new.value).startswith(
-            f"{edits.unparse(new.targets[0])} + "
-        )
-        if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
-            return "This replaces a value that should be added to."
-        if isinstance(old, ast.AugAssign):
-            return "The value is stored in the wrong way: compare =, += and an operation that makes a new array."
-        return "What is stored here is right, but not where it is stored."
+    if isinstance(edit.node, ast.stmt) or not isinstance(edit.after, ast.AST) or edit.node is None:
+        return statement_in_words(edit.node, edit.after)
+    return expression_in_words(edit.node, edit.after)
+
+
+def statement_in_words(old, new) -> str:
+    adds = isinstance(new, ast.Assign) and edits.unparse(new.value).startswith(f"{edits.unparse(new.targets[0])} + ")
+    if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
+        return "This replaces a value that should be added to."
+    if isinstance(old, ast.AugAssign):
+        return "The value is stored in the wrong way: compare =, += and an operation that makes a new array."
+    return "What is stored here is right, but not where it is stored."
+
+
+def expression_in_words(old, new) -> str:
     part = f"`{edits.unparse(old)}`"
-    if isinstance(new, ast.BinOp) and edits.unparse(new.left) == edits.unparse(old):
-        if isinstance(new.op, ast.Add | ast.Sub):
-            return f"A term is missing at {part}."
-        if isinstance(new.op, ast.Mult | ast.Div):
-            return f"A factor is missing at {part}."
+    term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor"}
+    if isinstance(new, ast.BinOp) and type(new.op) in term and edits.unparse(new.left) == edits.unparse(old):
+        return f"A {term[type(new.op)]} is missing at {part}."
     if isinstance(old, ast.BinOp) and edits.unparse(new) in (edits.unparse(old.left), edits.unparse(old.right)):
-        what = "term" if isinstance(old.op, ast.Add | ast.Sub) else "factor"
-        return f"There is one {what} too many in {part}."
+        return f"There is one {term.get(type(old.op), 'factor')} too many in {part}."
     if isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op):
         return f"The operator in {part} is wrong."
-    if (
-        isinstance(old, ast.Subscript)
-        and isinstance(new, ast.Subscript)
-        and edits.unparse(old.value) == edits.unparse(new.value)
-    ):
+    subscripts = isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript)
+    if subscripts and edits.unparse(old.value) == edits.unparse(new.value):
         return f"The index in {part} is wrong."
     if isinstance(old, ast.Tuple | ast.List):
         return f"The order in {part} is wrong."
-    if isinstance(old, ast.Name | ast.Attribute | ast.Subscript) and isinstance(
-        new, ast.Name | ast.Attribute | ast.Subscript
-    ):
+    if isinstance(old, edits.NAMES) and isinstance(new, edits.NAMES):
         return f"{part} is not what belongs here."
     return f"{part} is wrong."
 
@@ -169,22 +166,27 @@ def evidence(search: Search, edit) -> list[str]:
 
 def values_in_words(search, suspect) -> list[str]:
     """What a statement holds and what it should hold, at the first time that they differ."""
-    sentences = []
-    times = [
-        (m, k)
-        for m, time in enumerate(suspect.found)
-        for k, leaf in enumerate(time)
-        if differs(leaf, suspect.expected[m][k])
-    ]
+    times = [(m, k) for m, time in enumerate(suspect.found) for k, leaf in enumerate(time)]
+    times = [(m, k) for m, k in times if differs(suspect.found[m][k], suspect.expected[m][k])]
     if not times:
         return []
     m, k = times[0]
     found, expected = suspect.found[m][k], suspect.expected[m][k]
-    truth = next((t for t in search.truths if t.is_same(expected)), None)
+    sentences = names_of(search, found, expected)
+    which = "" if len(suspect.found) == 1 else f" the {ordinal(m + 1)} time it runs" if m else " the first time it runs"
+    off = np.abs(found - expected)
+    entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
+    got, want = enough_digits(float(found[entry]), float(expected[entry]))
+    place = f"Entry {list(entry)} of its value is" if entry else "Its value is"
+    return [*sentences, f"{place} {got}{which}; with {want} every result becomes right."]
+
+
+def names_of(search, found, expected) -> list[str]:
+    """What is expected and what is found, as far as they are gradients of the program's own values."""
     source = search.workshop.subject.source.splitlines()
-    if truth is not None:
-        sentences.append(f"Expected here: {truth.name}{where(truth.line, source)}.")
+    truth = next((t for t in search.truths if t.is_same(expected)), None)
     held = next((t for t in search.truths if t.is_same(found)), None)
+    sentences = [f"Expected here: {truth.name}{where(truth.line, source)}."] if truth else []
     if not np.any(found):
         sentences.append("Found: only zeros.")
     elif held is not None:
@@ -193,18 +195,6 @@ def values_in_words(search, suspect) -> list[str]:
         sentences.append("Found: the same with the wrong sign.")
     elif found.ndim == 2 and found.shape[0] == found.shape[1] and np.allclose(found, expected.T, rtol=1e-6):
         sentences.append("Found: its transpose.")
-    which = (
-        f" the {ordinal(m + 1)} time it runs"
-        if len(suspect.found) > 1 and m
-        else " the first time it runs"
-        if len(suspect.found) > 1
-        else ""
-    )
-    off = np.abs(found - expected)
-    entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
-    got, want = enough_digits(float(found[entry]), float(expected[entry]))
-    place = f"Entry {list(entry)} of its value is" if entry else "Its value is"
-    sentences.append(f"{place} {got}{which}; with {want} every result becomes right.")
     return sentences
 
 

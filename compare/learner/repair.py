@@ -110,7 +110,7 @@ class Search:
         right = [one.order for one in possible if self.is_right(one.values(one.found))]
         for one in possible:
             one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, one.values(one.found)))
-        telling = [one for one in possible if one.rank < 0.9 * self.gradient_entries and not self.only_reads(one)]
+        telling = [one for one in possible if one.rank < 0.9 * self.gradient_entries and not self.only_reads(one.slot)]
         self.possible = sorted(telling, key=lambda one: (one.innocent, not one.named, one.order))
 
     def when(self, statement) -> int:
@@ -118,12 +118,11 @@ class Search:
         value = getattr(statement, "value", None)
         return self.times.get(edits.position(value), self.times.get(statement.lineno, len(self.times)))
 
-    def only_reads(self, suspect) -> bool:
+    def only_reads(self, slot) -> bool:
         """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
-        value = getattr(self.workshop.slots.all[suspect.slot - 1].node, "value", None)
-        return (isinstance(value, edits.NAMES) and suspect.moved[: -self.gradient_entries].any()) or isinstance(
-            value, edits.ast.Name
-        )
+        value = getattr(self.workshop.slots.all[slot - 1].node, "value", None)
+        parts = value.elts if isinstance(value, edits.ast.Tuple) else [value]
+        return all(isinstance(one, edits.NAMES) for one in parts)
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
@@ -143,9 +142,7 @@ class Search:
             def worth(slot, low=low, high=high):
                 return low < self.costs.get(slot, UNKNOWN) <= high
 
-            found = edits.all_edits(
-                w.subject.tree, w.facts, w.lines, w.slots, worth, {one.slot for one in self.suspects if one.possible}
-            )
+            found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth)
             found = [*found, *self.synthesised(self.undecided)]
             ranked = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
             ranked = [one for one in ranked if low < self.extra(one[2]) <= high]
@@ -158,8 +155,10 @@ class Search:
     def screened(self):
         """(cost, edit), cheapest first: those whose value is what a statement needs."""
         w = self.workshop
-        found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__, set(self.screens))
-        found = [one for one in found if self.passes(one)] + list(self.synthesised([*self.screens.values(), *self.gaps]))
+        found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
+        found = [one for one in found if self.passes(one)] + list(
+            self.synthesised([*self.screens.values(), *self.gaps])
+        )
         good = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
         return [(cost, one) for cost, _, one in sorted(good, key=lambda t: t[:2])]
 
@@ -232,7 +231,13 @@ class Search:
         """Of several fixes, the first is the one in the earliest line that does not hold right values already."""
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
-        return innocent, self.in_forward(fix.edit.line), self.times.get(fix.edit.line, len(self.times)), fix.cost
+        reads = any(self.only_reads(slot) for slot in slots)
+        return (
+            innocent or reads,
+            self.in_forward(fix.edit.line),
+            self.times.get(fix.edit.line, len(self.times)),
+            fix.cost,
+        )
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""

@@ -12,7 +12,7 @@ import operator
 import numpy as np
 
 from compare.learner import edits
-from compare.learner.suspects import Investigation, Probe, Suspect, value_of
+from compare.learner.suspects import SINGULAR, Investigation, Probe, Suspect, value_of
 from compare.learner.switches import Endless, Workshop
 
 CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
@@ -122,26 +122,34 @@ class Screen:
         self.expected, self.jacobian = [self.chosen(time) for time in suspect.expected], suspect.jacobian
         self.needed = np.concatenate([leaf.ravel() for time in self.expected for leaf in time])
         self.unique = suspect.rank == self.needed.size
-        scale = np.abs(self.needed).max(initial=0) or 1.0
-        self.near = CLOSE * scale
-        self.allowed = CLOSE * scale * np.abs(self.jacobian).sum(axis=1)[:, None]
-        self.first = self.seen_of_the_first() if suspect.recurrent and not self.unique else None
-        if self.first is not None and self.places and self.right_at_first(lambda place, k: place.value(original)):
-            self.first = None  # nothing is wrong there yet
-        self.decides = self.unique or not suspect.recurrent or self.first is not None
+        self.near = CLOSE * (np.abs(self.needed).max(initial=0) or 1.0)
+        self.matrix, self.decides = self.test()
+        sizes = np.abs(self.matrix).sum(axis=1)[:, None]
+        self.allowed = self.near * np.maximum(sizes, 1e-6 * sizes.max(initial=0))
 
-    def seen_of_the_first(self) -> np.ndarray | None:
-        """What no later value can make up for: a matrix that maps the values at the first place to that; or None.
+    def test(self) -> tuple[np.ndarray, bool]:
+        """(matrix, decides): values v are right if matrix @ (v - needed) is 0, or, if not `decides`, may be.
 
-        Where more than one choice of values is right, the variables at later places depend on the choice that was made.
-        Those at the first place do not.
+        That matrix is the Jacobian. But where more than one choice of values is right, the variables at later places
+        depend on the choice that was made, so that only what is at the first place can be compared: as far as no later
+        value can make up for it.
         """
+        if self.unique:
+            return np.eye(self.needed.size), True
+        if not self.suspect.recurrent:
+            return self.jacobian, True
         size = sum(leaf.size for leaf in self.expected[0])
-        later = self.jacobian[:, size:]
-        directions, singular, _ = np.linalg.svd(later, full_matrices=True)
-        rank = int((singular > 1e-8 * max(1e-30, singular.max(initial=0))).sum())
-        own = directions[:, rank:].T @ self.jacobian[:, :size]
-        return own if np.linalg.matrix_rank(own, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3 else None
+        directions, singular, _ = np.linalg.svd(self.jacobian[:, size:], full_matrices=True)
+        rank = int((singular > SINGULAR * singular.max(initial=0)).sum())
+        first = np.zeros((len(self.jacobian) - rank, self.needed.size))
+        first[:, :size] = directions[:, rank:].T @ self.jacobian[:, :size]
+        wrong = self.places and not np.allclose(first @ (self.found() - self.needed), 0, atol=self.near)
+        return first, bool(wrong) and np.linalg.matrix_rank(first, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3
+
+    def found(self) -> np.ndarray:
+        """What the statement stores as it is, in one vector; what is needed, where that cannot be told."""
+        values = self.collected(lambda place, k: place.value(self.original), stop=False)
+        return self.needed if values is None else values
 
     def chosen(self, leaves: list) -> list:
         """Of the arrays that a statement stores those that have to change."""
@@ -157,19 +165,8 @@ class Screen:
 
     def passes(self, value_at) -> bool:
         """Whether values are those that are needed. value_at: (place, its number) -> the value."""
-        if self.first is not None and self.right_at_first(value_at):
-            return True
         values = self.collected(value_at, stop=self.unique)
         return values is not None and bool(self.right(values[:, None])[0])
-
-    def right_at_first(self, value_at) -> bool:
-        expected = self.expected[0]
-        try:
-            leaves = self.chosen(leaves_of(value_at(self.places[0], 0)))
-            off = [(np.broadcast_to(a, b.shape) - b).ravel() for a, b in zip(leaves, expected, strict=True)]
-        except Exception:
-            return False
-        return bool((np.abs(self.first @ np.concatenate(off)) <= self.near * np.abs(self.first).sum(axis=1)).all())
 
     def collected(self, value_at, *, stop) -> np.ndarray | None:
         """All values in one vector. stop: give up at the first that is not what is needed."""
@@ -190,7 +187,7 @@ class Screen:
 
     def right(self, columns: np.ndarray) -> np.ndarray:
         """Which of many values, one per column, give the right results."""
-        return (np.abs(self.jacobian @ (columns - self.needed[:, None])) <= self.allowed).all(axis=0)
+        return (np.abs(self.matrix @ (columns - self.needed[:, None])) <= self.allowed).all(axis=0)
 
 
 class StatementScreen(Screen):

@@ -8,6 +8,7 @@ right value. No equation, name or convention is needed.
 
 import ast
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from compare.learner.switches import Workshop
 
 MOST = 400  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry
+SINGULAR = 1e-10  # of the largest singular value: below, values do not depend on a change
 NEWTON = 10  # rounds, for the few values in which a backward pass is not linear
 
 
@@ -45,7 +47,6 @@ class Suspect:
     named: bool = False
     innocent: bool = False
 
-
     def values(self, times: list) -> list:
         """Of its values, each time, those that have to change."""
         return [leaf for time in times for k, leaf in enumerate(time) if self.leaf in (None, k)]
@@ -69,10 +70,8 @@ class Probe:
         """
         self.values.append([])
         if is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
-            try:
+            with suppress(ValueError):
                 value = np.broadcast_to(value, like.shape).astype(like.dtype)
-            except ValueError:
-                pass
         return self.visited(value, stored)
 
     def here(self):
@@ -276,7 +275,7 @@ class Investigation:
             if jacobian is None:
                 return
             try:
-                step = np.linalg.lstsq(jacobian, error, rcond=1e-10)[0]
+                step = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
             except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
                 return
             predicted = error - jacobian @ step

@@ -8,15 +8,15 @@ of its terms, becomes a product of two. Their values are compared with those tha
 import ast
 import itertools
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 
 from compare.learner import edits
 from compare.learner.screening import Screen, leaves_of
+from compare.learner.suspects import SINGULAR
 
-MOST = 200  # ingredients
-LARGEST = 200  # entries of a part at one place
+MOST, AT_PLACES = 200, 3000  # ingredients; times places
+LARGEST = 400  # entries of a part at one place
 
 # What is made of an ingredient X, and at what cost: what the derivatives of the usual functions consist of; the same
 # numbers in another layout, or sums of them.
@@ -29,26 +29,6 @@ ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6,
 JOINED = {"P * X": 1.5, "P + X": 1.5, "P - X": 1.8, "P / X": 1.8}
 NUMBERS = (0, 1, 2, -1, 0.5)
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
-
-
-@cache
-def parsed(template: str) -> ast.expr:
-    return ast.parse(template, mode="eval").body
-
-
-def filled(template: str, **parts) -> ast.expr:
-    """The expression in which the names of the template are replaced by other expressions."""
-
-    def fill(node):
-        if isinstance(node, ast.Name) and node.id in parts:
-            return parts[node.id]
-        if isinstance(node, list):
-            return [fill(one) for one in node]
-        if not isinstance(node, ast.AST):
-            return node
-        return type(node)(**{field: fill(value) for field, value in ast.iter_fields(node)})
-
-    return fill(parsed(template))
 
 
 def kind(value):
@@ -72,12 +52,10 @@ class Part:
     """
 
     def __init__(self, screen: Screen, shapes, values, matrix, whole):
-        self.shapes, self.values, self.allowed = shapes, values, screen.near
-        if not screen.unique:
-            matrix, whole, self.allowed = screen.jacobian @ matrix, screen.jacobian @ whole, screen.allowed
-        self.matrix, self.missing = matrix, whole
-        best = np.linalg.lstsq(matrix, whole, rcond=1e-10)[0]
-        self.possible = bool((np.abs(matrix @ best - whole)[:, None] <= self.allowed).all())
+        self.shapes, self.values, self.allowed = shapes, values, screen.allowed
+        self.matrix, self.missing = screen.matrix @ matrix, screen.matrix @ whole
+        best = np.linalg.lstsq(self.matrix, self.missing, rcond=SINGULAR)[0]
+        self.possible = bool((np.abs(self.matrix @ best - self.missing)[:, None] <= self.allowed).all())
 
     @classmethod
     def of(cls, screen: Screen, node, chain) -> "Part | None":
@@ -141,12 +119,12 @@ class Synthesis:
         self.kinds_of_indices = {text: set() for text in scope.slices}
         for base, text in scope.indexed:
             self.kinds_of_indices[text].add(indexed(self.first(base)))
-        found = {}
+        found, most = {}, min(MOST, max(50, AT_PLACES // len(self.places)))
         for node in self.candidates():
             key = self.key(node)
             if key and (key not in found or edits.size(node) < edits.size(found[key])):
                 found[key] = node
-            if len(found) >= MOST:
+            if len(found) >= most:
                 break
         self.plain = [(0.05 * edits.size(node), node, kind(self.first(node))) for node in found.values()]
         self.functions = list(self.made_of(self.plain, FUNCTIONS))
@@ -189,7 +167,8 @@ class Synthesis:
             yield from (edits.entry(node, ast.Constant(key)) for key in value if isinstance(key, str))
         elif isinstance(value, list | np.ndarray) or type(value) is tuple:
             same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
-            yield from (edits.entry(node, index) for index in (*same, ast.Constant(0), ast.Constant(-1)))
+            near = [edits.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
+            yield from (edits.entry(node, index) for index in (*same, *near, ast.Constant(0), ast.Constant(-1)))
         elif hasattr(value, "_fields") or (hasattr(value, "__dict__") and not callable(value)):
             names = getattr(value, "_fields", None) or vars(value)
             yield from (ast.Attribute(node, name, ast.Load()) for name in names)
@@ -197,7 +176,7 @@ class Synthesis:
     def made_of(self, ingredients, templates) -> Iterator:
         for cost, node, _ in ingredients:
             for template, more in templates.items():
-                new = filled(template, X=node)
+                new = edits.filled(template, X=node)
                 if (own := kind(self.first(new))) is not None:
                     yield cost + more, new, own
 
@@ -218,9 +197,13 @@ class Synthesis:
                 found = self.others(node, plain=part is None) if part is None or part.possible else ()
                 found = itertools.chain(found, self.fitting(node, part) if part and part.possible else ())
                 for cost, new in found:
-                    if screen.passes(lambda place, k, new=new: place.with_part(node, place.value(new), chain)):  # noqa: B023
+                    if self.passes(node, new, chain):
                         yield screen.edit(cost, path[1:], node, new)
         yield from self.products()
+
+    def passes(self, node, new, chain) -> bool:
+        """Whether the statement has the values that it needs when a part of its expression is another one."""
+        return self.screen.passes(lambda place, k: place.with_part(node, place.value(new), chain))
 
     def others(self, node, *, plain: bool) -> Iterator:
         """(cost, expression) that may stand in for a part: what is made of it and, if `plain`, another ingredient."""
@@ -228,8 +211,10 @@ class Synthesis:
         if plain:
             yield from ((cost, new) for cost, new, other in self.instead_of(node, self.plain) if other == own)
         if own != "bool":
-            yield from ((0.9 + cost, filled(template, X=node)) for template, cost in (FUNCTIONS | LAYOUTS).items())
-            yield from ((cost, filled(template, P=node)) for template, cost in ALONE.items())
+            yield from (
+                (0.9 + cost, edits.filled(template, X=node)) for template, cost in (FUNCTIONS | LAYOUTS).items()
+            )
+            yield from ((cost, edits.filled(template, P=node)) for template, cost in ALONE.items())
         if isinstance(node, ast.Constant) and own == "number":
             yield from ((1.1, edits.number(k)) for k in NUMBERS)
 
@@ -252,20 +237,20 @@ class Synthesis:
         for template, values in zip(JOINED, (own * columns, own + columns, own - columns, own / columns), strict=True):
             for k in np.flatnonzero(part.right(values)):
                 cost, new, *_ = choices[k]
-                yield JOINED[template] + cost, filled(template, P=node, X=new)
+                yield JOINED[template] + cost, edits.filled(template, P=node, X=new)
 
     def table(self, shapes: tuple) -> tuple[list, np.ndarray]:
-        """The ingredients that fit these shapes, one per place: (cost, expression, kind, exactly), values in columns."""
+        """The ingredients that fit these shapes, one per place: (cost, expression, kind, exactly), and their values."""
         if shapes not in self.tables:
             choices, columns = [], []
             for cost, node, own in (*self.plain, *self.functions, *self.layouts):
                 try:
                     values = [np.asarray(place.value(node)) for place in self.places]
-                    column = [np.broadcast_to(v, shape).ravel() for v, shape in zip(values, shapes, strict=True)]
+                    parts = [np.broadcast_to(v, shape).ravel() for v, shape in zip(values, shapes, strict=True)]
+                    columns.append(np.concatenate(parts).astype(float))
                 except Exception:
                     continue
-                choices.append((cost, node, own, all(v.shape == shape for v, shape in zip(values, shapes, strict=True))))
-                columns.append(np.concatenate(column).astype(float))
+                choices.append((cost, node, own, [v.shape for v in values] == list(shapes)))
             self.tables[shapes] = choices, np.stack(columns, axis=1)
         return self.tables[shapes]
 
@@ -274,7 +259,7 @@ class Synthesis:
         own = kind(self.first(node))
         for cost, other, its in (*self.plain, *self.functions):
             if its == "number" or (isinstance(its, tuple) and isinstance(own, tuple) and edits.broadcasts(its, own)):
-                yield from ((cost + more, filled(template, P=node, X=other)) for template, more in JOINED.items())
+                yield from ((cost + more, edits.filled(template, P=node, X=other)) for template, more in JOINED.items())
 
     # ---- products of two ingredients ----
 
@@ -293,7 +278,7 @@ class Synthesis:
                 yield screen.edit(2.4 + 0.05 * edits.size(nodes[k]), start, term, nodes[k])
         for sign, template in ((1, "P + X"), (-1, "P - X")):
             for k in np.flatnonzero(screen.right(original[:, None] + sign * columns)):
-                longer = filled(template, P=whole, X=nodes[k])
+                longer = edits.filled(template, P=whole, X=nodes[k])
                 yield screen.edit(2.2 + 0.05 * edits.size(nodes[k]), path, whole, longer)
 
     def single_value(self) -> tuple:
@@ -327,7 +312,7 @@ class Synthesis:
                 if product_shape(template, a_shape, b_shape) == shape:
                     values = self.combined(PRODUCTS[template], a, b)
                     if values is not None:
-                        nodes.append(filled(template, A=a, B=b))
+                        nodes.append(edits.filled(template, A=a, B=b))
                         columns.append(values)
         return nodes, np.stack(columns, axis=1) if columns else np.zeros((0, 0))
 
@@ -336,13 +321,13 @@ class Synthesis:
         parts = []
         for place, (own,) in zip(self.places, self.screen.expected, strict=True):
             try:
-                value = function(place.value(a), place.value(b))
+                value = function(place.value(a), place.value(b)).astype(float)
             except Exception:
                 return None
             if value.shape != own.shape:
                 return None
             parts.append(value.ravel())
-        return np.concatenate(parts).astype(float)
+        return np.concatenate(parts)
 
 
 def product_shape(template, a, b) -> tuple | None:

@@ -1,0 +1,154 @@
+"""What the search finds that no list of small edits contains: missing terms, whole expressions, missing statements."""
+
+import ast
+
+import numpy as np
+import pytest
+
+from compare.learner import examine
+from compare.learner.screening import Place, Screen
+from compare.learner.suspects import Suspect, copied
+from compare.learner.synthesis import Part, product_shape, terms_of
+
+RIGHT = """\
+import numpy as np
+
+
+def cell_forward(x, h_0, lengths, W, U, s):
+    h, states = h_0, [h_0]
+    for t in range(len(x)):
+        new = np.tanh(x[t] @ W + h @ U)
+        real = (t < lengths)[:, None]
+        h = np.where(real, new, h)
+        states.append(h)
+    return np.stack(states[1:]) * s, (x, states, lengths, W, U, s)
+
+
+def outputs_backward(dy, states, s):
+    dh_of = dy * s
+    ds = (dy * np.stack(states[1:])).sum(axis=(0, 1))
+    return dh_of, ds
+
+
+def cell_backward(dy, cache):
+    x, states, lengths, W, U, s = cache
+    dh_of, ds = outputs_backward(dy, states, s)
+    dx, dW, dU = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U)
+    dh = np.zeros_like(states[0])
+    for t in reversed(range(len(x))):
+        dh = dh_of[t] + dh
+        mask = (t < lengths).astype(float)[:, None]
+        dnew = dh * mask
+        da = dnew * (1 - states[t + 1] ** 2)
+        dx[t] = da @ W.T
+        dW += x[t].T @ da
+        dU += states[t].T @ da
+        dpast = da @ U.T
+        dpast += dh * (1 - mask)
+        dh = dpast
+    return dx, dh, dW, dU, ds
+
+
+def example():
+    rng = np.random.default_rng(3)
+    shapes = (4, 3, 2), (3, 5), (2, 5), (5, 5), (5,)
+    x, h_0, W, U, s = (rng.standard_normal(shape) for shape in shapes)
+    return x, h_0, np.array([4, 2, 3]), W, U, s
+"""
+
+MISTAKES = {  # what is written, and instead of what
+    "a term is missing": ("dh = dh_of[t] + dh", "dh = dh_of[t]"),
+    "a factor is missing": ("dnew = dh * mask", "dnew = dh"),
+    "a function of a factor": ("dnew * (1 - states[t + 1] ** 2)", "dnew"),
+    "another whole expression": ("dx[t] = da @ W.T", "dx[t] = x[t] * dh_of[t].sum()"),
+    "another product": ("dpast = da @ U.T", "dpast = dh * mask"),
+    "a statement is missing": ("        dpast += dh * (1 - mask)\n", ""),
+    "a result thrown away": ("dh_of, ds = outputs", "_, ds = outputs"),
+    "an entry for the whole": ("dh_of[t] + dh", "dh_of.sum(axis=0) + dh"),
+}
+
+
+def checked(tmp_path, source):
+    path = tmp_path / "cell.py"
+    path.write_text(source, encoding="utf-8")
+    (report,) = examine.examine(str(path), None, lambda report: None)
+    return report
+
+
+def test_the_program_without_a_mistake_is_right(tmp_path):
+    assert checked(tmp_path, RIGHT).verdict == "right"
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_fix_is_found_at_the_line_and_makes_everything_right(tmp_path, name):
+    right, wrong = MISTAKES[name]
+    assert RIGHT.count(right) == 1
+    source = RIGHT.replace(right, wrong)
+    if name == "a result thrown away":
+        source = source.replace("    dx, dW, dU = np.zeros", "    dh_of = dy\n    dx, dW, dU = np.zeros")
+    line = RIGHT[: RIGHT.index(right)].count("\n") + 1
+    report = checked(tmp_path, source)
+    assert report.verdict == "wrong"
+    assert abs(report.line - line) <= 1 and report.findings[0].after  # a factor may be put in one line before, too
+
+
+def test_terms_of_a_sum_with_their_signs():
+    sums = ast.parse("a - (b + c * d) + e", mode="eval").body
+    signs = {ast.unparse(term): sign for _, term, sign in terms_of(sums)}
+    assert signs == {
+        "a - (b + c * d) + e": 1,
+        "a - (b + c * d)": 1,
+        "a": 1,
+        "b + c * d": -1,
+        "b": -1,
+        "c * d": -1,
+        "e": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "template, function", [("A * B", np.multiply), ("A @ B", np.matmul), ("np.outer(A, B)", np.outer)]
+)
+@pytest.mark.parametrize("a", [(3,), (4, 3), (3, 4), (2, 4, 3)])
+@pytest.mark.parametrize("b", [(3,), (4, 3), (3, 4)])
+def test_the_shape_of_a_product_is_numpys(template, function, a, b):
+    shape = product_shape(template, a, b)
+    if shape is not None:
+        assert function(np.ones(a), np.ones(b)).shape == shape
+
+
+class Clock:
+    ticks = 0
+
+
+def screen(expression, needed, **variables):
+    """A statement at one place that has to be `needed`."""
+    rank = needed.size
+    suspect = Suspect(1, np.ones(rank, bool), True, expected=[[needed]], rank=rank, jacobian=np.eye(rank))
+    return Screen(suspect, [Place(variables, {"np": np}, Clock())], ast.parse(expression, mode="eval").body)
+
+
+def test_a_part_in_which_an_expression_is_linear():
+    a, b = np.array([1.0, 2.0]), np.array([5.0, 7.0])
+    whole = screen("2 * a + b", 2 * np.array([3.0, -1.0]) + b, a=a, b=b)
+    product = whole.original.left
+    part = Part.of(whole, product.right, [product, whole.original])
+    assert part.possible and part.right(np.array([[3.0, 3.0], [-1.0, 0.0]])).tolist() == [True, False]
+
+
+def test_a_part_of_which_no_value_will_do():
+    whole = screen("a.sum() + b", np.array([5.0, 8.0]), a=np.array([1.0, 2.0]), b=np.array([5.0, 7.0]))
+    total = whole.original.left
+    assert not Part.of(whole, total.func.value, [total.func, total, whole.original]).possible
+    assert Part.of(whole, whole.original.right, [whole.original]).possible
+
+
+def test_a_part_in_which_an_expression_is_not_linear():
+    whole = screen("np.tanh(a)", np.array([0.1, 0.2]), a=np.array([1.0, 2.0]))
+    assert Part.of(whole, whole.original.args[0], [whole.original]) is None
+
+
+def test_evaluating_an_expression_changes_nothing():
+    a = np.array([1.0, 2.0])
+    whole = screen("np.add(a, a, a)", 2 * a, a=copied(a))
+    assert whole.values(whole.original) is None  # it writes into a
