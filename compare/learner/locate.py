@@ -28,13 +28,15 @@ def found_in(subject, index, stage, confirm) -> list[Finding]:
     if whole:
         return [finding_for_fix(search, whole)]
     if search.possible:
-        return [finding_without_fix(search)]
+        return [finding_without_fix(search, search.possible[0])]
     for first in some[:TRIES]:
         rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
         second, found, _ = searched(rest, index, stage, confirm)
         if found:
             return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
-    return [uncertain(search, some[0])] if some else []
+    if some:
+        return [uncertain(search, some[0])]
+    return [finding_without_fix(search, search.working[0])] if search.working else []
 
 
 @contextmanager
@@ -217,15 +219,14 @@ def differs(a, b) -> bool:
     return bool((np.abs(a - b) > 1e-7 * max(np.abs(b).max(initial=0), 1e-12)).any())
 
 
-def finding_without_fix(search: Search) -> Finding:
-    """The likeliest of the statements of which another value makes everything right."""
-    suspect = search.possible[0]
+def finding_without_fix(search: Search, suspect) -> Finding:
+    """A statement of which another value makes everything right."""
     node = search.workshop.slots.all[suspect.slot - 1].node
     source = search.workshop.subject.source.splitlines()
     return Finding(
         node.lineno,
         source[node.lineno - 1].rstrip(),
-        sum(not one.innocent for one in search.possible) == 1,
+        False,
         "No small edit of this line was found that makes everything right, but another value of it does.",
         (),
         values_in_words(search, suspect),

@@ -38,7 +38,8 @@ class Search:
     def __init__(self, workshop: Workshop):
         self.workshop = workshop
         self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
-        self.gaps, self.undecided = [], []
+        self.gaps, self.undecided, self.working = [], [], []
+        self.wrong, self.gradient_entries, self.times = None, 1, {}
         if workshop.right is not None and not workshop.right.all():
             investigation = Investigation(workshop)
             self.suspects = investigation.suspects
@@ -47,7 +48,6 @@ class Search:
             self.wrong = investigation.wrong
             case = workshop.judge.case
             self.gradient_entries = max(1, sum(case.expected[name].size for name in case.gradients))
-            self.times = {}
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
@@ -110,8 +110,9 @@ class Search:
         right = [one.order for one in possible if self.is_right(one.values(one.found))]
         for one in possible:
             one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, one.values(one.found)))
-        telling = [one for one in possible if one.rank < 0.9 * self.gradient_entries and not self.only_reads(one.slot)]
-        self.possible = sorted(telling, key=lambda one: (one.innocent, not one.named, one.order))
+        self.working = [one for one in possible if not self.only_reads(one.slot)]
+        self.working.sort(key=lambda one: (one.innocent, not one.named, one.order))
+        self.possible = [one for one in self.working if one.rank < 0.9 * self.gradient_entries]
 
     def when(self, statement) -> int:
         """When a statement had its first value; what it calls had its values before."""
@@ -241,7 +242,9 @@ class Search:
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""
-        count = len(self.workshop.base) - self.gradient_entries
+        if self.wrong is None:
+            return False
+        count = len(self.wrong) - self.gradient_entries
         if self.wrong[:count].any():
             return False
         makes = {self.workshop.slots.all[one.slot - 1].node.lineno for one in self.suspects if one.moved[:count].any()}

@@ -14,6 +14,7 @@ from compare.agreement import ESTIMATE, least_size, tolerance
 from compare.learner import edits
 from compare.learner.calling import Case, is_tensor
 
+TENSOR = 8  # an operation on a small tensor takes as long as so many on a small array
 TICKS = 20_000  # turns of loops in one run: a variant may have made a loop endless
 
 
@@ -160,7 +161,7 @@ class Workshop:
 
         def see(k, value):
             notes.setdefault(k, kind_of(value))
-            self.work += 1
+            self.work += TENSOR if is_tensor(value) else 1
             return value
 
         tree = copy.deepcopy(self.subject.tree)
