@@ -5,7 +5,7 @@ from compare.options import add_out
 DESCRIPTION = """\
 Time a training step of every cell at five sizes, both models in turn, a loop
 in torch and, where it is installed, JAX; and measure the memory of long
-sequences. Takes 90 seconds; keep the machine idle meanwhile."""
+sequences. Takes 100 seconds; keep the machine idle meanwhile."""
 
 
 def add_arguments(parser):

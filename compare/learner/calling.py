@@ -266,7 +266,7 @@ class Program:
         outputs, known, order = returned, dict(inputs), list(self.upstream_names)
         if self.forward is None:
             order = [*inputs, *order]
-        elif obj is None or accepts(function, len(order) + 1):
+        elif obj is None or (accepts(function, len(order) + 1) and len(returned) > len(order)):
             if len(returned) < 2:
                 raise CannotRun("forward returned one value; it must return its results and then what backward needs")
             *outputs, known["cache"] = returned

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from compare.learner import edits
 from compare.learner.repair import Fix, Search
 from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
-from compare.learner.switches import Subject, Workshop, executed, switched
+from compare.learner.switches import Judge, Subject, Workshop, executed, switched
 
 ROOM = 2**31  # bytes
 TRIES = 2  # edits that make some entries right, after which a second mistake is looked for
@@ -27,16 +27,40 @@ def found_in(subject, index, stage, confirm) -> list[Finding]:
     search, whole, some = searched(subject, index, stage, confirm)
     if whole:
         return [finding_for_fix(search, whole)]
-    if search.possible:
+    here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]  # but not in all cases
+    if search.possible and not here:
         return [finding_without_fix(search, search.possible[0])]
-    for first in some[:TRIES]:
-        rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
-        second, found, _ = searched(rest, index, stage, confirm)
+    for first in (here or some)[:TRIES]:
+        found = with_a_second(search, first, index, stage, confirm)
         if found:
-            return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
+            return found
     if some:
         return [uncertain(search, some[0])]
     return [finding_without_fix(search, search.working[0])] if search.working else []
+
+
+def with_a_second(search, first: Fix, index, stage, confirm) -> list[Finding]:
+    """Two mistakes: one of them fixed, what is wrong then? Nothing, if no line is found."""
+    subject = search.workshop.subject
+    rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
+    second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm)
+    if found:
+        return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
+    if second.possible:
+        return [uncertain(search, first), finding_without_fix(second, second.possible[0])]
+    return []
+
+
+def wrong_case(subject: Subject, otherwise: int) -> int:
+    """The first case that a program gets wrong."""
+    program, cases = subject.bind(executed(compile(subject.tree, subject.file, "exec"), subject.file))
+    for index, case in enumerate(cases):
+        judge = Judge(case)
+        with suppress(Exception):
+            right = judge.right(judge.vector(program))
+            if right is not None and not right.all():
+                return index
+    return otherwise
 
 
 @contextmanager

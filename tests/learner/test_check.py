@@ -173,6 +173,42 @@ def test_a_whole_wrong_expression_is_replaced(tmp_path):
     assert finding.certain and finding.after == "dx[t] = da @ W_ih"
 
 
+RNN_CLASS = """
+import numpy as np
+
+class RNN:
+    def __init__(self, W_ih, W_hh, b_ih, b_hh):
+        self.params = {"W_ih": W_ih, "W_hh": W_hh, "b_ih": b_ih, "b_hh": b_hh}
+
+    def forward(self, x, h_0):
+        p, self.x, self.h = self.params, x, [h_0]
+        for x_t in x:
+            self.h.append(np.tanh(x_t @ p["W_ih"].T + p["b_ih"] + self.h[-1] @ p["W_hh"].T + p["b_hh"]))
+        return np.stack(self.h[1:]), self.h[-1]
+
+    def backward(self, dy, dh_n, trace=None):
+        p, dh, dx = self.params, dh_n, np.zeros_like(self.x)
+        self.grads = {name: np.zeros_like(value) for name, value in p.items()}
+        for t in reversed(range(len(dx))):
+            da = (dh + dy[t]) * (1 - self.h[t + 1] ** 2)
+            dx[t], dh = da @ p["W_ih"], da @ p["W_hh"]
+            self.grads["W_ih"] += da.T @ self.x[t]
+            self.grads["W_hh"] += da.T @ self.h[t]
+            self.grads["b_ih"] += da.sum(0)
+            self.grads["b_hh"] += da.sum(0)
+        return dx, dh
+"""
+
+
+def test_an_optional_argument_of_backward_is_no_cache(tmp_path):
+    """The last result is not taken for the cache: it is compared like the others."""
+    assert examined(tmp_path, RNN_CLASS, "rnn").verdict == "right"
+    wrong = examined(
+        tmp_path, RNN_CLASS.replace("np.stack(self.h[1:]), self.h[-1]", "np.stack(self.h[1:]), self.h[0]"), "rnn"
+    )
+    assert wrong.verdict == "wrong" and "h_n" in wrong.sentence
+
+
 def test_two_mistakes_are_both_found(tmp_path):
     found = rnn_with(tmp_path, ("dW_hh += da.T @ h[t]\n", "dW_hh = da.T @ h[t]\n"), ("dx[t] = da @", "dx[t] = -da @"))
     lines = {finding.text.strip() for finding in found.findings}
