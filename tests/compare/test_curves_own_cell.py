@@ -22,7 +22,7 @@ LEARNERS = Path(__file__).parents[1] / "learner" / "attempts"
 SOURCES = {f"{p.parent.name}/{p.stem}": p.read_text("utf-8") for p in sorted(LEARNERS.glob("*/*.py"))}
 with zipfile.ZipFile(LEARNERS / "programs.zip") as programs:
     for name in programs.namelist():
-        if found := re.match(r"exercises/((rnn|gru|lstm)_(?!step).*)\.py", name):
+        if found := re.match(r"developed/exercises/((rnn|gru|lstm)_(?!step).*)\.py", name):
             SOURCES[f"{found[2]}/{found[1]}"] = programs.read(name).decode()
 SOURCES |= {f"{name}/starter": ladder.solution(ladder.BY_NAME[name]) for name in ("rnn", "gru", "lstm", "mingru")}
 SIZES = ["--hidden", "4", "--batch-size", "4", "--steps", "4"]
