@@ -144,9 +144,13 @@ def examined(path: Path, exercise: str | None, seconds: int, tell=None) -> list[
             kill(process)
         trace = line_at_timeout(Path(f"{out}.trace"), path)
     complete = bool(lines) and lines[-1] == "null"
-    reports = [from_json(json.loads(line)) for line in lines if line != "null"]
-    known = {report.title: report for report in reports}  # the last one on each pair counts
-    if not complete:
+    reports = [parsed(line) for line in lines if line != "null"]
+    known = {report.title: report for report in reports if report}  # the last one on each pair counts
+    if None in reports:
+        report = Report(str(path), f"exercise {exercise}" if exercise else "forward and backward", exercise)
+        report.failed(RUNS, "your code wrote into the file to which the check writes", COULD_NOT_RUN)
+        known = {report.title: report}
+    elif not complete:
         unfinished(known, path, exercise, process.returncode, seconds, trace)
     for report in known.values():
         report.printed = printed.text()
@@ -161,13 +165,21 @@ def followed(process, out: Path, seconds: int, tell) -> list[str]:
         text = out.read_text(encoding="utf-8") if out.exists() else ""
         lines = text.split("\n")[:-1]
         for line in lines[told:] if tell and running else ():
-            report = json.loads(line)
-            if report and report["verdict"] == WRONG and not report["findings"]:
-                tell(from_json(report))
+            report = parsed(line)
+            if report and report.verdict == WRONG and not report.findings:
+                tell(report)
         told = len(lines)
         if not running or time.monotonic() > end:
             return lines
         time.sleep(0.02)
+
+
+def parsed(line: str) -> Report | None:
+    """The report in a line; None if it holds something else."""
+    try:
+        return from_json(json.loads(line))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def unfinished(known, path, exercise, status, seconds, trace):
