@@ -30,25 +30,15 @@ def found_in(subject, index, stage, confirm) -> list[Finding]:
     here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]  # but not in all cases
     if search.possible and not here:
         return [finding_without_fix(search, search.possible[0])]
+    likely = [uncertain(search, some[0])] if some else []
     for first in (here or some)[:TRIES]:
-        found = with_a_second(search, first, index, stage, confirm)
+        rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
+        second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm)
         if found:
-            return found
-    if some:
-        return [uncertain(search, some[0])]
-    return [finding_without_fix(search, search.working[0])] if search.working else []
-
-
-def with_a_second(search, first: Fix, index, stage, confirm) -> list[Finding]:
-    """Two mistakes: one of them fixed, what is wrong then? Nothing, if no line is found."""
-    subject = search.workshop.subject
-    rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
-    second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm)
-    if found:
-        return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
-    if second.possible:
-        return [uncertain(search, first), finding_without_fix(second, second.possible[0])]
-    return []
+            return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
+        if second.possible and len(likely) == 1:
+            likely = [uncertain(search, first), finding_without_fix(second, second.possible[0])]
+    return likely or [finding_without_fix(search, one) for one in search.working[:1]]
 
 
 def wrong_case(subject: Subject, otherwise: int) -> int:

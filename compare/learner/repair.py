@@ -111,13 +111,17 @@ class Search:
         for one in possible:
             one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, one.values(one.found)))
         self.working = [one for one in possible if not self.only_reads(one.slot)]
-        self.working.sort(key=lambda one: (one.innocent, not one.named, one.order))
+        self.working.sort(key=lambda one: (one.innocent, self.returns(one.slot), not one.named, one.order))
         self.possible = [one for one in self.working if one.rank < 0.9 * self.gradient_entries]
 
     def when(self, statement) -> int:
         """When a statement had its first value; what it calls had its values before."""
         value = getattr(statement, "value", None)
         return self.times.get(edits.position(value), self.times.get(statement.lineno, len(self.times)))
+
+    def returns(self, slot) -> bool:
+        """Whether a statement is a return: it can always set the wrong results, so that this says little."""
+        return isinstance(self.workshop.slots.all[slot - 1].node, edits.ast.Return)
 
     def only_reads(self, slot) -> bool:
         """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""

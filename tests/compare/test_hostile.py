@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import data
 from compare.__main__ import COMMANDS, main, parser
 from compare.learner import check, exercise
+from compare.learner.locate import bounded_memory
 from compare.options import Settings, reading
 
 MANY = settings(max_examples=10 * settings.default.max_examples)
@@ -169,5 +170,5 @@ def commands(draw, options, own):
 @MANY
 @given(drawn=st.data())
 def test_any_options_up_to_both_models(own, drawn):
-    with up_to_the_work(load_and_build):
+    with up_to_the_work(load_and_build), bounded_memory():  # many large layers, one after the other
         ends_well(drawn.draw(commands(options_of(PARSERS["curves"]), own)))
