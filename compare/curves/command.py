@@ -23,6 +23,7 @@ from compare.options import (
 )
 from data import TASKS, UserError, check_task
 
+MOST_SEEDS = 1000
 DESCRIPTION = """\
 Train both models on each TASK, from the same weights on the same batches, and
 plot both training curves and their gap. Unset options default per task (see
@@ -82,7 +83,7 @@ def add_arguments(parser):
     )
     overlaid = parser.add_argument_group("several runs (overlay.png)")
     several = overlaid.add_mutually_exclusive_group()
-    several.add_argument("--seeds", type=whole, metavar="N", help="repeat the run with N seeds: median and range")
+    several.add_argument("--seeds", type=seeds, metavar="N", help="repeat the run with N seeds: median and range")
     several.add_argument(
         "--overlay",
         nargs="+",
@@ -94,6 +95,10 @@ def add_arguments(parser):
     interrupted = files.add_mutually_exclusive_group()
     interrupted.add_argument("--resume", action="store_true", help="resume an interrupted run, if there is one")
     interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run and start over")
+
+
+def seeds(text):
+    return whole(text, most=MOST_SEEDS)
 
 
 def run(options):
@@ -113,9 +118,9 @@ def run(options):
     if not options.seeds:
         return training.main(configurations, options.out, **how)
     first = options.seed or 0
-    seeds = {f"{options.out}/seed-{seed}": seed for seed in range(first, first + options.seeds)}
-    status = [training.main([replace(one, seed=k) for one in configurations], out, **how) for out, k in seeds.items()]
-    draw(options, list(seeds))
+    folders = {f"{options.out}/seed-{seed}": seed for seed in range(first, first + options.seeds)}
+    status = [training.main([replace(one, seed=k) for one in configurations], out, **how) for out, k in folders.items()]
+    draw(options, list(folders))
     return max(status)
 
 
