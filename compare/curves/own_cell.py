@@ -50,7 +50,7 @@ def name_of(file: str, name: str | None = None) -> str:
 
 def checksum(settings: Settings) -> int:
     """Of the user's files: a run is resumed with the same ones only."""
-    return zlib.crc32("".join(check.source_of(Path(file)) for file in settings.own).encode())
+    return zlib.crc32(b"".join(Path(file).read_bytes() for file in settings.own))
 
 
 def parts(settings: Settings) -> dict:
@@ -66,7 +66,7 @@ def parts(settings: Settings) -> dict:
 def module_of(file: str) -> ModuleType:
     sys.path.append(str(Path(file).resolve().parent))  # the user's own modules next to the file
     with one_line(file):
-        return executed(compile(check.source_of(Path(file)), file, "exec"), file)
+        return executed(compile(Path(file).read_text(encoding="utf-8-sig"), file, "exec"), file)
 
 
 @contextmanager
