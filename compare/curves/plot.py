@@ -80,7 +80,7 @@ def _draw_metric(axes, run):
     lines = []
     for (label, value), style in zip(baselines.items(), BASELINES, strict=False):
         lines.append(axes.axhline(value, **style, label=f"{label}: {value:.4g}"))
-    beside = list(baselines.values())
+    others = list(baselines.values())
     if "accuracy" in run.train_metrics:
         # the mean since the last evaluation: that of a batch jumps, as the names in it are equally long
         ends = [step for step in steps if step]
@@ -88,8 +88,8 @@ def _draw_metric(axes, run):
         trained = [*ends, run.step][: len(both[0])]
         for values, line in zip(both, (dict(linewidth=3, alpha=0.4), dict(linestyle=(0, (4, 2)))), strict=True):
             axes.plot(trained, values, **TRAINING | line)
-        beside.append(np.max(both))
-    first = _make_room_for_untrained(axes, ours, beside)
+        others.append(np.max(both))
+    first = _make_room_for_untrained(axes, ours, others)
     for values, style, size in zip((ours, theirs), run.styles, (7, 2.5), strict=True):
         axes.plot(steps[first:], values[first:], marker="o", markersize=size, **style)
     axes.set_xlim(-0.03 * steps[-1], 1.03 * steps[-1] or 1)

@@ -131,10 +131,6 @@ def number(value):
     return ast.Constant(value) if value is None or value >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-value))
 
 
-def method(node, called, *args):
-    return ast.Call(ast.Attribute(node, called, ast.Load()), list(args), [])
-
-
 def entry(node, index):
     return ast.Subscript(node, index, ast.Load())
 
@@ -760,43 +756,41 @@ def other_statements(statement, scope):
     match statement:
         case ast.AugAssign(target=target, op=op, value=value):
             yield 1.0, ast.Assign([target], value)
-            yield from (
-                (1.1, ast.AugAssign(target, other(), value))
-                for other in (ast.Add, ast.Sub, ast.Mult, ast.Div)
-                if type(op) is not other
-            )
+            others = (other for other in (ast.Add, ast.Sub, ast.Mult, ast.Div) if type(op) is not other)
+            yield from ((1.1, ast.AugAssign(target, other(), value)) for other in others)
             yield 1.1, ast.Assign([target], ast.BinOp(load(target), op, value))
-            if isinstance(op, ast.Add) and isinstance(target, ast.Subscript):
-                at = ast.Attribute(ast.Attribute(name("np"), "add", ast.Load()), "at", ast.Load())
-                yield 1.1, ast.Expr(ast.Call(at, [target.value, target.slice, value], []))
+            if isinstance(op, ast.Add) and isinstance(target, ast.Subscript) and not has_slices(target.slice):
+                yield 1.1, ast.Expr(filled("np.add.at(A, I, V)", A=target.value, I=target.slice, V=value))
         case ast.Assign(targets=[target], value=value) if isinstance(target, NAMES):
-            yield 1.0, ast.AugAssign(target, ast.Add(), value)
-            yield 1.4, ast.AugAssign(target, ast.Mult(), value)
-            yield 1.1, ast.Assign([target], ast.BinOp(load(target), ast.Add(), value))
-            if isinstance(value, ast.BinOp) and unparse(value.left) == unparse(load(target)):  # p = p - x -> p -= x
-                yield 1.0, ast.AugAssign(target, value.op, value.right)
-            if isinstance(target, ast.Name):
-                yield from (
-                    (1.4, ast.Assign([ast.Name(other, ast.Store())], value))
-                    for other in sorted(scope.locals - {target.id})
-                )
-                yield 1.6, ast.Assign([ast.Subscript(load(target), ast.Slice(), ast.Store())], value)
+            yield from other_assignments(target, value, scope)
         case ast.Assign(targets=[ast.Tuple(elts=elts)], value=value):
             for k, one in enumerate(elts):
-                if isinstance(one, ast.Name):
-                    for other in sorted(scope.locals - {n.id for n in elts if isinstance(n, ast.Name)}):
-                        new = [ast.Name(other, ast.Store()) if m == k else target for m, target in enumerate(elts)]
-                        cost = 1.0 if one.id.startswith("_") else 1.3
-                        yield cost, ast.Assign([ast.Tuple(new, ast.Store())], value)
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[one])):
-            yield (
-                1.6,
-                ast.Expr(
-                    ast.Call(
-                        ast.Attribute(statement.value.func.value, "insert", ast.Load()), [ast.Constant(0), one], []
-                    )
-                ),
-            )
+                for other in sorted(scope.locals - {name_in(n) for n in elts}) if isinstance(one, ast.Name) else ():
+                    new = ast.Tuple([*elts[:k], ast.Name(other, ast.Store()), *elts[k + 1 :]], ast.Store())
+                    yield 1.0 if one.id.startswith("_") else 1.3, ast.Assign([new], value)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append", value=called), args=[one])):
+            yield 1.6, ast.Expr(filled("L.insert(0, X)", L=called, X=one))
+
+
+def other_assignments(target, value, scope):
+    """The same for an assignment to one name, attribute or entry."""
+    yield 1.0, ast.AugAssign(target, ast.Add(), value)
+    yield 1.4, ast.AugAssign(target, ast.Mult(), value)
+    yield 1.1, ast.Assign([target], ast.BinOp(load(target), ast.Add(), value))
+    if isinstance(value, ast.BinOp) and unparse(value.left) == unparse(load(target)):  # p = p - x -> p -= x
+        yield 1.0, ast.AugAssign(target, value.op, value.right)
+    if isinstance(target, ast.Name):
+        for other in sorted(scope.locals - {target.id}):
+            yield 1.4, ast.Assign([ast.Name(other, ast.Store())], value)
+        yield 1.6, ast.Assign([ast.Subscript(load(target), ast.Slice(), ast.Store())], value)
+
+
+def has_slices(index) -> bool:
+    return any(isinstance(node, ast.Slice) for node in ast.walk(index))
+
+
+def name_in(node) -> str | None:
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def moves_of(statement, owner, block, index, lists, slots):

@@ -1,6 +1,7 @@
-"""Which small edit of the program makes everything right?
+"""Which edit of the program makes everything right?
 
-The edits of edits.py are tried one after another, the likeliest first: those of statements that could be wrong
+First those of which it is known without a run that they give a statement the value that it needs (screening.py,
+synthesis.py). Then the other edits of edits.py, the likeliest first: those of statements that could be wrong
 (suspects.py), and of these the smallest.
 """
 
@@ -106,10 +107,11 @@ class Search:
         possible = [one for one in self.suspects if one.possible]
         for one in possible:
             one.order = self.when(self.workshop.slots.all[one.slot - 1].node)
-            one.named = self.is_right(one.values(one.expected))
-        right = [one.order for one in possible if self.is_right(one.values(one.found))]
+            one.named = self.is_right([leaf for time in one.expected for leaf in one.chosen(time)])
+        held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
+        right = [one.order for one in possible if self.is_right(held[one.slot])]
         for one in possible:
-            one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, one.values(one.found)))
+            one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, held[one.slot]))
         self.working = [one for one in possible if not self.only_reads(one.slot)]
         self.working.sort(key=lambda one: (one.innocent, self.returns(one.slot), not one.named, one.order))
         self.possible = [one for one in self.working if one.rank < 0.9 * self.gradient_entries]
@@ -141,14 +143,13 @@ class Search:
 
     def queue(self):
         """(cost, edit), cheapest first: those at the likely slots, then the others."""
-        w = self.workshop
+        w, longer = self.workshop, list(self.synthesised(self.undecided))
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
 
             def worth(slot, low=low, high=high):
                 return low < self.costs.get(slot, UNKNOWN) <= high
 
-            found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth)
-            found = [*found, *self.synthesised(self.undecided)]
+            found = [*edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth), *longer]
             ranked = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
             ranked = [one for one in ranked if low < self.extra(one[2]) <= high]
             yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
@@ -161,9 +162,8 @@ class Search:
         """(cost, edit), cheapest first: those whose value is what a statement needs."""
         w = self.workshop
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
-        found = [one for one in found if self.passes(one)] + list(
-            self.synthesised([*self.screens.values(), *self.gaps])
-        )
+        found = [one for one in found if self.passes(one)]
+        found += self.synthesised([*self.screens.values(), *self.gaps])
         good = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
         return [(cost, one) for cost, _, one in sorted(good, key=lambda t: t[:2])]
 
@@ -237,12 +237,8 @@ class Search:
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
         reads = any(self.only_reads(slot) for slot in slots)
-        return (
-            innocent or reads,
-            self.in_forward(fix.edit.line),
-            self.times.get(fix.edit.line, len(self.times)),
-            fix.cost,
-        )
+        when = self.times.get(fix.edit.line, len(self.times))
+        return innocent or reads, self.in_forward(fix.edit.line), when, fix.cost
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""

@@ -119,7 +119,7 @@ class Screen:
 
     def __init__(self, suspect: Suspect, places: list[Place], original):
         self.suspect, self.slot, self.places, self.original = suspect, suspect.slot, places, original
-        self.expected, self.jacobian = [self.chosen(time) for time in suspect.expected], suspect.jacobian
+        self.expected, self.jacobian = [suspect.chosen(time) for time in suspect.expected], suspect.jacobian
         self.needed = np.concatenate([leaf.ravel() for time in self.expected for leaf in time])
         self.unique = suspect.rank == self.needed.size
         self.near = CLOSE * (np.abs(self.needed).max(initial=0) or 1.0)
@@ -143,17 +143,9 @@ class Screen:
         rank = int((singular > SINGULAR * singular.max(initial=0)).sum())
         first = np.zeros((len(self.jacobian) - rank, self.needed.size))
         first[:, :size] = directions[:, rank:].T @ self.jacobian[:, :size]
-        wrong = self.places and not np.allclose(first @ (self.found() - self.needed), 0, atol=self.near)
-        return first, bool(wrong) and np.linalg.matrix_rank(first, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3
-
-    def found(self) -> np.ndarray:
-        """What the statement stores as it is, in one vector; what is needed, where that cannot be told."""
-        values = self.collected(lambda place, k: place.value(self.original), stop=False)
-        return self.needed if values is None else values
-
-    def chosen(self, leaves: list) -> list:
-        """Of the arrays that a statement stores those that have to change."""
-        return leaves if self.suspect.leaf is None else [leaves[self.suspect.leaf]]
+        own = self.values(self.original) if self.usable() else self.needed
+        wrong_there = not np.allclose(first @ (own - self.needed), 0, atol=self.near)
+        return first, wrong_there and np.linalg.matrix_rank(first, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3
 
     def usable(self) -> bool:
         """Whether the places are complete, and the statement's expression can be evaluated in them."""
@@ -173,7 +165,7 @@ class Screen:
         parts = []
         for k, (place, expected) in enumerate(zip(self.places, self.expected, strict=True)):
             try:
-                leaves = self.chosen(leaves_of(value_at(place, k)))
+                leaves = self.suspect.chosen(leaves_of(value_at(place, k)))
                 if len(leaves) != len(expected):
                     return None
                 for a, b in zip(leaves, expected, strict=True):
@@ -219,13 +211,13 @@ class GapScreen(Screen):
 
     def __init__(self, investigation: Investigation, suspect: Suspect, gap: edits.Slot, target):
         noted, computed = investigation.reached(suspect, gap.number)
-        original = edits.load(target)
-        super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
-        self.gap, self.target = gap, target
-        for place, leaves in zip(self.places, computed, strict=False):
-            if len(leaves) == 1:
+        self.gap, self.target, original = gap, target, edits.load(target)
+        places = [Place(*one, investigation.workshop) for one in noted]
+        for place, leaves in zip(places, computed, strict=False):
+            if len(leaves) == 1:  # there the variable holds what it should; the expression has what it was
                 place.nodes.append(original)
                 place.known[id(original)] = True, leaves[0]
+        super().__init__(suspect, places, original)
 
     def edit(self, cost, path, node, new) -> edits.Edit:
         after = ast.Assign([self.target], edits.replaced(self.original, path, new))

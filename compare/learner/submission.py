@@ -173,12 +173,12 @@ def named(node) -> str | None:
     return next((v for v in (getattr(node, a, None) for a in ("id", "attr", "value")) if isinstance(v, str)), None)
 
 
-def within(node, repeated=False):
+def within(node, *, repeated=False):
     """Every node in a function, with whether it is in something that may run again and again."""
     for child in ast.iter_child_nodes(node):
         again = repeated or isinstance(child, LOOPS)
         yield child, again
-        yield from within(child, again)
+        yield from within(child, repeated=again)
 
 
 def told(error, file) -> dict:

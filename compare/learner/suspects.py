@@ -29,8 +29,10 @@ class Suspect:
 
     moved: the entries of the results that depend on its value; possible: whether some value makes all results right,
     None if that is not known; found, expected: its values, each time it runs, as they are and as they should be; rank:
-    how many numbers of the results it can set; order: when it first ran; named: whether what it should be is one of the
-    measured gradients (truths.py); innocent: whether what it holds, or what comes after it, is right already.
+    how many numbers of the results it can set; jacobian: of the results with respect to its values; change: what has to
+    be added to these; leaf: which of several arrays that it stores has to change, None for all; recurrent: whether its
+    value at one time depends on those before; order: when it first had a value; named: whether what it should be is one
+    of the measured gradients (truths.py); innocent: whether what it holds, or what comes after it, is right already.
     """
 
     slot: int
@@ -47,9 +49,9 @@ class Suspect:
     named: bool = False
     innocent: bool = False
 
-    def values(self, times: list) -> list:
-        """Of its values, each time, those that have to change."""
-        return [leaf for time in times for k, leaf in enumerate(time) if self.leaf in (None, k)]
+    def chosen(self, leaves: list) -> list:
+        """Of the arrays that it stores those that have to change."""
+        return leaves if self.leaf is None else [leaves[self.leaf]]
 
 
 class Probe:
@@ -63,10 +65,9 @@ class Probe:
         self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, stored=False, like=None):
-        """stored: the value is in its array already, so the change is written into it.
-
-        like: what the value is added to, say: an entry of it per entry of that.
+    def __call__(self, value, *, stored=False, like=None):
+        """stored: the value is in its array already, so the change is written into it; like: an array to which it is
+        added, say, so that it gets an entry for each of its entries.
         """
         self.values.append([])
         if is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
@@ -130,8 +131,9 @@ def copied(value, depth=4):
     return value
 
 
-def seen(value, *more):
-    return ast.copy_location(ast.Call(ast.Name("__probe__", ast.Load()), [value, *more], []), value)
+def seen(value, **options):
+    keywords = [ast.keyword(name, option) for name, option in options.items()]
+    return ast.copy_location(ast.Call(ast.Name("__probe__", ast.Load()), [value], keywords), value)
 
 
 HERE = ast.parse("__here__()").body[0]
@@ -153,18 +155,19 @@ def probed(statement) -> list | None:
     """The statement with what it stores passed through __probe__, as a list of statements; None if it stores nothing.
 
     What goes into an array is probed there, after the statement: `dx[mask] = 0` stores as many numbers as the mask has.
+    Before it, __here__ may note the variables.
     """
-
-    if value_of(statement) is None:
+    found = value_of(statement)
+    if found is None:
         return None
-    path, value = value_of(statement)
+    path, value = found
     here = ast.copy_location(edits.clone(HERE), statement)
     match statement:
         case ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
-            again = ast.Assign([target], seen(edits.load(target), ast.Constant(True)))
+            again = ast.Assign([target], seen(edits.load(target), stored=ast.Constant(True)))
             return [here, statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
-            return [here, edits.replaced(statement, path, seen(value, ast.Constant(False), edits.load(target)))]
+            return [here, edits.replaced(statement, path, seen(value, like=edits.load(target)))]
     return [here, edits.replaced(statement, path, seen(value))]
 
 
@@ -261,41 +264,47 @@ class Investigation:
 
     def solve(self, suspect: Suspect):
         """Fill in whether some value of the statement makes all results right, and which."""
-        judge, base = self.workshop.judge, self.run(suspect.slot)
-        found = self.probe.values
-        if base is None or not found or not np.isfinite(judge.expected - base).all():
+        base, found, expected = self.run(suspect.slot), self.probe.values, self.workshop.judge.expected
+        if base is None or not found or not np.isfinite(expected - base).all():
             return
         columns = np.flatnonzero(columns_of(found, suspect.leaf))
         if not 0 < columns.size <= MOST:
             return
         change, vector = np.zeros(sum(leaf.size for time in found for leaf in time)), base
         for _ in range(NEWTON):
-            error = judge.expected - vector
-            jacobian = self.jacobian(suspect.slot, change, vector, columns)
+            error, jacobian = expected - vector, self.jacobian(suspect.slot, change, vector, columns)
             if jacobian is None:
                 return
             try:
                 step = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
             except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
                 return
-            predicted = error - jacobian @ step
             change[columns] += step
             vector = self.run(suspect.slot, change)
-            computed = self.probe.values  # with earlier changes: a value may depend on the one of the step before
             if vector is None:
                 return
-            left = judge.expected - vector
-            if (np.abs(left) <= judge.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(judge.expected))).all():
-                suspect.possible, suspect.found, suspect.expected = True, found, with_changes(computed, change)
-                suspect.jacobian, suspect.change = jacobian, change
-                pairs = [pair for a, b in zip(found, computed, strict=False) for pair in zip(a, b, strict=False)]
-                suspect.recurrent = any(a.shape != b.shape or not np.allclose(a, b, 1e-9, 1e-9) for a, b in pairs)
-                suspect.rank = int(np.linalg.matrix_rank(jacobian, tol=1e-8 * max(1e-30, np.abs(jacobian).max())))
+            left = expected - vector
+            if self.is_solved(left, error):
+                self.note_solution(suspect, found, change, jacobian)
                 return
-            linear = np.allclose(left, predicted, rtol=1e-5, atol=1e-7 * np.abs(left).max())
+            linear = np.allclose(left, error - jacobian @ step, rtol=1e-5, atol=1e-7 * np.abs(left).max())
             if linear or not np.isfinite(left).all() or np.abs(left).sum() > 0.7 * np.abs(error).sum():
                 break  # no value will do, or none is found
         suspect.possible = False
+
+    def is_solved(self, left, error) -> bool:
+        judge = self.workshop.judge
+        allowed = judge.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(judge.expected))
+        return bool((np.abs(left) <= allowed).all())
+
+    def note_solution(self, suspect: Suspect, found, change, jacobian):
+        """Fill in the right values, after a run with them."""
+        computed = self.probe.values  # before the change of this time, but after those of earlier times
+        suspect.possible, suspect.found, suspect.expected = True, found, with_changes(computed, change)
+        suspect.jacobian, suspect.change = jacobian, change
+        pairs = [pair for a, b in zip(found, computed, strict=False) for pair in zip(a, b, strict=False)]
+        suspect.recurrent = any(a.shape != b.shape or not np.allclose(a, b, 1e-9, 1e-9) for a, b in pairs)
+        suspect.rank = int(np.linalg.matrix_rank(jacobian, tol=1e-8 * max(1e-30, np.abs(jacobian).max())))
 
     def jacobian(self, slot, change, base, which):
         columns = []

@@ -1,4 +1,4 @@
-"""Which expression has the value that a statement needs? Built from what the statement could read.
+"""Which expression has the value that a statement needs? It is built from what the statement could read.
 
 Ingredients are the variables where the statement runs, their fields, entries and slices, and simple functions of these.
 Each part of the statement's expression is replaced by one of them, or gets one more term or factor; the whole, or one
@@ -8,6 +8,7 @@ of its terms, becomes a product of two. Their values are compared with those tha
 import ast
 import itertools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,15 +25,15 @@ FUNCTIONS = {"1 - X": 0.4, "X ** 2": 0.4, "1 - X ** 2": 0.5, "X * (1 - X)": 0.5}
 KEPT = {f"X.{f}(axis={k}, keepdims=True)": 0.5 for f in ("sum", "mean") for k in range(3)}
 LAYOUTS = {"X.T": 0.2, "X[::-1]": 0.4, "X[..., None]": 0.3, "-X": 0.4, **KEPT}
 LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for f in ("tanh", "exp", "sqrt", "abs")}
-# What a part P becomes: alone, and together with X.
+# What a part P becomes: alone, and together with X; the same as a function of arrays.
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
-JOINED = {"P * X": 1.5, "P + X": 1.5, "P - X": 1.8, "P / X": 1.8}
+JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
 NUMBERS = (0, 1, 2, -1, 0.5)
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
 
 def kind(value):
-    """What may stand in for what: the shape of an array, or a word; None for what is no number."""
+    """What may replace what: the shape of an array, or a word; None for what is no number."""
     if isinstance(value, np.ndarray):
         return value.shape if value.dtype.kind in "fiub" else None
     if isinstance(value, bool | np.bool_):
@@ -43,6 +44,20 @@ def kind(value):
 def indexed(value):
     """What has the same indices: a list, or an array with so many dimensions."""
     return value.ndim if isinstance(value, np.ndarray) else "list" if isinstance(value, list | tuple) else "other"
+
+
+class Choice(NamedTuple):
+    """An ingredient for a part: whether it has exactly the part's shapes; made: whether it is a function of another."""
+
+    cost: float
+    node: ast.expr
+    exact: bool
+    made: bool
+
+
+def instead(node, cost, new) -> float:
+    """The cost of another expression in the place of a part."""
+    return (1.0 if type(new) is type(node) else 1.3) + abs(cost - 0.05 * edits.size(node))
 
 
 class Part:
@@ -94,7 +109,7 @@ def derivative(place, node, chain, screen: Screen, expected, rng) -> tuple[np.nd
     """
 
     def whole(value):
-        leaves = screen.chosen(leaves_of(place.with_part(node, value, chain)))
+        leaves = screen.suspect.chosen(leaves_of(place.with_part(node, value, chain)))
         return np.concatenate([np.broadcast_to(a, b.shape).ravel() for a, b in zip(leaves, expected, strict=True)])
 
     value = np.asarray(place.value(node))
@@ -112,7 +127,10 @@ def derivative(place, node, chain, screen: Screen, expected, rng) -> tuple[np.nd
 
 
 class Synthesis:
-    """All that can be built for one statement. ingredients: (cost, expression, kind)."""
+    """All that can be built for one statement.
+
+    plain, functions, layouts: the ingredients, as (cost, expression, kind); tables: see `table`.
+    """
 
     def __init__(self, screen: Screen, scope: edits.Scope):
         self.screen, self.places, self.scope = screen, screen.places, scope
@@ -193,10 +211,11 @@ class Synthesis:
                 continue
             chain = parents[:-1]  # without the Expr
             with np.errstate(all="ignore"):
-                part = Part.of(self.screen, node, chain)
-                found = self.others(node, plain=part is None) if part is None or part.possible else ()
-                found = itertools.chain(found, self.fitting(node, part) if part and part.possible else ())
-                for cost, new in found:
+                part = Part.of(screen, node, chain)
+                if part is not None and not part.possible:
+                    continue
+                found = self.fitting(node, part) if part else self.of_the_same_kind(node)
+                for cost, new in itertools.chain(self.made_of_it(node), found):
                     if self.passes(node, new, chain):
                         yield screen.edit(cost, path[1:], node, new)
         yield from self.products()
@@ -205,52 +224,45 @@ class Synthesis:
         """Whether the statement has the values that it needs when a part of its expression is another one."""
         return self.screen.passes(lambda place, k: place.with_part(node, place.value(new), chain))
 
-    def others(self, node, *, plain: bool) -> Iterator:
-        """(cost, expression) that may stand in for a part: what is made of it and, if `plain`, another ingredient."""
+    def made_of_it(self, node) -> Iterator:
+        """(cost, expression): what a part may become without anything else."""
         own = kind(self.first(node))
-        if plain:
-            yield from ((cost, new) for cost, new, other in self.instead_of(node, self.plain) if other == own)
         if own != "bool":
-            yield from (
-                (0.9 + cost, edits.filled(template, X=node)) for template, cost in (FUNCTIONS | LAYOUTS).items()
-            )
-            yield from ((cost, edits.filled(template, P=node)) for template, cost in ALONE.items())
+            for template, cost in (FUNCTIONS | LAYOUTS).items():
+                yield 0.9 + cost, edits.filled(template, X=node)
+            for template, cost in ALONE.items():
+                yield cost, edits.filled(template, P=node)
         if isinstance(node, ast.Constant) and own == "number":
             yield from ((1.1, edits.number(k)) for k in NUMBERS)
 
-    def instead_of(self, node, ingredients) -> Iterator:
-        """(cost, expression, kind) of ingredients in the place of another expression."""
-        for cost, new, own in ingredients:
-            if new is not node:
-                near = type(new) is type(node)
-                yield (1.0 if near else 1.3) + abs(cost - 0.05 * edits.size(node)), new, own
+    def of_the_same_kind(self, node) -> Iterator:
+        """(cost, expression): every ingredient that holds what the part holds."""
+        own = kind(self.first(node))
+        yield from ((instead(node, cost, new), new) for cost, new, other in self.plain if other == own)
 
-    def fitting(self, node, part: "Part") -> Iterator:
+    def fitting(self, node, part: Part) -> Iterator:
         """(cost, expression): of all ingredients, and of all that is joined with one, what a linear part needs."""
         choices, columns = self.table(part.shapes)
-        same = np.array([exact for *_, exact in choices], bool)
+        same = np.array([one.exact for one in choices], bool)
         for k in np.flatnonzero(same & part.right(columns)):
-            (cost, new, own, _) = choices[k]
-            simple = any(new is one for _, one, _ in self.plain)
-            yield next(self.instead_of(node, [(cost, new, own)]), (9.0,))[0] + 1.1 * (not simple), new
-        own = part.values[:, None]
-        for template, values in zip(JOINED, (own * columns, own + columns, own - columns, own / columns), strict=True):
-            for k in np.flatnonzero(part.right(values)):
-                cost, new, *_ = choices[k]
-                yield JOINED[template] + cost, edits.filled(template, P=node, X=new)
+            yield instead(node, choices[k].cost, choices[k].node) + 1.1 * choices[k].made, choices[k].node
+        for template, (cost, function) in JOINED.items():
+            for k in np.flatnonzero(part.right(function(part.values[:, None], columns))):
+                yield cost + choices[k].cost, edits.filled(template, P=node, X=choices[k].node)
 
-    def table(self, shapes: tuple) -> tuple[list, np.ndarray]:
-        """The ingredients that fit these shapes, one per place: (cost, expression, kind, exactly), and their values."""
+    def table(self, shapes: tuple) -> tuple[list["Choice"], np.ndarray]:
+        """The ingredients that fit a part with these shapes, one per place, and their values, one column each."""
         if shapes not in self.tables:
             choices, columns = [], []
-            for cost, node, own in (*self.plain, *self.functions, *self.layouts):
+            for k, (cost, node, _) in enumerate((*self.plain, *self.functions, *self.layouts)):
                 try:
                     values = [np.asarray(place.value(node)) for place in self.places]
                     parts = [np.broadcast_to(v, shape).ravel() for v, shape in zip(values, shapes, strict=True)]
                     columns.append(np.concatenate(parts).astype(float))
                 except Exception:
                     continue
-                choices.append((cost, node, own, [v.shape for v in values] == list(shapes)))
+                exact = [v.shape for v in values] == list(shapes)
+                choices.append(Choice(cost, node, exact, made=k >= len(self.plain)))
             self.tables[shapes] = choices, np.stack(columns, axis=1)
         return self.tables[shapes]
 
@@ -259,7 +271,8 @@ class Synthesis:
         own = kind(self.first(node))
         for cost, other, its in (*self.plain, *self.functions):
             if its == "number" or (isinstance(its, tuple) and isinstance(own, tuple) and edits.broadcasts(its, own)):
-                yield from ((cost + more, edits.filled(template, P=node, X=other)) for template, more in JOINED.items())
+                for template, (more, _) in JOINED.items():
+                    yield cost + more, edits.filled(template, P=node, X=other)
 
     # ---- products of two ingredients ----
 
