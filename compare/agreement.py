@@ -27,6 +27,10 @@ ESTIMATE = 10
 # the same numbers in another order, and each step passes its rounding on to the next; measured over 1,000 steps.
 AGREEMENT = {"float32": 1e-5, "float64": 1e-12}
 
+# The gap between a user's curve and a known run that rounding explains, relative to losses above 1: so many times the
+# rounding that was measured in the known run, and at most so much.
+GROWN, MOST_GROWN = 10, 1e-3
+
 # What the axes of an array mean, by its name without d, layer and direction. A "gate" axis has gates x units entries.
 AXES = {
     "x": ("step", "row", "input"),

@@ -78,7 +78,7 @@ def groups_of(runs: list[Finished]) -> dict[str, list[Finished]]:
 
 
 def draw(path: Path, runs: list[Finished], x: str = "steps") -> None:
-    """One row per task: training loss and held-out metric over steps or seconds; scratch solid, torch dashed.
+    """One row per task: training loss and held-out metric over steps or seconds; scratch solid, torch dotted.
 
     Also prints each curve's last value of the metric. Raises UserError for more curves than there are colours.
     """

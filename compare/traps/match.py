@@ -12,7 +12,7 @@ import numpy as np
 
 import scratch
 from compare import model_pair
-from compare.agreement import AGREEMENT
+from compare.agreement import AGREEMENT, GROWN, MOST_GROWN
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
 from compare.options import Settings
@@ -22,8 +22,6 @@ from compare.traps.own_curve import OwnCurve, read, settings_of
 from compare.traps.training import STEPS, display, diverges_at, prepared, reference_losses
 from data import Dataset, UserError
 
-TIMES = 10  # the rounding of another program may be this many times as large as ours
-MOST = 1e-3  # a larger gap, relative to losses above 1, is never taken for rounding
 EPS = {dtype: float(np.finfo(dtype).eps) for dtype in ("float64", "float32")}
 
 
@@ -212,7 +210,7 @@ def candidate(curve, known, dtype):
 
 def allowed(curve, rounding, dtype):
     """The gap that rounding explains: of the digits in the file, and of an arithmetic in which it grows as in ours."""
-    return curve.digit + np.minimum(MOST, TIMES * rounding * EPS[dtype])
+    return curve.digit + np.minimum(MOST_GROWN, GROWN * rounding * EPS[dtype])
 
 
 def gap(curve, steps, losses):

@@ -1,12 +1,13 @@
 """What the search finds that no list of small edits contains: missing terms, whole expressions, missing statements."""
 
 import ast
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from compare.learner import examine
-from compare.learner.screening import Place, Screen
+from compare.learner.screening import GapScreen, Place, Screen
 from compare.learner.suspects import Suspect, copied
 from compare.learner.synthesis import Part, product_shape, terms_of
 
@@ -14,14 +15,14 @@ RIGHT = """\
 import numpy as np
 
 
-def cell_forward(x, h_0, lengths, W, U, s):
+def cell_forward(x, h_0, lengths, W, U, V, s):
     h, states = h_0, [h_0]
     for t in range(len(x)):
         new = np.tanh(x[t] @ W + h @ U)
         real = (t < lengths)[:, None]
-        h = np.where(real, new, h)
+        h = np.where(real, new, h @ V)
         states.append(h)
-    return np.stack(states[1:]) * s, (x, states, lengths, W, U, s)
+    return np.stack(states[1:]) * s, (x, states, lengths, W, U, V, s)
 
 
 def outputs_backward(dy, states, s):
@@ -31,9 +32,9 @@ def outputs_backward(dy, states, s):
 
 
 def cell_backward(dy, cache):
-    x, states, lengths, W, U, s = cache
+    x, states, lengths, W, U, V, s = cache
     dh_of, ds = outputs_backward(dy, states, s)
-    dx, dW, dU = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U)
+    dx, dW, dU, dV = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), np.zeros_like(V)
     dh = np.zeros_like(states[0])
     for t in reversed(range(len(x))):
         dh = dh_of[t] + dh
@@ -44,16 +45,18 @@ def cell_backward(dy, cache):
         dW += x[t].T @ da
         dU += states[t].T @ da
         dpast = da @ U.T
-        dpast += dh * (1 - mask)
+        kept = np.where(mask > 0, 0.0, dh)
+        dV += states[t].T @ kept
+        dpast += kept @ V.T
         dh = dpast
-    return dx, dh, dW, dU, ds
+    return dx, dh, dW, dU, dV, ds
 
 
 def example():
     rng = np.random.default_rng(3)
-    shapes = (4, 3, 2), (3, 5), (2, 5), (5, 5), (5,)
-    x, h_0, W, U, s = (rng.standard_normal(shape) for shape in shapes)
-    return x, h_0, np.array([4, 2, 3]), W, U, s
+    shapes = (4, 3, 2), (3, 5), (2, 5), (5, 5), (5, 5), (5,)
+    x, h_0, W, U, V, s = (rng.standard_normal(shape) for shape in shapes)
+    return x, h_0, np.array([4, 2, 3]), W, U, V, s
 """
 
 MISTAKES = {  # what is written, and instead of what
@@ -62,7 +65,7 @@ MISTAKES = {  # what is written, and instead of what
     "a function of a factor": ("dnew * (1 - states[t + 1] ** 2)", "dnew"),
     "another whole expression": ("dx[t] = da @ W.T", "dx[t] = x[t] * dh_of[t].sum()"),
     "another product": ("dpast = da @ U.T", "dpast = dh * mask"),
-    "a statement is missing": ("        dpast += dh * (1 - mask)\n", ""),
+    "a statement is missing": ("        dpast += kept @ V.T\n", ""),
     "an entry for the whole": ("dh_of[t] + dh", "dh_of.sum(axis=0) + dh"),
 }
 
@@ -143,6 +146,21 @@ def test_a_part_of_which_no_value_will_do():
 def test_a_part_in_which_an_expression_is_not_linear():
     whole = screen("np.tanh(a)", np.array([0.1, 0.2]), a=np.array([1.0, 2.0]))
     assert Part.of(whole, whole.original.args[0], [whole.original]) is None
+
+
+def test_a_gap_is_judged_by_what_the_variable_held_before_it_was_corrected():
+    """Six values of which four can be told from the results, and the second three follow from the first."""
+    jacobian = np.zeros((4, 6))
+    jacobian[:3, :3], jacobian[3, 3:] = np.eye(3), 1.0
+    before, missing = np.array([1.0, 2.0, 3.0]), np.array([5.0, 7.0, 9.0])
+    needed = before + missing
+    expected = [[needed], [needed]]
+    suspect = Suspect(1, np.ones(4, bool), True, expected=expected, rank=4, jacobian=jacobian, recurrent=True)
+    noted = [({"d": needed, "e": missing}, {})] * 2
+    fake = SimpleNamespace(workshop=Clock(), reached=lambda suspect, gap: (noted, [[before], [before]]))
+    gap = GapScreen(fake, suspect, SimpleNamespace(number=2), ast.parse("d = 0").body[0].targets[0])
+    right, wrong = (gap.values(gap.original) + sign * np.tile(missing, 2) for sign in (1, -1))
+    assert gap.decides and gap.right(np.stack([right, wrong], axis=1)).tolist() == [True, False]
 
 
 def test_evaluating_an_expression_changes_nothing():
