@@ -53,13 +53,12 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, y=None):
     v_n = np.empty((T, B, H), dtype)
     n = np.empty((T, B, H), dtype)
     y = np.empty((T, B, H), dtype) if y is None else y
-    W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 3H)  copied once, for a faster product at every step
 
     h_before = h_0
     for t in range(T):
         u_r_z, u_n = u_blocks[t, :2], u_blocks[t, 2]  # (2, B, H), (B, H)
         # (G2)  v_t = W_hh h_{t-1} + b_hh; b_hh cannot join b_ih above: the reset gate scales its n block
-        v = gate_blocks(h_before @ W_hh_T + b_hh, 3)  # (3, B, H)
+        v = gate_blocks(h_before @ W_hh.T + b_hh, 3)  # (3, B, H)
         # (G3)  r_t = sigmoid(u_r + v_r), z_t = sigmoid(u_z + v_z)
         sigmoid(u_r_z + v[:2], out=r_z[t])  # (2, B, H)
         r, z = r_z[t]  # (B, H) each

@@ -51,12 +51,11 @@ def forward(x, h_0, c_0, W_ih, W_hh, b_ih, b_hh, y=None):
     c = np.empty((T, B, H), dtype)
     tanh_c = np.empty((T, B, H), dtype)
     y = np.empty((T, B, H), dtype) if y is None else y
-    W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, 4H)  copied once, for a faster product at every step
 
     h_before, c_before = h_0, c_0
     for t in range(T):
         # (L1)  a_t = u_t + W_hh h_{t-1}
-        a = gate_blocks(u[t] + h_before @ W_hh_T, 4)  # (4, B, H)
+        a = gate_blocks(u[t] + h_before @ W_hh.T, 4)  # (4, B, H)
         # (L2)  i_t = sigmoid(a_i)   f_t = sigmoid(a_f)   o_t = sigmoid(a_o)   g_t = tanh(a_g)
         sigmoid(a, out=gates[t])  # (4, B, H)  one call for all blocks is cheaper than one per gate,
         np.tanh(a[2], out=gates[t, 2])  # (B, H)  though g's block is then computed again

@@ -40,12 +40,11 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
     # (R1)  the input projection u_t = W_ih x_t + b_ih + b_hh needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, H)
     y = np.empty(u.shape, np.result_type(u, h_0, W_hh)) if y is None else y
-    W_hh_T = np.ascontiguousarray(W_hh.T)  # (H, H)  copied once, for a faster product at every step
 
     h_before = h_0
     for t in range(len(x)):
         # (R1)  a_t = u_t + W_hh h_{t-1}
-        a = u[t] + h_before @ W_hh_T  # (B, H)
+        a = u[t] + h_before @ W_hh.T  # (B, H)
         # (R2)  h_t = f(a_t)
         y[t] = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)  # (B, H)
         h_before = y[t]

@@ -86,13 +86,6 @@ ABLATIONS = (
         wrong="gates = np.empty((T, B, 4, H), dtype).swapaxes(1, 2)",
     ),
     Ablation(
-        name="W_hh transposed once",
-        file="lstm",
-        why="OpenBLAS multiplies small matrices faster if neither of them is transposed.",
-        right="W_hh_T = np.ascontiguousarray(W_hh.T)",
-        wrong="W_hh_T = W_hh.T",
-    ),
-    Ablation(
         name="dtable as a product with one-hot rows",
         file="inputs",
         why="For a small alphabet the product is faster than sorting the rows by id.",

@@ -177,7 +177,7 @@ def chips(equations):
 
 # Lines that only allocate, convert or reshape: no equation says any of it.
 PREPARES = re.compile(
-    r"= np\.(empty|result_type|ascontiguousarray|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = "
+    r"= np\.(empty|result_type|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = "
 )
 # What a comment says in the notation of the equations.
 IN_COMMENT = re.compile(
