@@ -3,11 +3,11 @@
 import json
 import re
 import signal
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import NAMES, planted, text_of
 from test_command import rows_of
 
 import scratch
@@ -18,12 +18,10 @@ from compare.curves import training
 from compare.learner import ladder
 from compare.options import configure
 
-LEARNERS = Path(__file__).parents[1] / "learner" / "attempts"
-SOURCES = {f"{p.parent.name}/{p.stem}": p.read_text("utf-8") for p in sorted(LEARNERS.glob("*/*.py"))}
-with zipfile.ZipFile(LEARNERS / "programs.zip") as programs:
-    for name in programs.namelist():
-        if found := re.match(r"developed/exercises/((rnn|gru|lstm)_(?!step).*)\.py", name):
-            SOURCES[f"{found[2]}/{found[1]}"] = programs.read(name).decode()
+SOURCES = {}
+for path in NAMES:
+    if found := re.match(r"developed/(solutions|exercises)/(rnn|gru|lstm)_(?!step)(.*)\.py", path):
+        SOURCES[f"{found[2]}/{found[3]}"] = text_of(path)
 SOURCES |= {f"{name}/starter": ladder.solution(ladder.BY_NAME[name]) for name in ("rnn", "gru", "lstm", "mingru")}
 SIZES = ["--hidden", "4", "--batch-size", "4", "--steps", "4"]
 
@@ -115,7 +113,7 @@ def test_a_right_cell_trains_to_the_curve_of_scratch(name, text):
         assert model_pair.worst_gradient(run.pair, batch)[1] <= tolerance("float64")
 
 
-# One mistake of attempts/planted.py for each of ten files.
+# One mistake for each of ten programs of tests/learner/programs.zip.
 WRONG = {
     "gru/recompute": ("h_after_for_h_before", "weight_hh"),
     "gru/batch_first": ("du_is_not_dv", "weight_hh"),
@@ -132,15 +130,12 @@ WRONG = {
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "gru/recompute")) for n in WRONG])
 def test_a_wrong_cell_is_drawn_and_named_as_wrong(name, folder, capsys, monkeypatch):
-
-    monkeypatch.syspath_prepend(str(LEARNERS.parent))
-    from attempts.planted import MISTAKES
-
     drawn, save = [], plots.save
     monkeypatch.setattr(plots, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
     cell, (mistake, worst) = name.split("/")[0], WRONG[name]
-    (planted,) = [one for one in MISTAKES if (one.file, one.name) == (f"{name}.py", mistake)]
-    Path("mine.py").write_text(SOURCES[name].replace(planted.right, planted.wrong), encoding="utf-8")
+    program = f"developed/solutions/{name.replace('/', '_')}.py"
+    (chosen,) = [one for one in planted("developed") if (one.program, one.name) == (program, mistake)]
+    Path("mine.py").write_text(chosen.text, encoding="utf-8")
     assert main(["curves", "names", "--cell", f"{cell}=mine.py", *SIZES]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "At equal weights the gradients differ, most that of " in said and worst in said

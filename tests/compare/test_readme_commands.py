@@ -51,7 +51,7 @@ OTHERS = {
     "mutmut results",
     "mutmut show NAME",
     "python tests/suite_on_mistakes.py",  # test_mistakes.py
-    "python tests/learner/measure_check.py unseen",  # takes seven minutes
+    "python tests/measure_check.py unseen",  # takes seven minutes
 }
 
 

@@ -1,0 +1,65 @@
+"""How often `check` finds the line of a mistake, on the programs of learner/programs.zip.
+
+    python tests/measure_check.py developed|unseen
+
+The table in compare/learner/README.md is what it says of `unseen`. It takes about six minutes for 100 mistakes.
+"""
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from programs import NAMES, Planted, exercise_of, planted, text_of
+
+from compare.learner import check
+
+SECONDS = 30
+
+
+def checked(folder: Path, name: str, text: str) -> list:
+    path = folder / name.split("/")[-1]
+    path.write_text(text, encoding="utf-8")
+    return check.examined(path, exercise_of(name), SECONDS)
+
+
+def judged(folder: Path, mistake: Planted) -> Counter:
+    """What check says of a program with a mistake."""
+    reports = checked(folder, mistake.program, mistake.text)
+    report = next((one for one in reports if one.verdict != "right"), reports[0])
+    hit = any(finding.line in mistake.lines for finding in report.findings)
+    fix = bool(report.findings and report.findings[0].after)
+    certain = bool(report.findings and report.findings[0].certain)
+    return Counter(
+        {
+            "mistakes": 1,
+            "called wrong": report.verdict == "wrong",
+            "line": hit,
+            "line or fix": hit or fix,
+            "fix": fix,
+            "fix at the line": fix and hit,
+            "certain": certain,
+            "certain, true": certain and (hit or fix),
+        }
+    )
+
+
+def main(which: str):
+    total, seconds, mistakes = Counter(), [], planted(which)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (name for name in NAMES if name.startswith(which)):
+            total["programs"] += 1
+            total["called right"] += all(r.verdict == "right" for r in checked(Path(folder), name, text_of(name)))
+            for mistake in (one for one in mistakes if one.program == name):
+                begin = time.perf_counter()
+                total += judged(Path(folder), mistake)
+                seconds.append(time.perf_counter() - begin)
+            print(f"{name}: {dict(total)}", flush=True)
+    print(f"seconds to the line: median {sorted(seconds)[len(seconds) // 2]:.1f}, most {max(seconds):.1f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", choices=("developed", "unseen"))
+    main(parser.parse_args().which)
