@@ -186,8 +186,10 @@ def unfinished(known, path, exercise, status, seconds, trace):
     """Say in the reports that the process ended before it was done."""
     late = trace is not None or status == -signal.SIGKILL
     sentence = still_running(seconds) if late else ended(status)
-    if any(report.verdict == WRONG for report in known.values()):
-        next(reversed(known.values())).remarks.append(f"the search for the line did not end: {sentence}")
+    wrong = [report for report in known.values() if report.verdict == WRONG]
+    if wrong:
+        what = "a second mistake" if wrong[-1].findings else "the line"
+        wrong[-1].remarks.append(f"the search for {what} did not end: {f'{seconds} s are over' if late else sentence}")
         return
     report = Report(str(path), f"exercise {exercise}" if exercise else "forward and backward", exercise)
     report.failed(RUNS, sentence, COULD_NOT_RUN)

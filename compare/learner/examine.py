@@ -117,7 +117,12 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
         if report.exercise:
             name_the_mistake(report, subject)
         if not report.findings:
-            report.findings = locate.located(subject, *failed, confirmed_by(subject))
+
+            def know(findings):
+                report.findings = findings
+                tell(report)
+
+            know(locate.located(subject, *failed, confirmed_by(subject), know))
 
 
 def judged(subject: Subject, module, report: Report) -> tuple[int, str] | None:

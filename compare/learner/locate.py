@@ -2,43 +2,66 @@
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from compare.learner import edits
+from compare.learner import syntax
 from compare.learner.repair import Fix, Search
 from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
+from compare.learner.several import best_fix, parts_of
 from compare.learner.switches import Judge, Subject, Workshop, executed, switched
 
 ROOM = 2**31  # bytes
-TRIES = 2  # edits that make some entries right, after which a second mistake is looked for
+TRIES = 3  # edits that make some entries right, after which a second mistake is looked for
 
 
-def located(subject: Subject, index: int, stage: str, confirm: Callable) -> list[Finding]:
-    """Where the mistake is: one Finding, two for two mistakes, none if nothing is known."""
+def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: Callable) -> list[Finding]:
+    """Where the mistake is: one Finding, two for two mistakes, none if nothing is known.
+
+    tell: called with what is known before a second mistake is looked for.
+    """
     with bounded_memory():
-        return found_in(subject, index, stage, confirm)
+        search, whole, some = searched(subject, index, stage, confirm)
+        if whole:
+            return [finding_for_fix(search, whole)]
+        here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]
+        tell(likely(search, here or some[:1], [], sure=not here))
+        parts, tried = [], []
+        for first in islice(here or first_fixes(search, some, parts), TRIES):
+            tried.append(first)
+            rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
+            second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm)
+            if found:
+                return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
+        return likely(search, tried, parts, sure=not here)
 
 
-def found_in(subject, index, stage, confirm) -> list[Finding]:
-    search, whole, some = searched(subject, index, stage, confirm)
-    if whole:
-        return [finding_for_fix(search, whole)]
-    here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]  # but not in all cases
-    if search.possible and not here:
+def likely(search: Search, tried: list[Fix], parts: list[Search], *, sure: bool) -> list[Finding]:
+    """The line to look at, if no edits are known after which everything is right.
+
+    sure: whether the values of one statement explain everything that is wrong, in all cases.
+    """
+    if search.possible and sure:
         return [finding_without_fix(search, search.possible[0])]
-    likely = [uncertain(search, some[0])] if some else []
-    for first in (here or some)[:TRIES]:
-        rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
-        second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm)
-        if found:
-            return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
-        if second.possible and len(likely) == 1:
-            likely = [uncertain(search, first), finding_without_fix(second, second.possible[0])]
-    return likely or [finding_without_fix(search, one) for one in search.working[:1]]
+    if tried:
+        return [uncertain(search, max(tried, key=lambda fix: fix.gain))]
+    for one in (*parts, search):
+        if one.possible or one.working:
+            return [finding_without_fix(one, (one.possible or one.working)[0])]
+    return []
+
+
+def first_fixes(search: Search, some: list[Fix], parts: list[Search]) -> Iterator[Fix]:
+    """The edits that make some entries right and none wrong, each as it is found; parts: filled with the searches."""
+    for part in parts_of(search):
+        parts.append(part)
+        if (fix := best_fix(part, search)) is not None:
+            yield fix
+    yield from some
 
 
 def wrong_case(subject: Subject, otherwise: int) -> int:
@@ -110,8 +133,11 @@ def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
 
 def as_diff(edit, source) -> tuple[str, str]:
     """The edit as source lines, before and after."""
-    after = edit.after if isinstance(edit.after, str) else edits.unparse(edit.after)
+    after = edit.after if isinstance(edit.after, str) else syntax.unparse(edit.after)
     line = source[edit.line - 1].strip()
+    if edit.everywhere:
+        ((_, (statement,)),) = edit.changes
+        return line, syntax.unparse(statement)
     if edit.kind == "change" and edit.node is not None and edit.node.lineno == edit.node.end_lineno:
         text = source[edit.node.lineno - 1]
         start, end = edit.node.col_offset, edit.node.end_col_offset
@@ -147,7 +173,7 @@ def kind_in_words(edit) -> str:
 
 
 def statement_in_words(old, new) -> str:
-    adds = isinstance(new, ast.Assign) and edits.unparse(new.value).startswith(f"{edits.unparse(new.targets[0])} + ")
+    adds = isinstance(new, ast.Assign) and syntax.unparse(new.value).startswith(f"{syntax.unparse(new.targets[0])} + ")
     if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
         return "This replaces a value that should be added to."
     if isinstance(old, ast.AugAssign):
@@ -156,20 +182,20 @@ def statement_in_words(old, new) -> str:
 
 
 def expression_in_words(old, new) -> str:
-    part = f"`{edits.unparse(old)}`"
+    part = f"`{syntax.unparse(old)}`"
     term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor"}
-    if isinstance(new, ast.BinOp) and type(new.op) in term and edits.unparse(new.left) == edits.unparse(old):
+    if isinstance(new, ast.BinOp) and type(new.op) in term and syntax.unparse(new.left) == syntax.unparse(old):
         return f"A {term[type(new.op)]} is missing at {part}."
-    if isinstance(old, ast.BinOp) and edits.unparse(new) in (edits.unparse(old.left), edits.unparse(old.right)):
+    if isinstance(old, ast.BinOp) and syntax.unparse(new) in (syntax.unparse(old.left), syntax.unparse(old.right)):
         return f"There is one {term.get(type(old.op), 'factor')} too many in {part}."
     if isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op):
         return f"The operator in {part} is wrong."
     subscripts = isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript)
-    if subscripts and edits.unparse(old.value) == edits.unparse(new.value):
+    if subscripts and syntax.unparse(old.value) == syntax.unparse(new.value):
         return f"The index in {part} is wrong."
     if isinstance(old, ast.Tuple | ast.List):
         return f"The order in {part} is wrong."
-    if isinstance(old, edits.NAMES) and isinstance(new, edits.NAMES):
+    if isinstance(old, syntax.NAMES) and isinstance(new, syntax.NAMES):
         return f"{part} is not what belongs here."
     return f"{part} is wrong."
 

@@ -5,12 +5,13 @@ synthesis.py). Then the other edits of edits.py, the likeliest first: those of s
 (suspects.py), and of these the smallest.
 """
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from compare.learner import edits, truths
+from compare.learner import edits, expressions, syntax, truths
 from compare.learner.screening import GapScreen, StatementScreen
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
@@ -36,24 +37,29 @@ class Fix:
 class Search:
     """All edits of a program in the order in which they are tried."""
 
-    def __init__(self, workshop: Workshop):
+    def __init__(self, workshop: Workshop, investigation: Investigation | None = None, known: list | None = None):
         self.workshop = workshop
         self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
         self.gaps, self.undecided, self.working = [], [], []
         self.wrong, self.gradient_entries, self.times = None, 1, {}
         if workshop.right is not None and not workshop.right.all():
-            investigation = Investigation(workshop)
-            self.suspects = investigation.suspects
+            self.investigation = investigation = investigation or Investigation(workshop)
+            self.suspects, self.wrong = investigation.suspects, investigation.wrong
             investigation.solve_all(workshop.runs_for(SOLVING))
-            self.truths = truths.measured(investigation, workshop.runs_for(MEASURING))
-            self.wrong = investigation.wrong
+            self.truths = known or truths.measured(investigation, workshop.runs_for(MEASURING))
             case = workshop.judge.case
-            self.gradient_entries = max(1, sum(case.expected[name].size for name in case.gradients))
+            results = sum(case.expected[name].size for name in case.results)
+            self.result_entries = int(investigation.only[:results].sum())
+            self.gradient_entries = max(1, len(self.wrong) - self.result_entries)
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
             self.count_costs()
             self.prepare_screens(investigation)
+
+    def limited_to(self, only: np.ndarray) -> "Search":
+        """The same search, if only some entries of the results count."""
+        return Search(self.workshop, self.investigation.limited_to(only), self.truths)
 
     def prepare_screens(self, investigation):
         """A screen for each statement of which another value would do, and for the gap before that value is read."""
@@ -82,16 +88,16 @@ class Search:
         for one in self.suspects:
             statement = slots.all[one.slot - 1].node
             extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE if self.possible else UNKNOWN}[one.possible]
-            if isinstance(statement, edits.ast.Expr):  # its value is what is passed on, not what it does
+            if isinstance(statement, ast.Expr):  # its value is what is passed on, not what it does
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
             by_statement.setdefault(id(statement), one)
-        for function in edits.functions(self.workshop.subject.tree):
-            for _, block in edits.blocks(function):
+        for function in syntax.functions(self.workshop.subject.tree):
+            for _, block in syntax.blocks(function):
                 fits = []
                 for index, statement in enumerate(block):
-                    inside = [by_statement[id(s)].moved for s in edits.ast.walk(statement) if id(s) in by_statement]
+                    inside = [by_statement[id(s)].moved for s in ast.walk(statement) if id(s) in by_statement]
                     fits.append(self.misfit(np.any(inside, axis=0)) if inside else 1.0)
                     self.costs.setdefault(slots.of(block, index, "header"), HEADER * fits[-1])
                     self.costs[slots.of(block, index, "move")] = 0.5 * fits[-1]
@@ -119,17 +125,17 @@ class Search:
     def when(self, statement) -> int:
         """When a statement had its first value; what it calls had its values before."""
         value = getattr(statement, "value", None)
-        return self.times.get(edits.position(value), self.times.get(statement.lineno, len(self.times)))
+        return self.times.get(syntax.position(value), self.times.get(statement.lineno, len(self.times)))
 
     def returns(self, slot) -> bool:
         """Whether a statement is a return: it can always set the wrong results, so that this says little."""
-        return isinstance(self.workshop.slots.all[slot - 1].node, edits.ast.Return)
+        return isinstance(self.workshop.slots.all[slot - 1].node, ast.Return)
 
     def only_reads(self, slot) -> bool:
         """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
         value = getattr(self.workshop.slots.all[slot - 1].node, "value", None)
-        parts = value.elts if isinstance(value, edits.ast.Tuple) else [value]
-        return all(isinstance(one, edits.NAMES) for one in parts)
+        parts = value.elts if isinstance(value, ast.Tuple) else [value]
+        return all(isinstance(one, syntax.NAMES) for one in parts)
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
@@ -170,12 +176,12 @@ class Search:
     def synthesised(self, screens):
         """The edits that put another expression in the place of a statement's value, or of a part of it."""
         w = self.workshop
-        for function in edits.functions(w.subject.tree):
-            statements = [s for _, block in edits.blocks(function) for s in block]
+        for function in syntax.functions(w.subject.tree):
+            statements = [s for _, block in syntax.blocks(function) for s in block]
             own = [one for one in screens if w.slots.all[one.slot - 1].node in statements]
             if not own:
                 continue
-            scope = edits.Scope(function, w.facts, statements)
+            scope = expressions.Scope(function, w.facts, statements)
             scope.borrow(w.subject.tree)
             for screen in own:
                 yield from Synthesis(screen, scope).passing()
@@ -230,10 +236,14 @@ class Search:
                 whole.append(Fix(edit, cost, len(right)))
             elif base is not None and not (base & ~right).any() and right.sum() > base.sum():
                 some.append(Fix(edit, cost, int(right.sum() - base.sum())))
-        return sorted(whole, key=self.place), sorted(some, key=lambda fix: (-fix.gain, fix.cost))
+        return self.likeliest(whole), sorted(some, key=lambda fix: (-fix.gain, fix.cost))
+
+    def likeliest(self, fixes: list[Fix]) -> list[Fix]:
+        """Those that cost about as little as the cheapest, the one in the earliest line that is not innocent first."""
+        cheapest = min((fix.cost for fix in fixes), default=0)
+        return sorted((fix for fix in fixes if fix.cost <= cheapest + MARGIN), key=self.place)
 
     def place(self, fix):
-        """Of several fixes, the first is the one in the earliest line that does not hold right values already."""
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
         reads = any(self.only_reads(slot) for slot in slots)
@@ -244,9 +254,9 @@ class Search:
         """Whether a line is in a function that makes the results, while these are right."""
         if self.wrong is None:
             return False
-        count = len(self.wrong) - self.gradient_entries
+        count = self.result_entries
         if self.wrong[:count].any():
             return False
         makes = {self.workshop.slots.all[one.slot - 1].node.lineno for one in self.suspects if one.moved[:count].any()}
-        inside = [f for f in edits.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
+        inside = [f for f in syntax.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
         return bool(inside) and any(inside[-1].lineno <= one <= inside[-1].end_lineno for one in makes)

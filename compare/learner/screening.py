@@ -11,7 +11,7 @@ import operator
 
 import numpy as np
 
-from compare.learner import edits
+from compare.learner import edits, syntax
 from compare.learner.suspects import SINGULAR, Investigation, Probe, Suspect, value_of
 from compare.learner.switches import Endless, Workshop
 
@@ -192,7 +192,7 @@ class StatementScreen(Screen):
         super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
 
     def edit(self, cost, path, node, new) -> edits.Edit:
-        statement = edits.replaced(self.statement, (*self.path, *path), new)
+        statement = syntax.replaced(self.statement, (*self.path, *path), new)
         longer = isinstance(new, ast.BinOp) and new.left is node
         line = node.end_lineno if longer else node.lineno
         return edits.Edit(cost, line, ((self.slot, [statement]),), "change", node, new, bool(path))
@@ -211,7 +211,7 @@ class GapScreen(Screen):
 
     def __init__(self, investigation: Investigation, suspect: Suspect, gap: edits.Slot, target):
         noted, computed = investigation.reached(suspect, gap.number)
-        self.gap, self.target, original = gap, target, edits.load(target)
+        self.gap, self.target, original = gap, target, syntax.load(target)
         places = [Place(*one, investigation.workshop) for one in noted]
         for place, leaves in zip(places, computed, strict=False):
             if len(leaves) == 1:  # there the variable holds what it should; the expression has what it was
@@ -220,7 +220,7 @@ class GapScreen(Screen):
         super().__init__(suspect, places, original)
 
     def edit(self, cost, path, node, new) -> edits.Edit:
-        after = ast.Assign([self.target], edits.replaced(self.original, path, new))
+        after = ast.Assign([self.target], syntax.replaced(self.original, path, new))
         at_end = self.gap.index >= len(self.gap.block)
         line = self.gap.node.end_lineno if at_end else self.gap.node.lineno
         after = ast.copy_location(after, self.gap.node)

@@ -7,13 +7,14 @@ right value. No equation, name or convention is needed.
 """
 
 import ast
+import copy
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from compare.learner import edits
+from compare.learner import syntax
 from compare.learner.calling import is_float_array, is_tensor, to_numpy
 from compare.learner.switches import Workshop
 
@@ -161,32 +162,35 @@ def probed(statement) -> list | None:
     if found is None:
         return None
     path, value = found
-    here = ast.copy_location(edits.clone(HERE), statement)
+    here = ast.copy_location(syntax.clone(HERE), statement)
     match statement:
         case ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
-            again = ast.Assign([target], seen(edits.load(target), stored=ast.Constant(True)))
+            again = ast.Assign([target], seen(syntax.load(target), stored=ast.Constant(True)))
             return [here, statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
-            return [here, edits.replaced(statement, path, seen(value, like=edits.load(target)))]
-    return [here, edits.replaced(statement, path, seen(value))]
+            return [here, syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
+    return [here, syntax.replaced(statement, path, seen(value))]
 
 
 def can_be_read_again(target) -> bool:
     """Whether evaluating a target twice is harmless: its only calls are those of NumPy."""
     calls = [node.func for node in ast.walk(target) if isinstance(node, ast.Call)]
     return all(
-        isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id in edits.MODULES for f in calls
+        isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id in syntax.MODULES for f in calls
     )
 
 
 class Investigation:
-    """Every statement of a program under suspicion."""
+    """Every statement of a program under suspicion.
+
+    only: the entries of the results that count, all at first; wrong: which of these are.
+    """
 
     def __init__(self, workshop: Workshop):
-        self.workshop, self.probe = workshop, Probe()
+        self.workshop, self.probe, self.columns = workshop, Probe(), {}
         chosen = {}
-        for function in edits.functions(workshop.subject.tree):
-            for _, block in edits.blocks(function):
+        for function in syntax.functions(workshop.subject.tree):
+            for _, block in syntax.blocks(function):
                 for index, statement in enumerate(block):
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
@@ -195,11 +199,23 @@ class Investigation:
                         chosen[workshop.slots.of(block, index, "in")] = [new]
         names = {"__probe__": self.probe, "__here__": self.probe.here}
         self.program, self.switches = workshop.with_switches(chosen, **names)
-        self.wrong = ~workshop.right
-        self.suspects = [one for one in map(self.suspect, chosen) if one is not None]
+        self.slots = list(chosen)
+        self.look_at(np.ones(workshop.right.size, bool))
+
+    def limited_to(self, only: np.ndarray) -> "Investigation":
+        """The same statements, if only some entries of the results count."""
+        other = copy.copy(self)
+        other.look_at(only)
+        return other
+
+    def look_at(self, only):
+        self.only, self.wrong = only, ~self.workshop.right[only]
+        judge = self.workshop.judge
+        self.expected, self.allowed = judge.expected[only], judge.allowed[only]
+        self.suspects = [one for one in map(self.suspect, self.slots) if one is not None]
 
     def run(self, slot, change=None, size=0.0):
-        """The results with a change of what a statement stores; the values are in self.probe."""
+        """All results with a change of what a statement stores; the values are in self.probe."""
         self.probe.begin(change, size)
         self.switches[slot] = 1
         vector = self.workshop.vector(self.program)
@@ -246,9 +262,10 @@ class Investigation:
 
     def moved(self, slot, **changed) -> np.ndarray | None:
         """Which entries of the results another value of the statement changes; None if it does not run."""
-        base, vector = self.workshop.base, self.run(slot, **changed)
+        base, vector = self.workshop.base[self.only], self.run(slot, **changed)
         if vector is None:
             return None
+        vector = vector[self.only]
         with np.errstate(all="ignore"):
             still = np.abs(vector - base) <= 1e-13 * np.maximum(1, np.abs(base))
         return ~(still | (np.isnan(vector) & np.isnan(base)))
@@ -264,17 +281,18 @@ class Investigation:
 
     def solve(self, suspect: Suspect):
         """Fill in whether some value of the statement makes all results right, and which."""
-        base, found, expected = self.run(suspect.slot), self.probe.values, self.workshop.judge.expected
-        if base is None or not found or not np.isfinite(expected - base).all():
+        base, found = self.run(suspect.slot), self.probe.values
+        if base is None or not found or not np.isfinite(self.expected - base[self.only]).all():
             return
         columns = np.flatnonzero(columns_of(found, suspect.leaf))
         if not 0 < columns.size <= MOST:
             return
         change, vector = np.zeros(sum(leaf.size for time in found for leaf in time)), base
         for _ in range(NEWTON):
-            error, jacobian = expected - vector, self.jacobian(suspect.slot, change, vector, columns)
+            error, jacobian = self.expected - vector[self.only], self.jacobian(suspect.slot, change, vector, columns)
             if jacobian is None:
                 return
+            jacobian = jacobian[self.only]
             try:
                 step = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
             except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
@@ -283,7 +301,7 @@ class Investigation:
             vector = self.run(suspect.slot, change)
             if vector is None:
                 return
-            left = expected - vector
+            left = self.expected - vector[self.only]
             if self.is_solved(left, error):
                 self.note_solution(suspect, found, change, jacobian)
                 return
@@ -293,8 +311,7 @@ class Investigation:
         suspect.possible = False
 
     def is_solved(self, left, error) -> bool:
-        judge = self.workshop.judge
-        allowed = judge.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(judge.expected))
+        allowed = self.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(self.expected))
         return bool((np.abs(left) <= allowed).all())
 
     def note_solution(self, suspect: Suspect, found, change, jacobian):
@@ -306,16 +323,21 @@ class Investigation:
         suspect.recurrent = any(a.shape != b.shape or not np.allclose(a, b, 1e-9, 1e-9) for a, b in pairs)
         suspect.rank = int(np.linalg.matrix_rank(jacobian, tol=1e-8 * max(1e-30, np.abs(jacobian).max())))
 
-    def jacobian(self, slot, change, base, which):
-        columns = []
+    def jacobian(self, slot, change, base, which) -> np.ndarray | None:
+        """The derivatives of all results with respect to the entries `which` of a statement's values; None if infinite.
+
+        base: the results with the change; without one the derivatives are kept.
+        """
+        kept = self.columns.setdefault(slot, {}) if not change.any() else {}
         for k in which:
-            moved = change.copy()
-            moved[k] += SMALL
-            vector = self.run(slot, moved)
-            if vector is None or not np.isfinite(vector).all():
-                return None
-            columns.append((vector - base) / SMALL)
-        return np.stack(columns, axis=1)
+            if k not in kept:
+                moved = change.copy()
+                moved[k] += SMALL
+                vector = self.run(slot, moved)
+                if vector is None or not np.isfinite(vector[self.only]).all():
+                    return None
+                kept[k] = (vector - base) / SMALL
+        return np.stack([kept[k] for k in which], axis=1)
 
 
 def columns_of(values, leaf: int | None) -> np.ndarray:

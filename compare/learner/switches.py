@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compare.agreement import ESTIMATE, least_size, tolerance
-from compare.learner import edits
+from compare.learner import edits, syntax
 from compare.learner.calling import Case, is_tensor
 
 TENSOR = 8  # an operation on a small tensor takes as long as so many on a small array
@@ -217,12 +217,12 @@ class Observer(ast.NodeTransformer):
 
     def generic_visit(self, node):
         super().generic_visit(node)
-        return self.seen(node) if isinstance(node, edits.NAMES | ast.BinOp | ast.UnaryOp) else node
+        return self.seen(node) if isinstance(node, syntax.NAMES | ast.BinOp | ast.UnaryOp) else node
 
     def seen(self, node):
-        if not self.inside or not edits.is_load(node):
+        if not self.inside or not syntax.is_load(node):
             return node
-        call = ast.Call(ast.Name("__see__", ast.Load()), [ast.Constant(edits.position(node)), node], [])
+        call = ast.Call(ast.Name("__see__", ast.Load()), [ast.Constant(syntax.position(node)), node], [])
         return ast.copy_location(call, node)
 
 
@@ -242,10 +242,10 @@ def switched(tree, slots, chosen, *, edited=False):
                 break
             statement = with_blocks(statement)
             if (index, "header") in own:
-                header = edits.HEADERS[type(statement)]
+                header = syntax.HEADERS[type(statement)]
                 number, variants = own[index, "header"]
                 new_header = variants[0] if edited else pick(number, variants, getattr(statement, header))
-                statement = edits.replaced(statement, ((header, None),), new_header)
+                statement = syntax.replaced(statement, ((header, None),), new_header)
             if (index, "in") not in own:
                 new.append(statement)
             else:
@@ -253,8 +253,8 @@ def switched(tree, slots, chosen, *, edited=False):
         return new
 
     def with_blocks(node):
-        new = ast.copy_location(edits.clone(node), node)
-        for name in edits.BLOCKS:
+        new = ast.copy_location(syntax.clone(node), node)
+        for name in syntax.BLOCKS:
             block = getattr(node, name, None)
             if isinstance(block, list) and block:
                 setattr(new, name, block_with_switches(block))

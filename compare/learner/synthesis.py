@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compare.learner import edits
+from compare.learner import edits, expressions, syntax
 from compare.learner.screening import Screen, leaves_of
 from compare.learner.suspects import SINGULAR
 
@@ -57,7 +57,7 @@ class Choice(NamedTuple):
 
 def instead(node, cost, new) -> float:
     """The cost of another expression in the place of a part."""
-    return (1.0 if type(new) is type(node) else 1.3) + abs(cost - 0.05 * edits.size(node))
+    return (1.0 if type(new) is type(node) else 1.3) + abs(cost - 0.05 * syntax.size(node))
 
 
 class Part:
@@ -132,7 +132,7 @@ class Synthesis:
     plain, functions, layouts: the ingredients, as (cost, expression, kind); tables: see `table`.
     """
 
-    def __init__(self, screen: Screen, scope: edits.Scope):
+    def __init__(self, screen: Screen, scope: expressions.Scope):
         self.screen, self.places, self.scope = screen, screen.places, scope
         self.kinds_of_indices = {text: set() for text in scope.slices}
         for base, text in scope.indexed:
@@ -140,11 +140,11 @@ class Synthesis:
         found, most = {}, min(MOST, max(50, AT_PLACES // len(self.places)))
         for node in self.candidates():
             key = self.key(node)
-            if key and (key not in found or edits.size(node) < edits.size(found[key])):
+            if key and (key not in found or syntax.size(node) < syntax.size(found[key])):
                 found[key] = node
             if len(found) >= most:
                 break
-        self.plain = [(0.05 * edits.size(node), node, kind(self.first(node))) for node in found.values()]
+        self.plain = [(0.05 * syntax.size(node), node, kind(self.first(node))) for node in found.values()]
         self.functions = list(self.made_of(self.plain, FUNCTIONS))
         self.layouts = list(self.made_of(self.plain, LAYOUTS))
         self.tables = {}
@@ -169,7 +169,7 @@ class Synthesis:
 
     def candidates(self) -> Iterator[ast.expr]:
         """The variables, the expressions in the text, and the parts of variables."""
-        todo = [edits.name(text) for text in self.places[0].variables]
+        todo = [syntax.name(text) for text in self.places[0].variables]
         yield from todo
         for node, _ in self.scope.ingredients.values():
             if not any(isinstance(one, ast.Call) for one in ast.walk(node)):  # a call may change what it is given
@@ -182,11 +182,11 @@ class Synthesis:
         """The fields of an object, the entries of a dictionary, a list or an array."""
         value = self.first(node)
         if isinstance(value, dict):
-            yield from (edits.entry(node, ast.Constant(key)) for key in value if isinstance(key, str))
+            yield from (syntax.entry(node, ast.Constant(key)) for key in value if isinstance(key, str))
         elif isinstance(value, list | np.ndarray) or type(value) is tuple:
             same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
-            near = [edits.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
-            yield from (edits.entry(node, index) for index in (*same, *near, ast.Constant(0), ast.Constant(-1)))
+            near = [syntax.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
+            yield from (syntax.entry(node, index) for index in (*same, *near, ast.Constant(0), ast.Constant(-1)))
         elif hasattr(value, "_fields") or (hasattr(value, "__dict__") and not callable(value)):
             names = getattr(value, "_fields", None) or vars(value)
             yield from (ast.Attribute(node, name, ast.Load()) for name in names)
@@ -194,7 +194,7 @@ class Synthesis:
     def made_of(self, ingredients, templates) -> Iterator:
         for cost, node, _ in ingredients:
             for template, more in templates.items():
-                new = edits.filled(template, X=node)
+                new = syntax.filled(template, X=node)
                 if (own := kind(self.first(new))) is not None:
                     yield cost + more, new, own
 
@@ -229,11 +229,11 @@ class Synthesis:
         own = kind(self.first(node))
         if own != "bool":
             for template, cost in (FUNCTIONS | LAYOUTS).items():
-                yield 0.9 + cost, edits.filled(template, X=node)
+                yield 0.9 + cost, syntax.filled(template, X=node)
             for template, cost in ALONE.items():
-                yield cost, edits.filled(template, P=node)
+                yield cost, syntax.filled(template, P=node)
         if isinstance(node, ast.Constant) and own == "number":
-            yield from ((1.1, edits.number(k)) for k in NUMBERS)
+            yield from ((1.1, syntax.number(k)) for k in NUMBERS)
 
     def of_the_same_kind(self, node) -> Iterator:
         """(cost, expression): every ingredient that holds what the part holds."""
@@ -248,7 +248,7 @@ class Synthesis:
             yield instead(node, choices[k].cost, choices[k].node) + 1.1 * choices[k].made, choices[k].node
         for template, (cost, function) in JOINED.items():
             for k in np.flatnonzero(part.right(function(part.values[:, None], columns))):
-                yield cost + choices[k].cost, edits.filled(template, P=node, X=choices[k].node)
+                yield cost + choices[k].cost, syntax.filled(template, P=node, X=choices[k].node)
 
     def table(self, shapes: tuple) -> tuple[list["Choice"], np.ndarray]:
         """The ingredients that fit a part with these shapes, one per place, and their values, one column each."""
@@ -270,9 +270,10 @@ class Synthesis:
         """(cost, expression): one more term or factor."""
         own = kind(self.first(node))
         for cost, other, its in (*self.plain, *self.functions):
-            if its == "number" or (isinstance(its, tuple) and isinstance(own, tuple) and edits.broadcasts(its, own)):
+            arrays = isinstance(its, tuple) and isinstance(own, tuple)
+            if its == "number" or (arrays and expressions.broadcasts(its, own)):
                 for template, (more, _) in JOINED.items():
-                    yield cost + more, edits.filled(template, P=node, X=other)
+                    yield cost + more, syntax.filled(template, P=node, X=other)
 
     # ---- products of two ingredients ----
 
@@ -281,18 +282,20 @@ class Synthesis:
         screen, (path, whole) = self.screen, self.single_value()
         if whole is None:
             return
-        nodes, columns = self.all_products()
-        if not nodes:
+        found, columns = self.all_products()
+        if not found:
             return
         original = screen.values(screen.original)
         for start, term, sign in terms_of(whole, path):
             kept = 0 * original if term is whole else original - sign * self.vector(term)
             for k in np.flatnonzero(screen.right(kept[:, None] + sign * columns)):
-                yield screen.edit(2.4 + 0.05 * edits.size(nodes[k]), start, term, nodes[k])
+                node = syntax.filled(found[k][0], A=found[k][1], B=found[k][2])
+                yield screen.edit(2.4 + 0.05 * syntax.size(node), start, term, node)
         for sign, template in ((1, "P + X"), (-1, "P - X")):
             for k in np.flatnonzero(screen.right(original[:, None] + sign * columns)):
-                longer = edits.filled(template, P=whole, X=nodes[k])
-                yield screen.edit(2.2 + 0.05 * edits.size(nodes[k]), path, whole, longer)
+                node = syntax.filled(found[k][0], A=found[k][1], B=found[k][2])
+                longer = syntax.filled(template, P=whole, X=node)
+                yield screen.edit(2.2 + 0.05 * syntax.size(node), path, whole, longer)
 
     def single_value(self) -> tuple:
         """(path, expression) of the one array that has to change; (None, None) if there are several."""
@@ -309,25 +312,25 @@ class Synthesis:
         return np.concatenate([np.broadcast_to(place.value(node), own.shape).ravel() for place, (own,) in pairs])
 
     def all_products(self) -> tuple[list, np.ndarray]:
-        """Every product of two ingredients that has the shapes of the statement: expressions, values in columns."""
+        """Every product of two ingredients with the shapes of the statement: (template, A, B), values in columns."""
         shape = self.screen.expected[0][0].shape
         arrays = [(node, own) for _, node, own in self.plain if isinstance(own, tuple)]
         turned = arrays + [(node, own) for _, node, own in self.layouts if isinstance(node, ast.Attribute)]
         functions = [(node, own) for _, node, own in self.functions if isinstance(own, tuple)]
-        pairs = {
-            "A * B": [*itertools.combinations_with_replacement(arrays, 2), *itertools.product(arrays, functions)],
-            "A @ B": itertools.product(turned, repeat=2),
-            "np.outer(A, B)": itertools.product(arrays, repeat=2),
-        }
-        nodes, columns = [], []
-        for template, found in pairs.items():
-            for (a, a_shape), (b, b_shape) in found:
-                if product_shape(template, a_shape, b_shape) == shape:
-                    values = self.combined(PRODUCTS[template], a, b)
+        pairs = {"A * B": (arrays, arrays + functions), "A @ B": (turned, turned), "np.outer(A, B)": (arrays, arrays)}
+        found, columns = [], []
+        for template, (first, second) in pairs.items():
+            by_shape = {}
+            for k, (b, b_shape) in enumerate(second):
+                by_shape.setdefault(b_shape, []).append((k, b))
+            for k, (a, a_shape) in enumerate(first):
+                fitting = (s for s in by_shape if product_shape(template, a_shape, s) == shape)
+                for m, b in itertools.chain.from_iterable(by_shape[s] for s in fitting):
+                    values = self.combined(PRODUCTS[template], a, b) if m >= k or template != "A * B" else None
                     if values is not None:
-                        nodes.append(edits.filled(template, A=a, B=b))
+                        found.append((template, a, b))
                         columns.append(values)
-        return nodes, np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+        return found, np.stack(columns, axis=1) if columns else np.zeros((0, 0))
 
     def combined(self, function, a, b) -> np.ndarray | None:
         """f(a, b) at all places in one vector, or None if it has other shapes than the statement."""
@@ -348,7 +351,7 @@ def product_shape(template, a, b) -> tuple | None:
     if template == "A @ B":
         return a[:-1] + b[1:] if a and b and len(b) <= 2 and a[-1] == b[0] else None
     if template == "A * B":
-        return b if edits.broadcasts(a, b) else a if edits.broadcasts(b, a) else None
+        return b if expressions.broadcasts(a, b) else a if expressions.broadcasts(b, a) else None
     return (*a, *b) if len(a) == len(b) == 1 else None
 
 
@@ -363,7 +366,7 @@ def terms_of(node, path=(), sign=1) -> Iterator:
 def with_parents(shell) -> Iterator:
     """(path, expression, its parents, the nearest first) for all expressions in a statement."""
     parents = {}
-    for path, node, parent in edits.expressions(shell):
+    for path, node, parent in syntax.expressions(shell):
         parents[id(node)] = parent
         chain = [parent]
         while id(chain[-1]) in parents:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compare.learner import edits
+from compare.learner import syntax
 from compare.learner.calling import flat, to_numpy
 from compare.learner.suspects import SMALL, Investigation
 
@@ -115,4 +115,4 @@ def targets_of(statement) -> list[str]:
     target = getattr(statement, "targets", [getattr(statement, "target", None)])[0]
     if target is None:
         return []
-    return [edits.unparse(one) for one in getattr(target, "elts", [target])]
+    return [syntax.unparse(one) for one in getattr(target, "elts", [target])]

@@ -176,9 +176,7 @@ def chips(equations):
 
 
 # Lines that only allocate, convert or reshape: no equation says any of it.
-PREPARES = re.compile(
-    r"= np\.(empty|result_type|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = "
-)
+PREPARES = re.compile(r"= np\.(empty|result_type|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = ")
 # What a comment says in the notation of the equations.
 IN_COMMENT = re.compile(
     r"\(W_hh\^T da\)\^T|\bd?[A-Za-z]{1,2}(_(\{[^}]*\}|\w{1,2})(\^T)?(?![\w\[])|\^T)|\bstep t\b( \+ 1)?"

@@ -193,10 +193,20 @@ def test_an_optional_argument_of_backward_is_no_cache(tmp_path):
     assert wrong.verdict == "wrong" and "h_n" in wrong.sentence
 
 
-def test_two_mistakes_are_both_found(tmp_path):
-    found = rnn_with(tmp_path, ("dW_hh += da.T @ h[t]\n", "dW_hh = da.T @ h[t]\n"), ("dx[t] = da @", "dx[t] = -da @"))
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        # each in an array of its own
+        (("dW_hh += da.T @ h[t]\n", "dW_hh = da.T @ h[t]\n"), ("dx[t] = da @ W_ih", "dx[t] = -da @ W_ih")),
+        # the first makes everything wrong, and its fix is no small change
+        (("dh * (1 - h[t + 1] ** 2)", "np.cos(dh + h[t])"), ("dW_ih += da.T @ x[t]", "dW_ih = da.T @ x[t]")),
+    ],
+)
+def test_two_mistakes_are_both_found(tmp_path, first, second):
+    found = rnn_with(tmp_path, first, second)
     lines = {finding.text.strip() for finding in found.findings}
-    assert lines == {"dW_hh = da.T @ h[t]", "dx[t] = -da @ W_ih"}
+    assert all(any(wrong.strip() in line for line in lines) for _, wrong in (first, second)), lines
+    assert all(finding.certain and finding.after for finding in found.findings)
 
 
 def test_shapes_are_checked_before_values(tmp_path):

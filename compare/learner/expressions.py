@@ -1,0 +1,362 @@
+"""What an expression may become: the small edits within a statement.
+
+Each has a cost, a guess at how likely it is, from mistakes seen in public threads: an index off by one comes before a
+new factor.
+"""
+
+import ast
+import builtins
+import itertools
+from collections.abc import Iterator
+
+from compare.learner.syntax import (
+    MODULES,
+    NAMES,
+    entry,
+    expressions,
+    filled,
+    is_load,
+    load,
+    name,
+    number,
+    position,
+    rewrites,
+    rewritten,
+    shifted,
+    unparse,
+)
+
+# Costs, and what an expression becomes; syntax.matched says what the letters and operators stand for.
+EXPRESSIONS = rewrites("""
+    1.0   A + B -> A - B | A * B
+    1.0   A - B -> A + B | B - A
+    1.0   A * B -> A / B | A + B
+    1.0   A / B -> A * B | B / A
+    1.0   A ** B -> A * B
+    1.0   A // B -> A * B
+    1.0   A @ B -> A * B | B @ A
+    1.0   A.T @ B -> B.T @ A
+    1.0   A @ B.T -> B @ A.T
+    1.05  A @ B -> B.T @ A.T
+    1.3   A % B -> A | B
+    1.3   F(A) % B -> F(A % B)
+    1.3   (A % B) << C -> A % (B << C)
+    1.3   A % (B << C) -> (A % B) << C
+    1.2   -A -> A
+    1.2   ~A -> A
+    1.2   not A -> A
+    1.0   A and B -> A or B | A | B
+    1.0   A or B -> A and B | A | B
+    1.1   A if C else B -> B if C else A | A | B
+    1.0   A.T -> A
+    1.2   F(A) -> A
+    1.3   F(A % B) -> F(A) % B | A % F(B)
+    1.3   A.METHOD(*R, **K) -> A
+    1.0   A.pop() -> A.pop(0)
+    1.0   A.pop(B) -> A.pop()
+    1.2   range(*R) -> reversed(range(*R))
+    1.1   enumerate(A) -> enumerate(A, 1)
+""")
+FUNCTIONS = rewrites("""
+    1.2  A.sum -> A.mean | A.max | A.prod | A.linalg.norm
+    1.2  A.mean -> A.sum | A.max
+    1.2  A.max -> A.min | A.sum | A.mean
+    1.2  A.min -> A.max
+    1.2  A.prod -> A.sum
+    1.2  A.linalg.norm -> A.sum
+    1.2  A.maximum -> A.minimum
+    1.2  A.minimum -> A.maximum
+    1.2  A.insert -> A.append
+    1.2  A.append -> A.insert
+    1.2  A.cos -> A.sin
+    1.2  A.sin -> A.cos
+    1.2  A.exp -> A.log
+    1.2  A.log -> A.exp
+    1.2  A.vstack -> A.hstack
+    1.2  A.hstack -> A.vstack
+    1.3  A.zeros_like -> A.ones_like
+    1.3  A.ones_like -> A.zeros_like
+    1.0  max -> min
+    1.0  min -> max
+""")
+SLICES = rewrites("""
+    1.0   X[A:] -> X[:-A]
+    1.0   X[-A:] -> X[:A]
+    1.1   X[A:] -> X[:A]
+    1.0   X[:-A] -> X[A:]
+    1.05  X[:A] -> X[-A:]
+    1.1   X[:A] -> X[A:]
+    1.2   X[::A] -> X[:]
+    1.3   X[:] -> X[::-1] | X[1:] | X[:-1]
+""")
+INDICES = rewrites("""
+    1.0  A + B -> A | B | A - B
+    1.0  A - B -> A | B | A + B
+""")
+# By what an expression holds.
+MORE = {
+    "array": ("X.copy()", "X[::-1]"),
+    "matrix": ("X.copy()", "X.T", "X[::-1]"),
+    "bool": ("not X",),
+    "list": ("reversed(X)", "X[::-1]", "X[1:]", "X[:-1]"),
+}
+SEQUENCES = ("list", "tuple", "range")
+ITERATORS = ("zip", "reversed", "generator", "enumerate", "dict_items")
+
+
+class Scope:
+    """The expressions of one function, by what they hold: what an edit may put in place of another.
+
+    facts: the kind of the value that each expression had when the program ran: the shape of an array, or a word.
+    """
+
+    def __init__(self, function, facts, statements):
+        self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
+        self.indexed = []  # (expression, text of its index)
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        self.locals = {a.arg for a in arguments} | {
+            n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and not is_load(n)
+        }
+        for statement in statements:
+            for _, node, parent in expressions(statement):
+                self.add(node, parent)
+        for argument in arguments:
+            self.ingredients.setdefault(argument.arg, (name(argument.arg), set()))
+
+    def borrow(self, tree):
+        """Take the indices and words of the other functions, too, where they use names that are known here."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript):
+                names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
+                if names and names <= self.locals:
+                    self.slices.setdefault(unparse(node.slice), node.slice)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
+                self.strings.add(node.value)
+
+    def add(self, node, parent):
+        if isinstance(parent, ast.Call) and node is parent.func:
+            if isinstance(node, ast.Name):
+                self.helpers.add(node.id)
+            return
+        if isinstance(node, ast.Subscript):
+            self.slices.setdefault(unparse(node.slice), node.slice)
+            self.indexed.append((load(node.value), unparse(node.slice)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self.strings.add(node.value)
+        if (
+            isinstance(node, ast.Name)
+            and node.id not in self.locals
+            and (node.id in MODULES or hasattr(builtins, node.id))
+        ):
+            return
+        if isinstance(node, NAMES | ast.BinOp | ast.Call) and len(list(ast.walk(node))) <= 14:
+            _, kinds = self.ingredients.setdefault(unparse(node), (load(node), set()))
+            if is_load(node) and self.kind(node) is not None:
+                kinds.add(self.kind(node))
+
+    def kind(self, node):
+        """What an expression held when the program ran, or None if that was not seen."""
+        return self.facts.get(position(node))
+
+    def like(self, node):
+        """Every ingredient that may hold what `node` holds, with its text."""
+        kind, text = self.kind(node), unparse(node)
+        for other, (ingredient, kinds) in self.ingredients.items():
+            if other != text and (kind is None or not kinds or kind in kinds):
+                yield other, ingredient, kinds
+
+
+def is_no_value(text) -> bool:
+    return text in MODULES or hasattr(builtins, text)
+
+
+# ---- one expression ----
+
+
+def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
+    """(cost, expression) for everything that may be put in place of an expression, whatever it holds."""
+    if isinstance(node, ast.Name) and node.id in MODULES:
+        return
+    if isinstance(parent, ast.Call) and node is parent.func:
+        yield from rewritten(node, FUNCTIONS)
+        if isinstance(node, ast.Name):
+            yield from ((1.3, name(helper)) for helper in sorted(scope.helpers - {node.id}))
+        return
+    yield from rewritten(node, EXPRESSIONS)
+    if isinstance(node, NAMES | ast.BinOp | ast.Call | ast.UnaryOp):
+        yield from other_ingredients(node, scope)
+    match node:
+        case ast.Subscript():
+            yield from other_indices(node, scope)
+        case ast.Constant():
+            yield from other_constants(node, parent, scope)
+        case ast.Call():
+            yield from other_calls(node)
+        case ast.Tuple() | ast.List() if not isinstance(parent, ast.Subscript) and len(node.elts) <= 12:
+            yield from ((1.05 + 0.05 * far, type(node)(elts, node.ctx)) for far, elts in swapped(node.elts))
+        case ast.Compare(ops=[op]):
+            others = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
+            others = (other for other in others if type(op) is not other)
+            yield from ((1.0, ast.Compare(node.left, [other()], node.comparators)) for other in others)
+    if isinstance(node, NAMES | ast.BinOp | ast.Call) and is_load(node):
+        yield from wrapped(node, parent, scope)
+
+
+def swapped(elements: list) -> Iterator[tuple[int, list]]:
+    """(how far apart, the list) with two elements in each other's place."""
+    for a, b in itertools.combinations(range(len(elements)), 2):
+        new = list(elements)
+        new[a], new[b] = new[b], new[a]
+        yield b - a, new
+
+
+def other_ingredients(node, scope: Scope) -> Iterator:
+    """Another expression of the function, first one of the same form that differs in one name."""
+    size = len(list(ast.walk(node)))
+    if size > 26:
+        return
+    for _, ingredient, _ in scope.like(node):
+        same = type(ingredient) is type(node)
+        if same or isinstance(ingredient, NAMES):
+            cost = 1.0 if same and is_near(node, ingredient) else 1.6 if same else 2.0
+            yield cost + 0.02 * abs(size - len(list(ast.walk(ingredient)))), ingredient
+
+
+def is_near(a, b) -> bool:
+    """Whether two expressions of one form are names, or entries or fields that have one of two parts in common."""
+    match a, b:
+        case ast.Subscript(), ast.Subscript():
+            return unparse(a.value) == unparse(b.value) or unparse(a.slice) == unparse(b.slice)
+        case ast.Attribute(), ast.Attribute():
+            return unparse(a.value) == unparse(b.value) or a.attr == b.attr
+    return isinstance(a, ast.Name)
+
+
+# ---- indices ----
+
+
+def other_indices(node, scope: Scope) -> Iterator:
+    index = node.slice
+
+    def with_index(new):
+        return ast.Subscript(node.value, new, node.ctx)
+
+    if isinstance(index, ast.Tuple):
+        for k, one in enumerate(index.elts):
+            for cost, new in other_index(one):
+                yield cost, with_index(ast.Tuple([*index.elts[:k], new, *index.elts[k + 1 :]], ast.Load()))
+        if len(index.elts) == 2:
+            yield 1.0, with_index(ast.Tuple(index.elts[::-1], ast.Load()))
+    else:
+        yield from ((cost, with_index(new)) for cost, new in other_index(index))
+    yield from ((1.1, with_index(one)) for text, one in scope.slices.items() if text != unparse(index))
+    if is_load(node):
+        yield 1.8, node.value
+        if isinstance(index, ast.Name):  # the value before: h[t - 1], and at the first step another one
+            names = (i for _, i, _ in scope.like(node) if isinstance(i, ast.Name) and is_shape(scope.kind(node)))
+            parts = {"X": node.value, "T": index, "B": shifted(index, -1)}
+            yield from ((1.7, filled("X[B] if T > 0 else F", F=first, **parts)) for first in names)
+        if not isinstance(index, ast.Tuple | ast.Slice) and (not scope.kind(index) or is_shape(scope.kind(index))):
+            yield 1.4, filled("X[~A]", X=node.value, A=index)
+
+
+def other_index(index) -> Iterator:
+    """(cost, index): another entry, or another slice."""
+    if isinstance(index, ast.Slice):
+        yield from ((cost, new.slice) for cost, new in rewritten(entry(name("X"), index), SLICES))
+        for field in ("lower", "upper"):
+            bound, other = getattr(index, field), {f: getattr(index, f) for f in index._fields}
+            yield from ((1.2, ast.Slice(**other | {field: new})) for _, new in (other_index(bound) if bound else ()))
+    elif isinstance(index, ast.Constant):
+        if type(index.value) is int:
+            yield from ((1.0, number(k)) for k in (0, 1, 2, 3, -1) if k != index.value)
+    else:
+        yield from ((1.0, shifted(index, by)) for by in (-1, 1))
+        yield from rewritten(index, INDICES)
+
+
+# ---- constants ----
+
+
+def other_constants(node, parent, scope: Scope) -> Iterator:
+    value = node.value
+    if isinstance(value, str):
+        yield from ((1.2, ast.Constant(other)) for other in sorted(scope.strings - {value}) if len(other) < 40)
+        yield from ((1.1, ast.Constant(other)) for other in other_letters(value))
+    elif isinstance(value, bool):
+        yield 1.0, ast.Constant(not value)
+    elif isinstance(value, int | float):
+        near = dict.fromkeys((0, 1, 2, -1, value + 1, value - 1, -value, 0.5, 3, -2))
+        yield from ((1.1, number(k)) for k in near if k != value)
+        if not isinstance(parent, ast.Subscript | ast.Slice):
+            yield 1.8, ast.Constant(None)
+        for _, one, kinds in scope.like(node):
+            if isinstance(one, NAMES) and ("number" in kinds or value in (0, 1)):
+                yield 1.7, one
+
+
+def other_letters(text: str) -> Iterator[str]:
+    """An einsum with two letters of one operand swapped, or another letter; a short word in another order."""
+    if "->" in text and "," in text:
+        operands = text.replace("->", ",").split(",")
+        letters = sorted(set("".join(operands)) - {" "})
+        for k, operand in enumerate(operands):
+            new = ["".join(letters) for _, letters in swapped(list(operand))]
+            new += [operand[:a] + one + operand[a + 1 :] for a in range(len(operand)) for one in letters]
+            for one in new:
+                if one != operand:
+                    *inputs, result = [*operands[:k], one, *operands[k + 1 :]]
+                    yield f"{','.join(inputs)}->{result}"
+    elif 2 <= len(text) <= 5 and text.isalpha():
+        yield from ("".join(p) for p in itertools.permutations(text) if "".join(p) != text)
+
+
+# ---- calls ----
+
+KEYWORDS = {"axis": (0, 1, 2, None, -1), "dim": (0, 1, 2, -1), "keepdims": (True, False), "keepdim": (True, False)}
+REDUCING = ("sum", "mean", "max", "concatenate", "stack")
+
+
+def other_calls(node) -> Iterator:
+    """Other arguments: two swapped, another axis, another range."""
+    args = node.args
+    yield from ((1.2, ast.Call(node.func, new, node.keywords)) for far, new in swapped(args) if far <= 2)
+    for k, keyword in enumerate(node.keywords):
+        before, after = node.keywords[:k], node.keywords[k + 1 :]
+        values = KEYWORDS.get(keyword.arg, ())
+        for value in values:
+            new = ast.Constant(value) if isinstance(value, bool) else number(value)
+            yield 1.0, ast.Call(node.func, args, [*before, ast.keyword(keyword.arg, new), *after])
+        if values:
+            yield 1.2, ast.Call(node.func, args, [*before, *after])
+    function = unparse(node.func)
+    if function.split(".")[-1] in REDUCING and not any(k.arg in ("axis", "dim") for k in node.keywords):
+        for axis in (ast.keyword("axis", number(k)) for k in (0, 1, -1)):
+            yield 1.1, ast.Call(node.func, args, [*node.keywords, axis])
+            yield 1.3, ast.Call(node.func, args, [axis, ast.keyword("keepdims", ast.Constant(True))])
+    if function in ("range", "np.arange") and args:
+        low, high, *step = args if len(args) > 1 else (ast.Constant(0), *args)
+        yield from ((1.1, ast.Call(node.func, [shifted(low, by), shifted(high, by), *step], [])) for by in (-1, 1))
+
+
+def wrapped(node, parent, scope: Scope) -> Iterator:
+    """The same value transposed, copied, in reverse order, one more or less, ..."""
+    kind = scope.kind(node)
+    if kind == "number":
+        yield from ((1.3, shifted(node, by)) for by in (-1, 1))
+    if kind in SEQUENCES + ITERATORS:
+        node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
+    elif is_shape(kind):
+        kind = "matrix" if len(kind) == 2 else "array"
+    yield from ((1.3, filled(template, X=node)) for template in MORE.get(kind, ()))
+    unknown = kind not in (None, "number", *MORE)
+    if unknown and isinstance(node, ast.Name) and not isinstance(parent, ast.Attribute | ast.Subscript):
+        yield 1.7, ast.Constant(None)
+
+
+def is_shape(kind) -> bool:
+    return isinstance(kind, tuple)
+
+
+def broadcasts(small, large) -> bool:
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(small[::-1], large[::-1], strict=False))
