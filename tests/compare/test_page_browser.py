@@ -4,6 +4,7 @@ import json
 import os
 import re
 from itertools import product
+from pathlib import Path
 
 import browser as chromium
 import firefox
@@ -334,7 +335,9 @@ def test_planting_a_mistake_by_keyboard(open_page, page_values):
     ]
     assert texts(browser, ".removed code") == ["dc[t] = dh[t] * dh_dc[t] + dc_carried"]
     assert texts(browser, ".added code") == ["dc[t] = dh[t] * dh_dc[t]"]
-    assert texts(browser, "#begins") == ["The first wrong number is dct: from t+1 at t = 6, in line 112."]
+    source = Path(scratch.lstm.__file__).read_text(encoding="utf-8")
+    line = source[: source.index("dc[t] = dh[t] * dh_dc[t] + dc_carried")].count("\n") + 1
+    assert texts(browser, "#begins") == [f"The first wrong number is dct: from t+1 at t = 6, in line {line}."]
     assert "would be wrong" in texts(browser, "#notes")[0]
     seen = page_values["cells"]["lstm"]["mistakes"]["dc_replaced"]["checks"]
     assert [text.startswith("sees it") for text in texts(browser, "#seen li")] == seen
