@@ -151,11 +151,7 @@ def as_diff(edit, source) -> tuple[str, str]:
 
 
 def needs_brackets(edit) -> bool:
-    return (
-        isinstance(edit.after, ast.BinOp)
-        and isinstance(edit.node, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.Call)
-        and edit.inside
-    )
+    return edit.inside and isinstance(edit.after, ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.IfExp)
 
 
 def kind_in_words(edit) -> str:
