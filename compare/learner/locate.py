@@ -2,6 +2,7 @@
 
 import ast
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -133,21 +134,20 @@ def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
 
 def as_diff(edit, source) -> tuple[str, str]:
     """The edit as source lines, before and after."""
-    after = edit.after if isinstance(edit.after, str) else syntax.unparse(edit.after)
-    line = source[edit.line - 1].strip()
-    if edit.everywhere:
-        ((_, (statement,)),) = edit.changes
-        return line, syntax.unparse(statement)
-    if edit.kind == "change" and edit.node is not None and edit.node.lineno == edit.node.end_lineno:
-        text = source[edit.node.lineno - 1]
-        start, end = edit.node.col_offset, edit.node.end_col_offset
-        new = after if not needs_brackets(edit) else f"({after})"
-        return text.strip(), (text[:start] + new + text[end:]).strip()
+    new = edit.after if isinstance(edit.after, str) else syntax.unparse(edit.after)
     if edit.kind == "insert":
-        return "", f"{after}    (before line {edit.line})"
+        return "", f"{new}    (before line {edit.line})"
     if edit.kind == "move":
-        return line, f"{line}    (moved: {after})"
-    return line, after or "(removed)"
+        line = source[edit.line - 1].strip()
+        return line, f"{line}    (moved: {new})"
+    node = edit.node
+    if edit.everywhere:
+        ((_, (node,)),) = edit.changes  # the new statement has the place of the old one
+        new = syntax.unparse(node)
+    lines = source[node.lineno - 1 : node.end_lineno]
+    start, end = lines[0].encode()[: node.col_offset].decode(), lines[-1].encode()[node.end_col_offset :].decode()
+    after = start + (f"({new})" if needs_brackets(edit) else new) + end
+    return textwrap.dedent("\n".join(lines)).strip(), after.strip() or "(removed)"
 
 
 def needs_brackets(edit) -> bool:

@@ -47,7 +47,7 @@ REPORT = json.dumps({"file": "rnn.py", "title": "exercise rnn", "verdict": "righ
 NO_MODULE = "not available where a folder is checked"
 NUMERICAL = "not a backward pass written by hand"
 NO_ANSWER = "its process sent something that is no answer"
-LATE = "still running after 3 s"
+LATE = "still running after 1 s"
 
 
 def graded(text, exercise="rnn", seconds=20):
@@ -348,7 +348,7 @@ def socket():
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_ends_in_time_and_has_a_reason(name):
     code, words = ATTACKS[name]
-    found = graded(FORWARD + RIGHT + HELP + code, seconds=3 if words == LATE else 20)
+    found = graded(FORWARD + RIGHT + HELP + code, seconds=1 if words == LATE else 20)
     assert found.verdict == "could not run" and words in found.sentence, found
 
 
@@ -373,7 +373,7 @@ def test_every_level_limits_and_judges(level, monkeypatch):
         assert graded(FORGERIES[name][0]).verdict != "right"
     for name in ("runs for ever", "writes a file", "allocates for ever"):
         code, words = ATTACKS[name]
-        assert words in graded(FORWARD + RIGHT + code, seconds=3 if words == LATE else 20).sentence
+        assert words in graded(FORWARD + RIGHT + code, seconds=1 if words == LATE else 20).sentence
 
 
 @confined
@@ -411,11 +411,11 @@ def test_a_file_may_import_modules_of_its_own_but_no_other_exercise(tmp_path, ca
 @confined
 def test_nothing_is_left_running_or_lying_about(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    sandbox = grading.Sandbox("namespaces", "rnn", {}, [], 3)
+    sandbox = grading.Sandbox("namespaces", "rnn", {}, [], 1)
     with sandbox:
         with pytest.raises(CannotRun, match=LATE):
             program = grading.Remote(sandbox)
-            program.ask("inspect", file="x.py", source="while True: pass", exercise="rnn", blank="backward", seconds=3)
+            program.ask("inspect", file="x.py", source="while True: pass", exercise="rnn", blank="backward", seconds=1)
             program.ask("load")
         running = children(sandbox.process.pid)
         assert running
