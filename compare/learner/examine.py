@@ -32,33 +32,39 @@ def examine(file: str, exercise: str | None = None, tell: Callable = lambda repo
     linecache.checkcache(file)
     title = f"exercise {exercise}, {ladder.BY_NAME[exercise].title}" if exercise else ""
     first = Report(str(file), title or "forward and backward", exercise)
-    try:
-        module = executed(compile(source, str(file), "exec"), str(file))
-    except (SyntaxError, ValueError) as error:
-        first.failed(RUNS, f"not valid Python: {getattr(error, 'msg', error)}", COULD_NOT_RUN)
-        first.findings = at_line(file, getattr(error, "lineno", None))
+    loaded = load(source, str(file), exercise, first)
+    if loaded is None:
         return [first]
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | MemoryError):
-            raise
-        first.failed(RUNS, f"importing the file raised {in_words(error)}", COULD_NOT_RUN)
-        first.findings = where_raised(error, file)
-        return [first]
-    try:
-        subjects = subjects_of(source, str(file), module, exercise)
-    except CannotRun as error:
-        first.failed(RUNS, str(error), COULD_NOT_RUN)
-        return [first]
-    except Exception as error:
-        first.failed(RUNS, f"example() raised {in_words(error)}", COULD_NOT_RUN)
-        first.findings = where_raised(error, file)
-        return [first]
+    module, subjects = loaded
     found = []
     for name, subject in subjects:
         report = Report(str(file), title or name, exercise)
         examine_one(subject, module, report, tell)
         found.append(report)
     return found
+
+
+def load(source, file, exercise, report):
+    """The module, and each forward and backward pass in it; None, with the reason in the report, if that fails."""
+    try:
+        code = compile(source, file, "exec")
+    except (SyntaxError, ValueError) as error:
+        report.failed(RUNS, f"not valid Python: {getattr(error, 'msg', error)}", COULD_NOT_RUN)
+        report.findings = at_line(file, getattr(error, "lineno", None))
+        return None
+    what = "importing the file"
+    try:
+        module = executed(code, file)
+        what = "example()"
+        return module, subjects_of(source, file, module, exercise)
+    except CannotRun as error:
+        report.failed(RUNS, str(error), COULD_NOT_RUN)
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:
+        report.failed(RUNS, f"{what} raised {in_words(error)}", COULD_NOT_RUN)
+        report.findings = where_raised(error, file)
+    return None
 
 
 def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:

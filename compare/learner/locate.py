@@ -146,7 +146,8 @@ def as_diff(edit, source) -> tuple[str, str]:
         new = syntax.unparse(node)
     lines = source[node.lineno - 1 : node.end_lineno]
     start, end = lines[0].encode()[: node.col_offset].decode(), lines[-1].encode()[node.end_col_offset :].decode()
-    after = start + (f"({new})" if needs_brackets(edit) else new) + end
+    bare = needs_brackets(edit) and not (start.endswith("(") and end.startswith(")"))
+    after = start + (f"({new})" if bare else new) + end
     return textwrap.dedent("\n".join(lines)).strip(), after.strip() or "(removed)"
 
 

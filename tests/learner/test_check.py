@@ -244,6 +244,7 @@ def test_aliased_outputs_are_found_after_the_values(tmp_path):
         ("", "there is no function `backward`"),
         ("import nowhere_to_be_found", "importing the file raised ModuleNotFoundError"),
         ("raise SystemExit(3)", "importing the file raised SystemExit: 3"),
+        ("raise ValueError('no data')", "importing the file raised ValueError: no data"),
         ("def forward(a, b):\n    return a, b\ndef backward(dy):\n    return dy", "forward(a, b) has other arguments"),
         ("def forward(*a):\n    return 1\ndef backward(*a):\n    return 1", "forward returned one value"),
         ("def forward(*a):\n    return 1, 2\ndef backward(*a):\n    return 1", "backward returned 1 value; 6 are"),
