@@ -12,7 +12,7 @@ from test_any_pair import COURSE
 from test_check import RNN
 
 from compare.__main__ import main
-from compare.learner import check
+from compare.learner import check, report
 from compare.learner.ladder import BY_NAME, solution
 
 
@@ -144,3 +144,13 @@ def test_mistakes_of_the_user_are_one_line(tmp_path, monkeypatch, options, capsy
     assert main(["check", *options]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "findings, what", [([], "the line"), ([report.Finding(3, "dh = dh_n", False)], "a second mistake")]
+)
+def test_what_is_known_counts_when_the_time_is_up(tmp_path, findings, what):
+    known = {"rnn": report.Report("rnn.py", "rnn", "rnn", report.WRONG, findings=findings)}
+    check.unfinished(known, tmp_path / "rnn.py", "rnn", None, 20, trace=0)
+    assert known["rnn"].remarks == [f"the search for {what} did not end: 20 s are over"]
+    assert known["rnn"].verdict == report.WRONG and known["rnn"].findings == findings
