@@ -74,7 +74,10 @@ def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
         cases = [case for case in problems.cases(exercise) if takes_options(module, case)]
         return [("", Subject(source, file, lambda m: (problems.program_for(exercise, m), cases)))]
     return [
-        (pair.name or "forward and backward", Subject(source, file, Bound(k, pair)))
+        (
+            pair.name or "forward and backward",
+            Subject(source, file, Bound(pair.program, pair.inputs, lambda m, k=k: pairs.pairs_in(m)[k].program)),
+        )
         for k, pair in enumerate(pairs.pairs_in(module))
     ]
 
@@ -85,16 +88,15 @@ def takes_options(module, case) -> bool:
 
 
 class Bound:
-    """How to call the k-th pair of a module, and its cases, whose right answers are measured once."""
+    """How to call a program, and its case, whose right answers are measured once. again: module -> its program."""
 
-    def __init__(self, k: int, pair: pairs.Pair):
-        self.k, self.inputs, self.program, self.name = k, pair.inputs, pair.program, pair.name
-        self.cases = []
+    def __init__(self, program, inputs, again: Callable):
+        self.program, self.inputs, self.again, self.cases = program, inputs, again, []
 
     def __call__(self, module):
         if not self.cases:
             self.cases = [measure.measured(self.program, self.inputs, described(self.inputs))]
-        return pairs.pairs_in(module)[self.k].program, self.cases
+        return self.program if module is None else self.again(module), self.cases
 
     def another(self) -> Case:
         """One more case, with other numbers, to confirm a fix."""

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compare.learner import examine, measure, pairs
+from compare.learner import examine, pairs
 from compare.learner.calling import CannotRun, Program, copied
 from compare.learner.report import RIGHT, WRONG, Report, head, tail
 from compare.learner.switches import Subject, executed
@@ -66,44 +66,13 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
         program, inputs, code = Program(forward, backward, wrt=wrt), pairs.as_inputs(forward, example), forward
     name = getattr(code, "__name__", "forward")
     report = Report(inspect.getsourcefile(code) or "?", name)
-    subject = Subject("", report.file, Given(program, inputs))
+    subject = Subject("", report.file, examine.Bound(program, inputs, lambda module: program))
     if locate:
         subject = with_source(subject, code, forward, backward, wrt) or subject
     examine.examine_one(subject, None, report, lambda report: None)
     if report.verdict not in (RIGHT, WRONG):
         raise CannotRun(report.sentence)
     return Result(report)
-
-
-class Given(examine.Bound):
-    """The functions as they were given: there is no module to run again."""
-
-    def __init__(self, program, inputs):
-        super().__init__(0, pairs.Pair("", program, inputs))
-
-    def __call__(self, module):
-        if not self.cases:
-            self.cases = [measure.measured(self.program, self.inputs, examine.described(self.inputs))]
-        return self.program, self.cases
-
-
-class Again(Given):
-    """The same functions, taken by their names from the module that is given."""
-
-    def __init__(self, program, inputs, names, wrt, obj):
-        super().__init__(program, inputs)
-        self.names, self.wrt, self.obj = names, wrt, obj
-
-    def __call__(self, module):
-        program, cases = super().__call__(module)
-        if module is None:
-            return program, cases
-        if self.obj is not None:
-            return Program(
-                "forward", "backward", build=lambda inputs: (inputs, rehoused(self.obj, module)), wrt=self.wrt
-            ), cases
-        functions = [getattr(module, name) if name else None for name in self.names]
-        return Program(*functions, wrt=self.wrt), cases
 
 
 def rehoused(obj, module):
@@ -119,10 +88,14 @@ def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Sub
         file, source = inspect.getsourcefile(code), inspect.getsource(inspect.getmodule(code))
     except (TypeError, OSError):
         return None
-    obj = forward if code is not forward else None
-    names = [getattr(one, "__name__", None) if one is not None else None for one in (forward, backward)]
-    given = subject.bind
-    found = Subject(definitions_of(source), file, Again(given.program, given.inputs, names, wrt, obj))
+    names = [getattr(one, "__name__", None) for one in (forward, backward)]
+
+    def again(module):
+        if code is not forward:  # an object
+            return Program("forward", "backward", build=lambda inputs: (inputs, rehoused(forward, module)), wrt=wrt)
+        return Program(*(getattr(module, name) if name else None for name in names), wrt=wrt)
+
+    found = Subject(definitions_of(source), file, examine.Bound(subject.bind.program, subject.bind.inputs, again))
     try:
         found.bind(executed(compile(found.tree, file, "exec"), file))
     except Exception:

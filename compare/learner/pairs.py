@@ -34,30 +34,16 @@ def pairs_in(module) -> list[Pair]:
     functions = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
     found = [pair_for(name, example, functions) for name, example in examples.items()]
     for forward_name, backward_name in named_pairs(functions):
-        name = base(forward_name)
-        if not any(pair.program.forward is functions[forward_name] for pair in found):
-            inputs = course_inputs(functions[forward_name], name)
-            if inputs is not None and runs(functions[forward_name], inputs):
-                found.append(
-                    Pair(
-                        name,
-                        Program(
-                            functions[forward_name],
-                            functions[backward_name],
-                            result_names=result_names(functions[forward_name]),
-                        ),
-                        inputs,
-                    )
-                )
+        forward = functions[forward_name]
+        if not any(pair.program.forward is forward for pair in found):
+            inputs = course_inputs(forward, base(forward_name))
+            if inputs is not None and runs(forward, inputs):
+                found.append(Pair(base(forward_name), program_of(forward, functions[backward_name]), inputs))
     if not found:
-        what = [n for n in functions if "backward" in n] or [
-            n
-            for n, c in vars(module).items()
-            if inspect.isclass(c) and c.__module__ == module.__name__ and hasattr(c, "backward")
-        ]
-        if not what:
-            raise CannotRun("there is no backward pass in it: no pair X_forward and X_backward, no class with both")
-        raise CannotRun(HOW)
+        classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+        if any("backward" in name for name in functions) or any(hasattr(c, "backward") for c in classes):
+            raise CannotRun(HOW)
+        raise CannotRun("there is no backward pass in it: no pair X_forward and X_backward, no class with both")
     return found
 
 
@@ -105,11 +91,8 @@ def pair_for(name, example, functions) -> Pair:
     outer = [pair for pair in fitting if not called_by_others(pair[0], functions)] or fitting
     if outer:
         forward, backward = outer[-1]
-        return Pair(
-            base(forward),
-            Program(functions[forward], functions[backward], result_names=result_names(functions[forward])),
-            as_inputs(functions[forward], example),
-        )
+        program = program_of(functions[forward], functions[backward])
+        return Pair(base(forward), program, as_inputs(functions[forward], example))
     alone = [f for n, f in functions.items() if not n.lower().startswith("example") and fits(f, example)]
     alone = [f for f in alone if not called_by_others(f.__name__, functions)]
     alone = [f for f in alone if "backward" not in f.__name__] or alone
@@ -120,11 +103,14 @@ def pair_for(name, example, functions) -> Pair:
     return Pair(base(function.__name__), Program(function, None), as_inputs(function, example))
 
 
+def program_of(forward, backward) -> Program:
+    return Program(forward, backward, result_names=result_names(forward))
+
+
 def fits(function, example) -> bool:
+    by_position, by_name = ((), example) if isinstance(example, dict) else (example, {})
     try:
-        inspect.signature(function).bind(**example) if isinstance(example, dict) else inspect.signature(function).bind(
-            *example
-        )
+        inspect.signature(function).bind(*by_position, **by_name)
     except TypeError:
         return False
     return True
