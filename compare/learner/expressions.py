@@ -245,8 +245,7 @@ def other_indices(node, scope: Scope) -> Iterator:
         for k, one in enumerate(index.elts):
             for cost, new in other_index(one):
                 yield cost, with_index(ast.Tuple([*index.elts[:k], new, *index.elts[k + 1 :]], ast.Load()))
-        if len(index.elts) == 2:
-            yield 1.0, with_index(ast.Tuple(index.elts[::-1], ast.Load()))
+        yield from ((1.0, with_index(ast.Tuple(new, ast.Load()))) for _, new in swapped(index.elts))
     else:
         yield from ((cost, with_index(new)) for cost, new in other_index(index))
     yield from ((1.1, with_index(one)) for text, one in scope.slices.items() if text != unparse(index))
