@@ -4,7 +4,7 @@ import ast
 import datetime
 import inspect
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,7 @@ import data
 import scratch
 from compare import model_pair
 from compare.page.cells import SHOWN
-from compare.page.execution import Assignment, Execution, execute, operands_of, share_of_step
+from compare.page.execution import Assignment, Execution, execute, share_of_step
 from scratch import losses
 from torch_impl import unrolled
 
@@ -181,28 +181,20 @@ def is_whole(name: str) -> bool:
 
 
 def named(cell: str, forward: Execution, backward: Execution) -> dict[str, np.ndarray]:
-    """Every number that SHOWN names, as the lines computed it."""
+    """Every number that SHOWN names, as the lines computed it; the terms of a sum follow from these."""
     found = {}
     for target, names in SHOWN[cell].forward.items():
         found |= values_of(names, [a for a in forward.assignments if a.target == target])
     for target, (_, names) in SHOWN[cell].backward.items():
         assigned = [a for a in backward.assignments if a.target == target]
         found |= values_of([name.lstrip("=") for name in names if name[0] != "+"], assigned)
-        terms = [name[1:] for name in names if name[0] == "+"]
-        right = operands_of(source_of(cell), "backward", target) if terms else []
-        for name, operand in zip(terms, right, strict=True):
-            found |= values_of([name], [replace(a, value=matching(operand, right, a)) for a in assigned])
+    for d in ("dh", "dc"):
+        if f"{d}_sent" in found:
+            sent = np.broadcast_to(found[f"{d}_sent"], (T, H))
+            found[f"{d}_later"] = np.concatenate([sent[1:], np.zeros((1, H))])
+    if "dc" in found:
+        found["dc_own"] = found["dh"] * found["dh_dc"]
     return found
-
-
-def matching(operand, right, assignment):
-    """The value of an operand of the right sum; in a wrong sum, of the one in its place; 0 if it is left out."""
-    if operand in assignment.terms:
-        return assignment.terms[operand]
-    missing = [source for source in right if source not in assignment.terms]
-    others = [value for source, value in assignment.terms.items() if source not in right]
-    place = missing.index(operand)
-    return others[place] if place < len(others) else np.zeros((1, H))
 
 
 def values_of(names, assigned):
