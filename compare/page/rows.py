@@ -177,10 +177,7 @@ def chips(equations):
 
 # Lines that only allocate, convert or reshape: no equation says any of it.
 PREPARES = re.compile(r"= np\.(empty|result_type|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = ")
-# What a comment says in the notation of the equations.
-IN_COMMENT = re.compile(
-    r"\(W_hh\^T da\)\^T|\bd?[A-Za-z]{1,2}(_(\{[^}]*\}|\w{1,2})(\^T)?(?![\w\[])|\^T)|\bstep t\b( \+ 1)?"
-)
+FORMULA = re.compile(r"\w*[_^](\{[^}]*\}|\w+)(\^T)?")  # in a comment: whatever has an index or an exponent
 
 
 def lines(group: Group) -> str:
@@ -195,10 +192,7 @@ def lines(group: Group) -> str:
 
 
 def in_words(comment):
-    """A comment as HTML: an equation typeset, among words the formulas, and what it quotes with backticks as code."""
-    words = re.findall(r"[A-Za-z]{3,}", re.sub(r"_\w+", "", comment))
-    if " = " in comment and {"sigmoid", "tanh", "yhat", "dyhat", "target"}.issuperset(words):
-        return typeset(comment)
+    """A comment as HTML: its formulas typeset, and what it quotes with backticks as code."""
     parts = re.split(r"`(.*?)`", comment)
     parts[1::2] = [f"<code>{escape(part)}</code>" for part in parts[1::2]]
     parts[::2] = [named(part) for part in parts[::2]]
@@ -207,11 +201,7 @@ def in_words(comment):
 
 def named(text):
     """A remark: words, with names such as u_r typeset."""
-
-    def html(found):
-        return found[0].replace(" t", " <var>t</var>") if found[0].startswith("step") else typeset(found[0])
-
-    return IN_COMMENT.sub(html, escape(text, quote=False))
+    return FORMULA.sub(lambda found: typeset(found[0]), escape(text, quote=False))
 
 
 def line(number, text, aside):
