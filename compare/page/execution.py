@@ -17,13 +17,15 @@ class Assignment:
     """One line as it was executed.
 
     line: its number in the file; target: what it assigns, as in the source; t: the step, None outside the loop over t;
-    value: what the target held afterwards, a tuple of arrays for several targets.
+    value: what the target held afterwards, a tuple of arrays for several targets; terms: the operands of a sum (or the
+    only one), by their source.
     """
 
     line: int
     target: str
     t: int | None
     value: Any
+    terms: dict[str, Any]
 
 
 @dataclass
@@ -49,8 +51,9 @@ def execute(module: ModuleType, source: str, function: str, *args) -> Execution:
     tree.body.insert(end_of_traced(tree, module.TRACED), here)
     tree = Recording(source).visit(tree)
 
-    def assigned(line, target, t, value):
-        execution.assignments.append(Assignment(line, target, t, copied(value)))
+    def assigned(line, target, t, value, sources, *terms):
+        terms = dict(zip(sources, copied(terms), strict=True))
+        execution.assignments.append(Assignment(line, target, t, copied(value), terms))
 
     namespace = {**vars(module), "__assigned": assigned, "__known": execution.known.update}
     recorded = ast.fix_missing_locations(ast.Module([tree], []))
@@ -72,7 +75,7 @@ def definition(source: str, function: str) -> ast.FunctionDef:
 
 
 class Recording(ast.NodeTransformer):
-    """Adds a call of __assigned after every assignment."""
+    """Adds a call of __assigned after every assignment, with what it assigned and the operands of its sum."""
 
     def __init__(self, source):
         self.lines, self.in_loop = source.splitlines(), False
@@ -84,25 +87,49 @@ class Recording(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node):
-        return self.recorded(node, node.targets[0])
+        return self.recorded(node, node.targets[0], operands(node.value))
 
     def visit_AugAssign(self, node):
-        return self.recorded(node, node.target)
+        return self.recorded(node, node.target, [])
 
     def visit_Expr(self, node):
         out = [k.value for k in getattr(node.value, "keywords", ()) if k.arg == "out"]  # np.multiply(a, b, out=c)
-        return self.recorded(node, out[0]) if out else node
+        return self.recorded(node, out[0], []) if out else node
 
-    def recorded(self, node, target):
-        text = self.lines[target.lineno - 1].encode()[target.col_offset : target.end_col_offset].decode()
-        now = ast.parse(text, mode="eval").body
+    def recorded(self, node, target, terms):
+        text = [text_of(part, self.lines) for part in (target, *terms)]
+        now = ast.parse(text[0], mode="eval").body
         step = ast.Name("t", ast.Load()) if self.in_loop else ast.Constant(None)
-        return [node, call("__assigned", ast.Constant(node.lineno), ast.Constant(text), step, now)]
+        sources = ast.Tuple([ast.Constant(part) for part in text[1:]], ast.Load())
+        return [node, call("__assigned", ast.Constant(node.lineno), ast.Constant(text[0]), step, now, sources, *terms)]
 
 
 def call(name, *args):
     """The statement name(*args)."""
     return ast.Expr(ast.Call(ast.Name(name, ast.Load()), list(args), []))
+
+
+def operands(value):
+    """[a, b, c] of a + b + c; [value] of anything else."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return [*operands(value.left), *operands(value.right)]
+    return [value]
+
+
+def operands_of(source: str, function: str, target: str) -> list[str]:
+    """The operands, by their source, of the sum that the only assignment to `target` computes."""
+    lines = source.splitlines()
+    nodes = [node for node in ast.walk(definition(source, function)) if isinstance(node, ast.Assign)]
+    (found,) = (node for node in nodes if text_of(node.targets[0], lines) == target)
+    return [text_of(operand, lines) for operand in operands(found.value)]
+
+
+def text_of(node, lines):
+    """The source of a node. (ast.get_source_segment splits the whole file at every call.)"""
+    found = lines[node.lineno - 1 : node.end_lineno]
+    found[-1] = found[-1].encode()[: node.end_col_offset].decode()
+    found[0] = found[0].encode()[node.col_offset :].decode()
+    return "\n".join(found)
 
 
 def share_of_step(execution: Execution, module: ModuleType, t: int) -> dict:

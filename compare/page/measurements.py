@@ -1,12 +1,8 @@
 """Every number of a small cell at every step of a short sequence, by hand and by torch: what the page shows."""
 
-import ast
 import datetime
-import inspect
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -16,7 +12,8 @@ import data
 import scratch
 from compare import model_pair
 from compare.page.cells import SHOWN
-from compare.page.execution import Assignment, Execution, execute, share_of_step
+from compare.page.execution import Assignment, Execution, execute, operands_of, share_of_step
+from compare.page.source import blocks_of, source_of, targets_of, torch_groups
 from scratch import losses
 from torch_impl import unrolled
 
@@ -135,16 +132,6 @@ def by_hand(
     )
 
 
-def source_of(cell: str) -> str:
-    """The text of the file of a cell in scratch."""
-    return Path(scratch.module_of(cell).__file__).read_text(encoding="utf-8")
-
-
-def docstring_of(module: ModuleType) -> str:
-    """A module's docstring, also where Python drops docstrings (-OO)."""
-    return ast.get_docstring(ast.parse(inspect.getsource(module)), clean=False)
-
-
 def split(module, dy, states, cache):
     """[s, t]: the share of dh_t that comes from the loss at step s."""
     shares = []
@@ -181,20 +168,28 @@ def is_whole(name: str) -> bool:
 
 
 def named(cell: str, forward: Execution, backward: Execution) -> dict[str, np.ndarray]:
-    """Every number that SHOWN names, as the lines computed it; the terms of a sum follow from these."""
+    """Every number that SHOWN names, as the lines computed it."""
     found = {}
     for target, names in SHOWN[cell].forward.items():
         found |= values_of(names, [a for a in forward.assignments if a.target == target])
     for target, (_, names) in SHOWN[cell].backward.items():
         assigned = [a for a in backward.assignments if a.target == target]
         found |= values_of([name.lstrip("=") for name in names if name[0] != "+"], assigned)
-    for d in ("dh", "dc"):
-        if f"{d}_sent" in found:
-            sent = np.broadcast_to(found[f"{d}_sent"], (T, H))
-            found[f"{d}_later"] = np.concatenate([sent[1:], np.zeros((1, H))])
-    if "dc" in found:
-        found["dc_own"] = found["dh"] * found["dh_dc"]
+        terms = [name[1:] for name in names if name[0] == "+"]
+        right = operands_of(source_of(cell), "backward", target) if terms else []
+        for name, operand in zip(terms, right, strict=True):
+            found |= values_of([name], [replace(a, value=matching(operand, right, a)) for a in assigned])
     return found
+
+
+def matching(operand, right, assignment):
+    """The value of an operand of the right sum; in a wrong sum, of the one in its place; 0 if it is left out."""
+    if operand in assignment.terms:
+        return assignment.terms[operand]
+    missing = [source for source in right if source not in assignment.terms]
+    others = [value for source, value in assignment.terms.items() if source not in right]
+    place = missing.index(operand)
+    return others[place] if place < len(others) else np.zeros((1, H))
 
 
 def values_of(names, assigned):
@@ -272,14 +267,6 @@ def sent_back(in_steps, x, before, weights, dh):
     return sent
 
 
-def blocks_of(cell: str) -> dict[str, tuple[str, ...]]:
-    """The sums of several gates: name -> the names of their blocks, as the docstring lists them."""
-    found = {}
-    for name, listed in re.findall(r"\) +(\w)_t = .*blocks of H: (.*)", docstring_of(scratch.module_of(cell))):
-        found[name] = tuple(listed.split(", "))
-    return found
-
-
 def in_blocks(cell, arrays):
     """Arrays (T, 1, N) as (T, N) by name; those of several gates, and their gradients, block by block."""
     blocks, result = blocks_of(cell), {}
@@ -289,17 +276,6 @@ def in_blocks(cell, arrays):
         for part, values in zip(parts, np.split(array[:, 0], len(parts), axis=1), strict=True):
             result[d + part] = values
     return result
-
-
-def equation_of_each(cell, kept):
-    """equation -> the tensors that the lines up to its tag in torch_impl/unrolled.py compute."""
-    found, names = {}, []
-    for line in inspect.getsource(getattr(unrolled, cell)).split("\n"):
-        assigned = re.match(r" {8}([\w, ]+?) = ", line)
-        names += [name for name in assigned[1].split(", ") if name in kept] if assigned else []
-        if tag := re.search(r"# \(([A-Z]\d)\)$", line):
-            found[tag[1]], names = names, []
-    return found
 
 
 def operations(cell: str, model, window: Window) -> dict[str, list[str]]:
@@ -312,12 +288,13 @@ def operations(cell: str, model, window: Window) -> dict[str, list[str]]:
     made = {name: steps[T // 2].grad_fn for name, steps in kept.items()}
     stops = set(made.values()) | {steps[T // 2 - 1].grad_fn for steps in kept.values()}
     found = {}
-    for equation, names in equation_of_each(cell, kept).items():
+    for group in torch_groups(in_steps):
+        names = [name for target in targets_of(group) for name in target.split(", ") if name in kept]
         seen, waiting = [], [made[name] for name in reversed(names)]
         while waiting:
             node = waiting.pop(0)
             if node not in seen and node.name() not in GIVEN:
                 seen.append(node)
                 waiting += [n for n, _ in node.next_functions if n is not None and n not in stops]
-        found[equation] = [node.name() for node in seen]
+        found |= {equation: [node.name() for node in seen] for equation in group.equations}
     return found

@@ -334,7 +334,7 @@ def test_planting_a_mistake_by_keyboard(open_page, page_values):
     ]
     assert texts(browser, ".removed code") == ["dc[t] = dh[t] * dh_dc[t] + dc_carried"]
     assert texts(browser, ".added code") == ["dc[t] = dh[t] * dh_dc[t]"]
-    assert texts(browser, "#begins") == ["The first wrong number is dct: from t+1 at t = 6, in line 112."]
+    assert texts(browser, "#begins") == ["The first wrong number is dct: from t+1 at t = 6, in line 111."]
     assert "would be wrong" in texts(browser, "#notes")[0]
     seen = page_values["cells"]["lstm"]["mistakes"]["dc_replaced"]["checks"]
     assert [text.startswith("sees it") for text in texts(browser, "#seen li")] == seen
