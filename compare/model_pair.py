@@ -275,7 +275,7 @@ def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray], step: 
     Raises ValueError when it cannot have found these arrays.
     """
     by_hand, by_torch = optimizers
-    expected, found = _layout_after_step(pair, optimizers, batch), _layout(arrays)
+    expected, found = _layout(pair, optimizers, batch.inputs.shape[1]), _described(arrays)
     wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
     wrong += [name for name, a in arrays.items() if name == "scratch/t" or name.endswith("/step") if a != step]
     if wrong:
@@ -284,18 +284,31 @@ def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray], step: 
     _restore_torch(pair.torch, by_torch, _under("torch/", arrays))
 
 
-def _layout_after_step(pair, optimizers, batch):
-    """Make a step on a batch; return the shape and type of every array of a `snapshot` after it, by name."""
+def _layout(pair, optimizers, B):
+    """The shape and type of every array of a `snapshot` after a step on a batch of B rows, by name."""
     by_hand, by_torch = optimizers
-    pair.scratch.loss(batch)
-    by_hand.step(pair.scratch.backward())
-    pair.torch.loss(batch).backward()
-    by_torch.step()
-    return _layout(snapshot(pair, optimizers))
+    params, layer = pair.scratch.params, pair.scratch.recurrent
+    state = np.broadcast_to(params["linear.bias"][0], (layer.num_layers * layer.directions, B, layer.hidden_size))
+    both = {f"weights/{name}": p for name, p in params.items()}
+    both |= {f"state/{k}": state for k in range(layer.states)}
+    ours = dict(both)
+    if not (isinstance(by_hand, scratch.SGD) and not by_hand.momentum):
+        kept = KEPT & vars(by_hand).keys()
+        ours |= {f"{name}/{p}": array for name in kept - {"t"} for p, array in params.items()}
+        ours |= {"t": np.asarray(0)} if "t" in kept else {}
+    on_meta = [torch.nn.Parameter(p.detach().to("meta")) for p in pair.torch.parameters()]  # takes no memory
+    stepped = type(by_torch)(on_meta)
+    stepped.param_groups[0] |= {name: value for name, value in by_torch.param_groups[0].items() if name != "params"}
+    for p in on_meta:
+        p.grad = p.detach()
+    stepped.step()
+    states = stepped.state_dict()["state"]
+    theirs = both | {f"optimizer/{k}/{name}": tensor for k, kept in states.items() for name, tensor in kept.items()}
+    return _described({f"scratch/{n}": a for n, a in ours.items()} | {f"torch/{n}": a for n, a in theirs.items()})
 
 
-def _layout(arrays):
-    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
+def _described(arrays):
+    return {name: (tuple(array.shape), str(array.dtype).removeprefix("torch.")) for name, array in arrays.items()}
 
 
 def _restore_scratch(model, optimizer, arrays):
