@@ -50,12 +50,18 @@ def execute(module: ModuleType, source: str, function: str, *args) -> Execution:
     here = call("__known", ast.Call(ast.Name("locals", ast.Load()), [], []))
     tree.body.insert(end_of_traced(tree, module.TRACED), here)
     tree = Recording(source).visit(tree)
+    waiting = []
 
-    def assigned(line, target, t, value, sources, *terms):
-        terms = dict(zip(sources, copied(terms), strict=True))
-        execution.assignments.append(Assignment(line, target, t, copied(value), terms))
+    def terms(*values):
+        waiting[:] = copied(values)
 
-    namespace = {**vars(module), "__assigned": assigned, "__known": execution.known.update}
+    def assigned(line, target, t, value, sources):
+        execution.assignments.append(
+            Assignment(line, target, t, copied(value), dict(zip(sources, waiting, strict=False)))
+        )
+
+    hooks = {"__terms": terms, "__assigned": assigned, "__known": execution.known.update}
+    namespace = {**vars(module), **hooks}
     recorded = ast.fix_missing_locations(ast.Module([tree], []))
     exec(compile(recorded, f"<{module.__name__}, recorded>", "exec"), namespace)
     execution.result = namespace[function](*args)
@@ -75,7 +81,10 @@ def definition(source: str, function: str) -> ast.FunctionDef:
 
 
 class Recording(ast.NodeTransformer):
-    """Adds a call of __assigned after every assignment, with what it assigned and the operands of its sum."""
+    """Adds the calls: before an assignment __terms with the operands of its sum, after it __assigned.
+
+    Afterwards it would be too late: the line may have written into an operand.
+    """
 
     def __init__(self, source):
         self.lines, self.in_loop = source.splitlines(), False
@@ -101,7 +110,9 @@ class Recording(ast.NodeTransformer):
         now = ast.parse(text[0], mode="eval").body
         step = ast.Name("t", ast.Load()) if self.in_loop else ast.Constant(None)
         sources = ast.Tuple([ast.Constant(part) for part in text[1:]], ast.Load())
-        return [node, call("__assigned", ast.Constant(node.lineno), ast.Constant(text[0]), step, now, sources, *terms)]
+        before = call("__terms", *terms)
+        after = call("__assigned", ast.Constant(node.lineno), ast.Constant(text[0]), step, now, sources)
+        return [before, node, after]
 
 
 def call(name, *args):

@@ -284,7 +284,9 @@ def test_what_a_mistake_does_apart_from_its_numbers_is_said(page_values):
     def notes(cell, name):
         return " ".join(page_values["cells"][cell]["mistakes"][name]["notes"])
 
-    assert "writes into the array dy" in notes("rnn", "upstream_overwritten")
+    overwritten = notes("rnn", "upstream_overwritten")
+    assert "writes into the array dy" in overwritten
+    assert "No number on this page is wrong" in overwritten  # the line reads dy before it writes into it
     assert "writes into the array b_ih" in notes("lstm", "parameter_changed_in_forward")
     assert "writes into the array dc_n" in notes("lstm", "dc_n_overwritten")
     assert "db_ih and db_hh are one array in memory" in notes("lstm", "one_array_for_two_biases")
