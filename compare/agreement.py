@@ -34,20 +34,12 @@ GROWN, MOST_GROWN = 10, 1e-3
 # What the axes of an array mean, by its name without d, layer and direction. A "gate" axis has gates x units entries.
 AXES = {
     "x": ("step", "row", "input"),
-    "y": ("step", "row", "unit"),
-    "h": ("step", "row", "unit"),
-    "c": ("step", "row", "unit"),
-    "a": ("step", "row", "gate"),
-    "u": ("step", "row", "gate"),
-    "v": ("step", "row", "gate"),
-    "h_0": ("layer", "row", "unit"),
-    "c_0": ("layer", "row", "unit"),
-    "h_n": ("layer", "row", "unit"),
-    "c_n": ("layer", "row", "unit"),
-    "weight_ih": ("gate", "from input"),
-    "weight_hh": ("gate", "from unit"),
-    "bias_ih": ("gate",),
-    "bias_hh": ("gate",),
+    **dict.fromkeys(("y", "h", "c"), ("step", "row", "unit")),
+    **dict.fromkeys(("a", "u", "v"), ("step", "row", "gate")),
+    **dict.fromkeys(("h_0", "c_0", "h_n", "c_n"), ("layer", "row", "unit")),
+    **dict.fromkeys(("weight_ih", "W_ih"), ("gate", "from input")),
+    **dict.fromkeys(("weight_hh", "W_hh"), ("gate", "from unit")),
+    **dict.fromkeys(("bias_ih", "bias_hh", "b_ih", "b_hh"), ("gate",)),
 }
 
 
@@ -170,9 +162,7 @@ def percentage(error, expected) -> str:
 def axes_of(name: str, ndim: int) -> tuple | None:
     """The meaning of each axis of the array called `name`, or None if the name is not known."""
     word = name.split(" ")[-1].split(".")[-1]
-    word = word.split("_l")[0].removeprefix("d")
-    word = {"W_ih": "weight_ih", "W_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh"}.get(word, word)
-    axes = AXES.get(word)
+    axes = AXES.get(word.split("_l")[0].removeprefix("d"))
     if axes and axes[0] == "layer" and ndim == 2:  # a single cell's state has no axis for the layer
         axes = axes[1:]
     return axes if axes and len(axes) == ndim else None

@@ -10,10 +10,7 @@ from data.table import WAYS
 from data.text import TOKENS
 
 # The cells as typed and as shown.
-CELLS = {
-    name: "ReLU RNN" if "relu" in options.values() else layer.__name__
-    for name, (layer, options) in scratch.CELLS.items()
-}
+CELLS = {name: {"rnn_relu": "ReLU RNN", "mingru": "minGRU"}.get(name, name.upper()) for name in scratch.CELLS}
 OWN_CELLS = ("rnn", "gru", "lstm", "mingru")  # those that may come from a file of the user's
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes

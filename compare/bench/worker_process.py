@@ -172,7 +172,7 @@ def peak_memory(kind: str, cell: str, B: int, T: int, H: int) -> tuple[int | Non
     kind: "scratch", "checkpointed" (scratch in little memory) or "torch". The bytes are the rise of this process's peak
     over what it had before, with the ids. The loss is half the sum of squares of y, whose gradient is y.
     """
-    run = {"scratch": long_by_hand, "checkpointed": long_checkpointed, "torch": long_by_torch}[kind](cell, B, T, H)
+    run = LONG_RUNS[kind](cell, B, T, H)
     gc.collect()
     before = reset_peak()
     start = time.perf_counter()
@@ -186,34 +186,22 @@ def peak_memory(kind: str, cell: str, B: int, T: int, H: int) -> tuple[int | Non
     return used, elapsed
 
 
-def scratch_layer(cell, B, T, H):
-    """A layer, ids (T, B) and an embedding (V, H)."""
+def long_by_hand(cell, B, T, H, *, checkpointed=False):
     import scratch
+    from scratch.checkpointed import gradients
 
     rng = np.random.default_rng(0)
     layer = scratch.CELLS[cell][0](H, H, rng=rng)
-    return layer, rng.integers(V, size=(T, B)), rng.standard_normal((V, H), np.float32)
+    ids, embedding = rng.integers(V, size=(T, B)), rng.standard_normal((V, H), np.float32)
 
-
-def long_by_hand(cell, B, T, H):
-    layer, ids, embedding = scratch_layer(cell, B, T, H)
+    def half_sum_of_squares(y, _):
+        return 0.5 * float(np.vdot(y, y)), y
 
     def run():
         y, _ = layer.forward(ids, embedding=embedding)
         layer.backward(y)
 
-    return run
-
-
-def long_checkpointed(cell, B, T, H):
-    from scratch import checkpointed
-
-    layer, ids, embedding = scratch_layer(cell, B, T, H)
-
-    def half_sum_of_squares(y, _):
-        return 0.5 * float(np.vdot(y, y)), y
-
-    return lambda: checkpointed.gradients(layer, ids, half_sum_of_squares, embedding=embedding)
+    return partial(gradients, layer, ids, half_sum_of_squares, embedding=embedding) if checkpointed else run
 
 
 def long_by_torch(cell, B, T, H):
@@ -229,6 +217,13 @@ def long_by_torch(cell, B, T, H):
         (0.5 * y.square().sum()).backward()
 
     return run
+
+
+LONG_RUNS = {
+    "scratch": long_by_hand,
+    "checkpointed": partial(long_by_hand, checkpointed=True),
+    "torch": long_by_torch,
+}
 
 
 def status(field):

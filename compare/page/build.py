@@ -24,10 +24,10 @@ from compare.page.cells import LOSS, SHOWN
 from compare.page.equations import equations, parse, typeset
 from compare.page.measurements import LOSSES, ByHand, H, Numbers, T, Window
 from compare.page.planting import mistakes_in, plant
-from compare.page.rows import article, equations_of, named
+from compare.page.rows import article, named
+from compare.page.source import blocks_of, equations_of
 
 SCRIPTS = ("arithmetic", "state", "numbers", "highlight", "mistake", "change", "ask", "walk", "start")
-LARGEST = 1_000_000  # bytes of the page
 
 
 def main(out: str, *, open_it: bool = False) -> int:
@@ -81,7 +81,7 @@ def measure(cell: str, window: Window) -> dict:
         "last": {name: number for name, number in last.items() if name not in same},
         "executed": right["each"].executed,
         "weights": {name: array.tolist() for name, array in weights.items()},
-        "blocks": measurements.blocks_of(cell),
+        "blocks": blocks_of(cell),
         "gates": scratch.module_of(cell).GATES,
         "keeps": SHOWN[cell].keeps,
         "summed": measurements.summed(cell),
@@ -122,7 +122,7 @@ def program(cell: str, numbers: ByHand) -> list[dict]:
     """
     widths = {name: value.shape[1] for name, value in numbers.steps.items()}
     widths |= {name: value.size for name, value in numbers.whole.items()}
-    blocks = measurements.blocks_of(cell)
+    blocks = blocks_of(cell)
     forward = [part for parts in equations_of(scratch.module_of(cell)).values() for part in parts if " = " in part]
     loss = [text for text, _, _ in LOSS.values()]
     backward = [text for text, _ in SHOWN[cell].backward.values() if text] + SHOWN[cell].terms

@@ -3,14 +3,10 @@
 
 const STEP = 1e-5;  // of the central difference
 
-function inputsNow() {
-  const [name, t] = state.entry.split(".");
-  return x.map((row, k) => name === "x" && k === Number(t) ? [state.to] : row);
-}
-
-function weightsNow(entry = state.entry, to = state.to) {
+// The weights and x by name, where an entry has been changed.
+function arraysNow(entry = state.entry, to = state.to) {
   const { weights, presets, gates, keeps } = cells[state.cell];
-  const now = structuredClone({ ...weights, ...presets[state.preset] });
+  const now = structuredClone({ ...weights, ...presets[state.preset], x: x.flat() });
   const [name, row, column] = entry.split(".");
   if (name === "shift") {
     const H = now.w[0].length, from = gates.indexOf(keeps) * H;
@@ -20,20 +16,19 @@ function weightsNow(entry = state.entry, to = state.to) {
   return now;
 }
 
-function givenTo(inputs) {
-  return { x: inputs, target: targets, m: numbersOf(state.loss).m.hand };
-}
+const givenTo = (inputs) => ({ x: inputs, target: targets, m: numbersOf(state.loss).m.hand });
 
-const computeNow = () => compute(cells[state.cell], weightsNow(), givenTo(inputsNow()));
+function computeNow(entry = state.entry, to = state.to) {
+  const { x, ...weights } = arraysNow(entry, to);
+  return compute(cells[state.cell], weights, givenTo(x.map((value) => [value])));
+}
 
 // The number that an entry has now, before it is changed.
 function valueOf(entry) {
   const [name, row, column] = entry.split(".");
   if (name === "shift") return 0;
-  if (name === "x") return x[row][0];
-  const { weights, presets } = cells[state.cell];
-  const array = { ...weights, ...presets[state.preset] }[name];
-  return column === undefined ? array[row] : array[row][column];
+  const found = arraysNow("")[name][row];
+  return column === undefined ? found : found[column];
 }
 
 function isEntry(entry) {
@@ -62,23 +57,14 @@ function entriesOf(name) {
 
 // dLoss by the chosen number, from the backward pass.
 function gradientOf(entry, numbers) {
-  const [name, row, column] = entry.split(".");
-  if (name === "x") return numbers.dx.hand[row][0];
-  const flat = (array) => numbers[`d${array}`].hand.flat();
-  if (name === "shift") {
-    const { gates, keeps } = cells[state.cell];
-    return add(numbers.db_ih.hand[gates.indexOf(keeps)]);
-  }
-  const columns = cells[state.cell].weights[name][0].length ?? 1;  // of a bias: 1
-  return flat(name)[row * columns + Number(column ?? 0)];
+  const [name, row, column] = entry.split("."), { gates, keeps, weights } = cells[state.cell];
+  if (name === "shift") return add(numbers.db_ih.hand[gates.indexOf(keeps)]);
+  const columns = weights[name]?.[0].length ?? 1;  // of a bias or x: 1
+  return numbers[`d${name}`].hand.flat()[row * columns + Number(column ?? 0)];
 }
 
 function centralDifference(entry, value) {
-  const [name, row] = entry.split(".");
-  const lossAt = (v) => {
-    const inputs = inputsNow().map((old, t) => name === "x" && t === Number(row) ? [v] : old);
-    return compute(cells[state.cell], weightsNow(entry, v), givenTo(inputs)).numbers.loss[0][0];
-  };
+  const lossAt = (to) => computeNow(entry, to).numbers.loss[0][0];
   return (lossAt(value + STEP) - lossAt(value - STEP)) / (2 * STEP);
 }
 

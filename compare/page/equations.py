@@ -7,17 +7,27 @@ x_t, x_{t-1}, x_{t+1}   an array at a step; zero before the first step and after
 a_i      one block of a_t
 """
 
+import ast
 import re
 from html import escape
 
 WEIGHTS = ("W_ih", "W_hh", "b_ih", "b_hh", "w", "b")  # w and b: the output layer
 FUNCTIONS = ("tanh", "sigmoid")
-TOKENS = re.compile(
-    r"∂(?P<of>[a-z])_t/∂(?P<by>[a-z]_\w)"
-    r"|(?P<name>[A-Za-z]+(?:_[A-Za-z]+)*(?:_\{(?:t[+-]1|0)\})?)(?P<transposed>\^T)?"
-    r"|(?P<number>\d+)|(?P<sign>Σ_t|\^2|[-+*()])|(?P<space> +)"
+SIGNS_OF = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
+STEPS = {"": 0, "before": -1, "after": 1}
+# The notation as Python, in this order: x_{t-1} becomes x__before. A product of a matrix is a **, which binds tighter
+# than *, as the notation does.
+AS_PYTHON = (
+    (r"∂([a-z])_t/∂([a-z])_t", r"d\1_d\2"),
+    (r"∂([a-z])_t/∂([a-z]_\w)", r"d\1_d\2"),
+    (r"_\{t-1\}", "__before"),
+    (r"_\{t\+1\}", "__after"),
+    (r"_\{0\}", "__first"),
+    (r"_t\b", ""),
+    (r"\^T", ".T"),
+    (r"\^2", " ** 2"),
+    (r"(?<=\w) (?=[\w(])", " ** "),
 )
-STEPS = {"t": 0, "{t-1}": -1, "{t+1}": 1}
 
 
 def parse(text: str) -> list:
@@ -28,82 +38,38 @@ def parse(text: str) -> list:
     matrix, or its transpose, times a vector; ["outer", a, b]: a column times a row; ["sum", a]: over all steps.
     Raises ValueError for text that is not in this notation.
     """
-    tokens = Tokens(text)
-    tree = ["sum", total(tokens)] if tokens.take("sign", "Σ_t") else total(tokens)
-    if tokens.rest:
-        raise ValueError(f"cannot parse {tokens.rest[0][0]!r} in {text!r}")
-    return tree
+    python = text.removeprefix("Σ_t ")
+    for notation, replacement in AS_PYTHON:
+        python = re.sub(notation, replacement, python)
+    try:
+        tree = tree_of(ast.parse(python, mode="eval").body)
+    except SyntaxError as error:
+        raise ValueError(f"cannot parse {text!r}") from error
+    return ["sum", tree] if text.startswith("Σ_t ") else tree
 
 
-class Tokens:
-    """What is left of the text: (token, its kind, the match)."""
-
-    def __init__(self, text):
-        found = list(TOKENS.finditer(text))
-        if "".join(match[0] for match in found) != text:
-            raise ValueError(f"cannot read {text!r}")
-        self.text, self.rest = text, [match for match in found if not match["space"]]
-
-    def take(self, kind, *which):
-        """The next token if it is of this kind (and one of `which`), else None."""
-        if self.rest and self.rest[0][kind] and (not which or self.rest[0][kind] in which):
-            return self.rest.pop(0)
-        return None
-
-
-def total(tokens):
-    tree = product(tokens)
-    while sign := tokens.take("sign", "+", "-"):
-        tree = [sign[0], tree, product(tokens)]
-    return tree
-
-
-def product(tokens):
-    tree = matrix_product(tokens)
-    while tokens.take("sign", "*"):
-        tree = ["*", tree, matrix_product(tokens)]
-    return tree
-
-
-def matrix_product(tokens):
-    tree, transposed = factor(tokens)
-    if not tokens.rest or tokens.rest[0]["sign"] not in (None, "("):
-        return tree
-    right, row = factor(tokens)
-    if row:
-        return ["outer", tree, right]
-    return ["T@" if transposed else "@", tree[1], right]
-
-
-def factor(tokens):
-    """A tree, and whether it is transposed."""
-    if match := tokens.take("number"):
-        return ["number", int(match[0])], False
-    if match := tokens.take("of"):
-        return ["at", f"d{match['of']}_d{match['by'].removesuffix('_t')}", 0], False
-    if tokens.rest and tokens.rest[0]["sign"] == "(":
-        tree = bracket(tokens)
-    elif match := tokens.take("name"):
-        name, _, index = match["name"].rpartition("_")
-        if match["name"] in FUNCTIONS:
-            tree = [match["name"], bracket(tokens)]
-        elif match["name"] in WEIGHTS:
-            tree = ["weight", match["name"]]
-        elif index == "{0}":
-            tree = ["first", name]
-        else:
-            tree = ["at", name, STEPS[index]] if index in STEPS else ["at", match["name"], 0]
-    else:
-        raise ValueError(f"something is missing in {tokens.text!r}")
-    tree = ["^2", tree] if tokens.take("sign", "^2") else tree
-    return tree, bool(match and match.groupdict()["transposed"])
-
-
-def bracket(tokens):
-    opened, tree, closed = tokens.take("sign", "("), total(tokens), tokens.take("sign", ")")
-    if not (opened and closed):
-        raise ValueError(f"a bracket is missing in {tokens.text!r}")
-    return tree
+def tree_of(node: ast.expr) -> list:
+    match node:
+        case ast.Constant(int(number)):
+            return ["number", number]
+        case ast.Name(name) if name in WEIGHTS:
+            return ["weight", name]
+        case ast.Name(name):
+            name, _, step = name.partition("__")
+            return ["first", name] if step == "first" else ["at", name, STEPS[step]]
+        case ast.Call(ast.Name(function), [inside]) if function in FUNCTIONS:
+            return [function, tree_of(inside)]
+        case ast.BinOp(base, ast.Pow(), ast.Constant(2)):
+            return ["^2", tree_of(base)]
+        case ast.BinOp(column, ast.Pow(), ast.Attribute(row, "T")):
+            return ["outer", tree_of(column), tree_of(row)]
+        case ast.BinOp(ast.Attribute(ast.Name(matrix), "T"), ast.Pow(), vector) if matrix in WEIGHTS:
+            return ["T@", matrix, tree_of(vector)]
+        case ast.BinOp(ast.Name(matrix), ast.Pow(), vector) if matrix in WEIGHTS:
+            return ["@", matrix, tree_of(vector)]
+        case ast.BinOp(left, sign, right) if type(sign) in SIGNS_OF:
+            return [SIGNS_OF[type(sign)], tree_of(left), tree_of(right)]
+    raise ValueError(f"cannot parse {ast.unparse(node)!r}")
 
 
 def equations(text: str) -> list[tuple[str, str]]:

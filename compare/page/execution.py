@@ -62,9 +62,8 @@ def execute(module: ModuleType, source: str, function: str, *args) -> Execution:
 
     hooks = {"__terms": terms, "__assigned": assigned, "__known": execution.known.update}
     namespace = {**vars(module), **hooks}
-    exec(
-        compile(ast.fix_missing_locations(ast.Module([tree], [])), f"<{module.__name__}, recorded>", "exec"), namespace
-    )
+    recorded = ast.fix_missing_locations(ast.Module([tree], []))
+    exec(compile(recorded, f"<{module.__name__}, recorded>", "exec"), namespace)
     execution.result = namespace[function](*args)
     return execution
 
@@ -82,7 +81,10 @@ def definition(source: str, function: str) -> ast.FunctionDef:
 
 
 class Recording(ast.NodeTransformer):
-    """Adds the calls: before an assignment __terms with the operands of its sum, after it __assigned."""
+    """Adds the calls: before an assignment __terms with the operands of its sum, after it __assigned.
+
+    Afterwards it would be too late: the line may have written into an operand.
+    """
 
     def __init__(self, source):
         self.lines, self.in_loop = source.splitlines(), False

@@ -1,12 +1,8 @@
 """Every number of a small cell at every step of a short sequence, by hand and by torch: what the page shows."""
 
-import ast
 import datetime
-import inspect
-import re
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -17,6 +13,7 @@ import scratch
 from compare import model_pair
 from compare.page.cells import SHOWN
 from compare.page.execution import Assignment, Execution, execute, operands_of, share_of_step
+from compare.page.source import blocks_of, source_of, targets_of, torch_groups
 from scratch import losses
 from torch_impl import unrolled
 
@@ -133,16 +130,6 @@ def by_hand(
         shapes={name: pair for name, pair in shapes.items() if pair[0] != pair[1]},
         loss=float(loss),
     )
-
-
-def source_of(cell: str) -> str:
-    """The text of the file of a cell in scratch."""
-    return Path(scratch.module_of(cell).__file__).read_text(encoding="utf-8")
-
-
-def docstring_of(module: ModuleType) -> str:
-    """A module's docstring, also where Python drops docstrings (-OO)."""
-    return ast.get_docstring(ast.parse(inspect.getsource(module)), clean=False)
 
 
 def split(module, dy, states, cache):
@@ -280,14 +267,6 @@ def sent_back(in_steps, x, before, weights, dh):
     return sent
 
 
-def blocks_of(cell: str) -> dict[str, tuple[str, ...]]:
-    """The sums of several gates: name -> the names of their blocks, as the docstring lists them."""
-    found = {}
-    for name, listed in re.findall(r"\) +(\w)_t = .*blocks of H: (.*)", docstring_of(scratch.module_of(cell))):
-        found[name] = tuple(listed.split(", "))
-    return found
-
-
 def in_blocks(cell, arrays):
     """Arrays (T, 1, N) as (T, N) by name; those of several gates, and their gradients, block by block."""
     blocks, result = blocks_of(cell), {}
@@ -297,17 +276,6 @@ def in_blocks(cell, arrays):
         for part, values in zip(parts, np.split(array[:, 0], len(parts), axis=1), strict=True):
             result[d + part] = values
     return result
-
-
-def equation_of_each(cell, kept):
-    """equation -> the tensors that the lines up to its tag in torch_impl/unrolled.py compute."""
-    found, names = {}, []
-    for line in inspect.getsource(getattr(unrolled, cell)).split("\n"):
-        assigned = re.match(r" {8}([\w, ]+?) = ", line)
-        names += [name for name in assigned[1].split(", ") if name in kept] if assigned else []
-        if tag := re.search(r"# \(([A-Z]\d)\)$", line):
-            found[tag[1]], names = names, []
-    return found
 
 
 def operations(cell: str, model, window: Window) -> dict[str, list[str]]:
@@ -320,12 +288,13 @@ def operations(cell: str, model, window: Window) -> dict[str, list[str]]:
     made = {name: steps[T // 2].grad_fn for name, steps in kept.items()}
     stops = set(made.values()) | {steps[T // 2 - 1].grad_fn for steps in kept.values()}
     found = {}
-    for equation, names in equation_of_each(cell, kept).items():
+    for group in torch_groups(in_steps):
+        names = [name for target in targets_of(group) for name in target.split(", ") if name in kept]
         seen, waiting = [], [made[name] for name in reversed(names)]
         while waiting:
             node = waiting.pop(0)
             if node not in seen and node.name() not in GIVEN:
                 seen.append(node)
                 waiting += [n for n, _ in node.next_functions if n is not None and n not in stops]
-        found[equation] = [node.name() for node in seen]
+        found |= {equation: [node.name() for node in seen] for equation in group.equations}
     return found

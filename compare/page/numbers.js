@@ -25,7 +25,7 @@ function paintCaption() {
   const { t } = state, { month, year, spots, next } = steps[t];
   byId("t").setAttribute("aria-valuetext", `${t}, ${month} ${year}`);
   byId("says").innerHTML = `<b>t = ${t}</b>, ${month} ${year}: ${spots} sunspots, ` +
-    `<var>x</var><sub>t</sub> = ${digits(inputsNow()[t][0])}; ` +
+    `<var>x</var><sub>t</sub> = ${digits(arraysNow().x[t])}; ` +
     (isRead(t) ? `target: ${next} sunspots` : "no loss at this step");
 }
 

@@ -13,7 +13,8 @@ from compare.agreement import least_size, tolerance
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted, planted_source
 from compare.mistakes.table import seen_by
-from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, Window, by_hand, source_of, weights_of
+from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, Window, by_hand, weights_of
+from compare.page.source import source_of
 from scratch import losses
 
 

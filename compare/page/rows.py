@@ -2,18 +2,18 @@
 
 import inspect
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
 
 import scratch
 import torch_impl
-from compare.gradients.tape_view import Group, groups_of
+from compare.gradients.tape_view import Group
 from compare.options import CELLS
 from compare.page.cells import LABELS, LOSS, SHOWN
 from compare.page.equations import typeset
-from compare.page.measurements import Numbers, T, docstring_of, is_whole, summed
+from compare.page.measurements import Numbers, T, is_whole, summed
+from compare.page.source import body, equations_of, file_of, targets_of, torch_groups
 from scratch import layers, losses
 from torch_impl import unrolled
 
@@ -51,34 +51,6 @@ that are not computed yet are empty.</p>
 {"".join(backward_rows(cell, module, operations, place))}
 </section>
 </article>"""
-
-
-def file_of(module):
-    return module.__name__.replace(".", "/") + ".py"
-
-
-def body(function) -> list[Group]:
-    """A function's Groups, with the line numbers of its file."""
-    found, first = inspect.getsourcelines(function)
-    return groups_of(textwrap.dedent("".join(found)), first)
-
-
-def equations_of(module) -> dict[str, list[str]]:
-    """A docstring's equations: {"L1": [part, ...]}, where a part is an equation or a remark."""
-    found = re.findall(r"^ +\(([A-Z]\d)\)  (.*)$", docstring_of(module), re.M)
-    return {equation: re.split(r" {3,}", text) for equation, text in found}
-
-
-def torch_groups(in_steps):
-    """The lines of a torch function as Groups that end at the lines tagged with an equation; the rest comes last."""
-    groups, waiting = [], []
-    for line in (line for group in body(in_steps) for line in group.lines):
-        waiting.append(line)
-        tag = re.search(r"# \(([A-Z]\d)\)$", line[1])
-        if tag or line[1].startswith("for "):
-            groups.append(Group("", [tag[1]] if tag else [], waiting))
-            waiting = []
-    return [*groups, Group("", [], waiting)]
 
 
 def forward_rows(cell, module, in_steps, place) -> Iterator[str]:
@@ -147,13 +119,6 @@ def counted(names):
     return ", ".join(f"{n} {name}" if n > 1 else name for name, n in Counter(names).items())
 
 
-def targets_of(group: Group) -> list[str]:
-    """What the lines of a Group assign, or write into: ["dh[t]"]."""
-    code = [line.strip().split("  #")[0] for _, line in group.lines]
-    written = [re.search(r"^(.*?) = |, out=(.*)\)$", line) for line in code]
-    return [found[1] or found[2] for found in written if found]
-
-
 def row(groups, above, in_torch, values, head=""):
     by_hand = "".join(map(lines, groups))
     values = f'<div class="values">{values}</div>' if values else ""
@@ -177,10 +142,7 @@ def chips(equations):
 
 # Lines that only allocate, convert or reshape: no equation says any of it.
 PREPARES = re.compile(r"= np\.(empty|result_type|concatenate)|= HALF|= gate_blocks\(\w+, |^\w+_rows = ")
-# What a comment says in the notation of the equations.
-IN_COMMENT = re.compile(
-    r"\(W_hh\^T da\)\^T|\bd?[A-Za-z]{1,2}(_(\{[^}]*\}|\w{1,2})(\^T)?(?![\w\[])|\^T)|\bstep t\b( \+ 1)?"
-)
+FORMULA = re.compile(r"\w*[_^](\{[^}]*\}|\w+)(\^T)?")  # in a comment: whatever has an index or an exponent
 
 
 def lines(group: Group) -> str:
@@ -207,11 +169,7 @@ def in_words(comment):
 
 def named(text):
     """A remark: words, with names such as u_r typeset."""
-
-    def html(found):
-        return found[0].replace(" t", " <var>t</var>") if found[0].startswith("step") else typeset(found[0])
-
-    return IN_COMMENT.sub(html, escape(text, quote=False))
+    return FORMULA.sub(lambda found: typeset(found[0]), escape(text, quote=False))
 
 
 def line(number, text, aside):
