@@ -4,7 +4,6 @@ import copy
 import csv
 import re
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 from cases import Case
-from matplotlib.text import Text
+from helpers import ROOT, overlapping, texts_of
 from trap_runs import REAL, SMALL, STEPS, trained
 
 import scratch
@@ -25,7 +24,6 @@ from compare.traps.catalogue import TRAPS
 from data import Batch
 from scratch.numerical import complex_gradient
 
-ROOT = Path(__file__).parents[2]
 BY_NAME = {trap.name: trap for trap in TRAPS}
 
 
@@ -351,13 +349,12 @@ def test_the_picture_is_legible(tasks, tmp_path, monkeypatch):
     plot.draw(tmp_path / "traps.png", runs, shown)
     (figure,) = drawn
     assert figure.get_figwidth() == 8.5
-    figure.draw_without_rendering()
-    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    boxes = {text: text.get_window_extent() for text in texts if text.get_window_extent().width > 0}
-    for text, box in boxes.items():
+    texts = [text for text in texts_of(figure) if text.get_window_extent().width > 0]
+    for text in texts:
         assert text.get_fontsize() >= 9, text
+        box = text.get_window_extent()
         assert box.xmax <= figure.bbox.xmax and box.ymin >= 0, f"{text} is cut off"
-        assert not [other for other in boxes if other is not text and box.overlaps(boxes[other])], text
+    assert not overlapping(texts)
 
 
 # ---- the catalogue --------------------------------------------------------------------------------------------------
