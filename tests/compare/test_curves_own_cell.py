@@ -21,7 +21,7 @@ for path in NAMES:
     if found := re.match(r"developed/(solutions|exercises)/(rnn|gru|lstm)_(?!step)(.*)\.py", path):
         SOURCES[f"{found[2]}/{found[3]}"] = text_of(path)
 SOURCES |= {f"{name}/starter": ladder.solution(ladder.BY_NAME[name]) for name in ("rnn", "gru", "lstm", "mingru")}
-SIZES = ["--hidden", "4", "--batch-size", "4", "--steps", "4"]
+SIZES = ["--hidden", "4", "--batch-size", "32", "--steps", "4"]
 
 # The last line but one of the torch module is a GRU's convex combination.
 TORCH_GRU = """
@@ -124,7 +124,7 @@ def test_a_wrong_cell_is_drawn_and_named_as_wrong(name, folder, capsys, monkeypa
     program = f"developed/solutions/{name.replace('/', '_')}.py"
     (chosen,) = [one for one in planted("developed") if (one.program, one.name) == (program, mistake)]
     Path("mine.py").write_text(chosen.text, encoding="utf-8")
-    assert main(["curves", "names", "--cell", f"{cell}=mine.py", *SIZES]) == 1
+    assert main(["curves", "names", "--cell", f"{cell}=mine.py", *SIZES, "--batch-size", "4"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "At equal weights the gradients differ, most that of " in said and worst in said
     assert "one of the backward passes is wrong; `byhand check mine.py` looks for the line." in said
@@ -266,12 +266,12 @@ def test_a_cell_that_fails_late_or_diverges_is_one_line(folder, undrawn, capsys)
 def test_a_torch_module_that_diverges_is_traced(factor, said, folder, undrawn, capsys):
     outputs = "return torch.stack(outputs)"
     Path("gru.py").write_text(TORCH_GRU.replace(outputs, f"{outputs} * {factor}"), encoding="utf-8")
-    assert main(["curves", "memory", "--torch-cell", "gru.py", "--window", "5", *SIZES]) == 2
+    assert main(["curves", "memory", "--torch-cell", "gru.py", "--window", "5", *SIZES, "--batch-size", "4"]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_a_stopped_run_is_resumed_with_the_same_file_only(folder, undrawn, capsys, monkeypatch):
-    command = ["curves", "names", "--cell", "lstm.py", "--hidden", "4", "--batch-size", "4", "--steps", "6"]
+    command = ["curves", "names", "--cell", "lstm.py", "--hidden", "4", "--batch-size", "32", "--steps", "6"]
     Path("lstm.py").write_text(RIGHT, encoding="utf-8")
     assert main([*command, "--out", "whole"]) == 0
     with monkeypatch.context() as during:
