@@ -17,6 +17,7 @@ from compare.mistakes.plant import planted, planted_source
 from compare.page import build, measurements, planting
 from compare.page.cells import LOSS, SHOWN
 from compare.page.equations import typeset
+from compare.page.execution import execute
 from compare.page.measurements import LOSSES, H, T
 from compare.page.rows import body, equations_of, targets_of
 from scratch import layers, losses
@@ -234,15 +235,43 @@ def test_the_numbers_marked_wrong_are_those_that_differ(page_values, cell, mista
 
 @pytest.mark.parametrize(("cell", "mistake"), IN_CELLS, ids=[m.name for _, m in IN_CELLS])
 def test_the_first_wrong_number_is_the_first_in_the_order_of_execution(page_values, cell, mistake):
-    """Of the lines in that order, the first that computes a number that is marked wrong; None where none is."""
+    """Both runs, line by line: where do they differ for the first time?"""
     found = page_values["cells"][cell]
-    wrong, first = (found["mistakes"][mistake.name]["each"][key] for key in ("wrong", "first"))
+    window, model = measurements.window(), measurements.build(cell).scratch
+    package = planted(mistake)
+    runs = []
+    for module, source in (
+        (scratch.module_of(cell), measurements.source_of(cell)),
+        (package.module_of(cell), planted_source(mistake)),
+    ):
+        weights = [w.copy() for n, w in measurements.weights_of(model).items() if n in measurements.WEIGHTS]
+        y, *_, cache = module.forward(window.x, *(np.zeros((1, H)) for _ in range(model.recurrent.states)), *weights)
+        _, dyhat = losses.mse(model.linear.forward(y), window.targets)
+        upstream = [model.linear.backward(dyhat), *(np.zeros((1, H)) for _ in range(model.recurrent.states))]
+        runs.append({(a.target, a.t): a for a in execute(module, source, "backward", *upstream, cache).assignments})
+    first = found["mistakes"][mistake.name]["each"]["first"]
+    shown = [key for key in runs[0] if SHOWN[cell].backward.get(key[0], ("", []))[1] and key != ("carried", None)]
+    differ = [key for key in shown if differs(runs[0][key], runs[1].get(key))]
+    if first is None:
+        assert not [key for key in differ if key in runs[1]]  # np.multiply(..., out=x) assigns no x
+    else:
+        line, t, _ = found["executed"][first]
+        assert (runs[0][differ[0]].line, differ[0][1]) == (line, t)
 
-    def is_wrong(name, t):
-        return name in wrong and (t is None or measurements.is_whole(name) or str(t) in wrong[name])
 
-    lines = [k for k, (_, t, names) in enumerate(found["executed"]) if any(is_wrong(name, t) for name in names)]
-    assert first == (lines[0] if lines else None)
+def differs(right, wrong):
+    """Has a line another result, or a sum another term? A term that is left out counts as 0."""
+    if wrong is None:
+        return True
+    pairs = list(zip(flat(right.value), flat(wrong.value), strict=True))
+    if len(right.terms) > 1:
+        terms = [*wrong.terms.values()] + [np.zeros((1, H))] * (len(right.terms) - len(wrong.terms))
+        pairs += zip(right.terms.values(), terms, strict=True)
+    return any(np.abs(np.subtract(a, b)).max() > 1e-12 for a, b in pairs)
+
+
+def flat(value):
+    return [np.ravel(v) for v in (value if isinstance(value, tuple) else [value])]
 
 
 def test_what_a_mistake_does_apart_from_its_numbers_is_said(page_values):
