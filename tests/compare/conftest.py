@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers import contents
 
 from compare.__main__ import main
 
@@ -35,11 +36,6 @@ def refused(folder, capsys):
         return said.err
 
     return run
-
-
-def contents(folder):
-    """Every file under a folder: name -> bytes."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
 @pytest.fixture

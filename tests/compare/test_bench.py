@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from matplotlib.text import Text
+from helpers import overlapping, texts_of
 from rich.console import Console
 
 import scratch
@@ -133,12 +133,10 @@ def test_the_picture_is_legible(figures, tmp_path, monkeypatch):
     plot.draw(tmp_path / "bench.png", figures)
     (figure,) = drawn
     assert figure.get_figwidth() == 8.5
-    figure.draw_without_rendering()
-    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    texts = texts_of(figure)
     assert min(text.get_fontsize() for text in texts) >= 9
-    boxes = [text.get_window_extent() for text in texts if text.get_text() == "1.13"]
-    assert len(boxes) == len(figures.steps)
-    assert not [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
+    ratios = [text for text in texts if text.get_text() == "1.13"]
+    assert len(ratios) == len(figures.steps) and not overlapping(ratios)
 
 
 def test_a_process_that_is_killed_ends_in_one_line():

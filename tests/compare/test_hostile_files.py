@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import struct
+from dataclasses import asdict
 
 import pytest
 import safetensors.numpy
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import data
 from compare import files, model_pair
+from compare.options import Settings
 
 MANY = settings(max_examples=10 * settings.default.max_examples)
 
@@ -123,3 +125,55 @@ def test_a_pipe_is_not_a_checkpoint(tmp_path):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+# ---- the settings in a checkpoint ------------------------------------------------------------------------------------
+
+
+def the_settings(**changed):
+    return lambda model, settings: (model, settings | changed)
+
+
+ALTERED = {
+    "no settings": lambda model, settings: (model, None),
+    "settings in a list": lambda model, settings: (model, [settings]),
+    "no task": lambda model, settings: (model, {name: value for name, value in settings.items() if name != "task"}),
+    "no model": lambda model, settings: (None, settings),
+    "no such task": the_settings(task="poetry"),
+    "no such cell": the_settings(cell="transformer"),
+    "another cell": the_settings(cell="rnn"),
+    "other layers": the_settings(layers=2),
+    "no such optimizer": the_settings(optimizer="newton"),
+    "an optimizer in a list": the_settings(optimizer=["adam"]),
+    "hidden in words": the_settings(hidden="3"),
+    "hidden true": the_settings(hidden=True),
+    "half a row": the_settings(batch_size=2.5),
+    "no rows": the_settings(batch_size=0),
+    "a negative seed": the_settings(seed=-1),
+    "a rate in words": the_settings(lr="fast"),
+    "no rate": the_settings(lr=None),
+    "a rate of nan": the_settings(lr=float("nan")),
+    "an endless rate": the_settings(lr=10**400),
+    "a huge window": the_settings(window=10**8),
+    "a clip in words": the_settings(clip="1"),
+    "no such data": the_settings(data="nowhere.txt"),
+    "data of 1": the_settings(data=1),
+    "no such tokens": the_settings(tokens="syllables"),
+    "no such way": the_settings(missing="guess"),
+    "a difference of 1": the_settings(difference=1),
+    "nothing but dropout": the_settings(dropout=1.0),
+    "an unknown setting": the_settings(more=1),
+}
+
+
+@pytest.mark.parametrize("altered", ALTERED.values(), ids=ALTERED)
+def test_settings_that_no_run_can_have_stored_are_refused(altered, place):
+    """`predict`, `traps --match`, `--overlay` and `--resume` read them: when they are opened, or for their data."""
+    settings = Settings("memory", "gru", hidden=3, steps=5, lr=0.1, batch_size=2, window=6)
+    pair = model_pair.build(model_pair.model_of(settings, model_pair.load(settings)), "float32")
+    model, stored = altered(pair.model, asdict(settings))
+    metadata = {"model": json.dumps(model), "settings": json.dumps(stored)}
+    safetensors.numpy.save_file(pair.scratch.params, place / "altered", metadata)
+    with pytest.raises(data.UserError) as refused:
+        model_pair.load(files.open_settings(place / "altered"))
+    assert len(str(refused.value).splitlines()) == 1

@@ -1,17 +1,13 @@
 """`byhand traps --match`: the curve alone tells which run it is, and an unusable file is refused in one line."""
 
-import json
-import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trap_runs import REAL, SMALL, STEPS, known, trained
 
-from compare import model_pair
 from compare.__main__ import main
 from compare.mistakes.catalogue import BY_NAME, MISTAKES
 from compare.mistakes.plant import planted
@@ -311,62 +307,6 @@ def test_a_run_of_curves_is_identified_by_its_checkpoint(folder, undrawn, capsys
     mine = write(folder / "results/memory/mine.csv", [0.5, 0.4, 0.3])
     assert main(["traps", "memory", "--match", mine]) == 1
     assert "drop names" in refused(["traps", "names", "--match", mine])
-
-
-def the_settings(**changed):
-    return lambda model, settings: (model, settings | changed)
-
-
-ALTERED = {
-    "no settings": lambda model, settings: (model, None),
-    "settings in a list": lambda model, settings: (model, [settings]),
-    "no task": lambda model, settings: (model, {name: value for name, value in settings.items() if name != "task"}),
-    "another model": lambda model, settings: (model | {"hidden_size": 4}, settings),
-    "no model": lambda model, settings: (None, settings),
-    "no such task": the_settings(task="poetry"),
-    "no such cell": the_settings(cell="transformer"),
-    "another cell": the_settings(cell="rnn"),
-    "other layers": the_settings(layers=2),
-    "no such optimizer": the_settings(optimizer="newton"),
-    "an optimizer in a list": the_settings(optimizer=["adam"]),
-    "hidden in words": the_settings(hidden="3"),
-    "hidden true": the_settings(hidden=True),
-    "half a row": the_settings(batch_size=2.5),
-    "no rows": the_settings(batch_size=0),
-    "a negative seed": the_settings(seed=-1),
-    "a rate in words": the_settings(lr="fast"),
-    "no rate": the_settings(lr=None),
-    "a rate of nan": the_settings(lr=float("nan")),
-    "an endless rate": the_settings(lr=10**400),
-    "a huge window": the_settings(window=10**8),
-    "a clip in words": the_settings(clip="1"),
-    "no such data": the_settings(data="nowhere.txt"),
-    "data of 1": the_settings(data=1),
-    "no such tokens": the_settings(tokens="syllables"),
-    "no such way": the_settings(missing="guess"),
-    "a difference of 1": the_settings(difference=1),
-    "nothing but dropout": the_settings(dropout=1.0),
-    "an unknown setting": the_settings(more=1),
-}
-
-
-@pytest.mark.parametrize("altered", ALTERED.values(), ids=ALTERED)
-def test_an_altered_checkpoint_is_refused(altered, folder, capsys):
-    small = training.reference("memory")
-    pair = model_pair.build(model_pair.model_of(small, model_pair.load(small)), "float32")
-    model, settings = altered(pair.model, asdict(small))
-    metadata = {"model": json.dumps(model), "settings": json.dumps(settings)}
-    safetensors.numpy.save_file(pair.scratch.params, folder / "checkpoint.safetensors", metadata)
-    for command in (["traps", "--match", write(folder / "mine.csv", [0.5, 0.4, 0.3])], ["predict", "."]):
-        assert main(command) == 2
-        captured = capsys.readouterr()
-        assert captured.err.startswith("error: ")
-        assert captured.err.count("\n") == 1
-
-
-def test_a_pipe_for_a_checkpoint_is_refused(folder, refused):
-    os.mkfifo(folder / "checkpoint.safetensors")
-    assert "not a regular file" in refused(["traps", "--match", write(folder / "mine.csv", [0.5, 0.4, 0.3])])
 
 
 def test_options_that_do_not_go_together(folder, refused):

@@ -137,13 +137,6 @@ class TestTheTable:
         for mistake in MISTAKES:
             assert changed_lines(mistake), mistake.name
 
-    def test_the_command(self, monkeypatch, capsys):
-        from compare.mistakes import table
-
-        monkeypatch.setattr(table, "MISTAKES", (BY_NAME["bias_as_a_row"], BY_NAME["no_look_ahead"]))
-        assert table.main() == 0
-        assert "seen in all, of 2" in capsys.readouterr().out
-
     @pytest.mark.parametrize("cell", scratch.CELLS)
     def test_a_cell_shows_its_own_mistakes_alone(self, cell, monkeypatch, capsys):
         from compare.__main__ import main

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import texts_of
 
 from compare import plots
 from compare.__main__ import main
@@ -84,8 +85,7 @@ def test_steps_or_seconds(runs, drawn):
 
 def test_no_text_is_small_and_no_legend_covers_data(drawn):
     figure, _ = drawn("--overlay", "three", "one")
-    for axes in figure.axes:
-        assert min(t.get_fontsize() for t in [axes.title, axes.xaxis.label, *axes.get_xticklabels()]) >= 9
+    assert min(text.get_fontsize() for text in texts_of(figure)) >= 9
     for part in figure.subfigs:
         box = part.legends[0].get_window_extent()
         assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes)

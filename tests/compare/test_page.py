@@ -16,7 +16,7 @@ from compare.mistakes.catalogue import BY_NAME
 from compare.mistakes.plant import planted, planted_source
 from compare.page import build, measurements, planting
 from compare.page.cells import LOSS, SHOWN
-from compare.page.equations import parse, typeset
+from compare.page.equations import typeset
 from compare.page.execution import execute
 from compare.page.measurements import LOSSES, H, T
 from compare.page.source import blocks_of, body, equations_of, source_of, targets_of
@@ -178,13 +178,7 @@ def test_the_recorded_numbers_are_those_of_a_plain_call(cell, reads):
         assert not hand.split[s, s + 1 :].any(), "the loss at step s does not reach a later step"
 
 
-# The notation of the equations, which the page computes with: what they give is in test_page_browser.py
-
-
-@pytest.mark.parametrize("text", ["(a_t", "a_t)", "a_t ! 2", "a_t +", "tanh a_t", "2 ^3", ""])
-def test_text_that_is_no_expression_is_refused(text):
-    with pytest.raises(ValueError):
-        parse(text)
+# The notation of the equations. (What they give: test_page_browser.py, where the page computes with them.)
 
 
 def test_an_equation_is_typeset():
@@ -332,20 +326,15 @@ def no_mistakes(monkeypatch):
     monkeypatch.setattr(build, "mistakes_in", lambda cell: [])
 
 
-def test_one_line_is_printed(tmp_path, no_mistakes, capsys):
-    assert main(["page", "--out", str(tmp_path / "a" / "b")]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        f"scratch and torch line by line, with the numbers of every step: {tmp_path / 'a' / 'b' / 'page.html'}"
-    ]
-    assert [file.name for file in (tmp_path / "a" / "b").iterdir()] == ["page.html"]
-
-
-@pytest.mark.parametrize("option", [True, False])
-def test_open_opens_it_in_the_browser(tmp_path, no_mistakes, monkeypatch, option):
-    opened = []
+def test_one_line_is_printed_and_open_opens_the_page(tmp_path, no_mistakes, monkeypatch, capsys):
+    opened, page = [], tmp_path / "a" / "b" / "page.html"
     monkeypatch.setattr(webbrowser, "open", opened.append)
-    assert main(["page", "--out", str(tmp_path), *(["--open"] if option else [])]) == 0
-    assert opened == ([(tmp_path / "page.html").resolve().as_uri()] if option else [])
+    for option, shown in (([], []), (["--open"], [page.resolve().as_uri()])):
+        assert main(["page", "--out", str(page.parent), *option]) == 0
+        said = capsys.readouterr().out
+        assert said == f"scratch and torch line by line, with the numbers of every step: {page}\n"
+        assert list(page.parent.iterdir()) == [page]
+        assert opened == shown
 
 
 def test_a_file_in_place_of_the_folder_is_refused(folder, refused):

@@ -4,7 +4,7 @@ import copy
 import csv
 import re
 from dataclasses import replace
-from pathlib import Path
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 from cases import Case
-from matplotlib.text import Text
+from helpers import ROOT, overlapping, texts_of
 from trap_runs import REAL, SMALL, STEPS, trained
 
 import scratch
@@ -25,7 +25,6 @@ from compare.traps.catalogue import TRAPS
 from data import Batch
 from scratch.numerical import complex_gradient
 
-ROOT = Path(__file__).parents[2]
 BY_NAME = {trap.name: trap for trap in TRAPS}
 
 
@@ -103,7 +102,7 @@ def test_without_a_trap_there_is_only_rounding(task):
     assert runs.diverges_at(np.full(STEPS, np.nan)) == 1, "a loss that is not a number counts as different"
 
 
-# ---- each is the convention that it names ----------------------------------------------------------------------------
+# ---- each is the convention that it names (more: test_traps_in_torch.py) --------------------------------------------
 
 
 def steps_of_gru(x, h, params, reset_after, z_keeps):
@@ -212,63 +211,26 @@ def test_gates_in_another_order_are_torchs_blocks_swapped(cell, order):
         np.testing.assert_array_equal(p, np.concatenate([blocks[k] for k in order]))
 
 
-def by_torch(runs, train_step, steps=8):
-    """Losses of the torch model from the same start; train_step(model, batch, state) does a whole training step."""
-    s = runs.settings
-    model = model_pair.build(model_pair.model_of(s, runs.dataset), s.dtype, s.seed).torch
-    losses, state = [], None
-    for batch, _ in zip(runs.dataset.train_batches(0), range(steps), strict=False):
-        loss, state = train_step(model, batch, state)
-        losses.append(loss)
-    return np.array(losses)
-
-
-def by_trap(runs, name, steps=8, **settings):
-    s = replace(runs.settings, **settings)
-    variant = next(BY_NAME[name].variants(s))
-    return np.array(list(training.prepared(s, runs.dataset, steps, variant.package(), variant.change)))
-
-
-def test_one_bias_is_torch_with_one_bias():
-    """The sum of both biases as the one that is trained, and zero for the other."""
-    runs = trained("names")
-    optimizer = None
-
-    def step(model, batch, _):
-        nonlocal optimizer
-        if optimizer is None:
-            with torch.no_grad():
-                model.recurrent.bias_ih_l0 += model.recurrent.bias_hh_l0
-                model.recurrent.bias_hh_l0.zero_()
-            model.recurrent.bias_hh_l0.requires_grad_(False)
-            parameters = [p for p in model.parameters() if p.requires_grad]
-            optimizer = torch.optim.Adam(parameters, runs.settings.lr)
-        optimizer.zero_grad()
-        loss = model.loss(batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), runs.settings.clip)
-        optimizer.step()
-        return loss.item(), None
-
-    np.testing.assert_allclose(by_trap(runs, "one_bias"), by_torch(runs, step), rtol=1e-12)
-
-
 def test_not_detached_is_torch_without_detach():
     """With retain_graph, and weights updated where autograd does not see it; otherwise torch refuses."""
     runs = trained("text")
-
-    def step(model, batch, state):
+    s = replace(runs.settings, optimizer="sgd", lr=0.5, clip=None)
+    batches = list(islice(runs.dataset.train_batches(0), 6))
+    model, state, losses = model_pair.build(model_pair.model_of(s, runs.dataset), s.dtype, s.seed).torch, None, []
+    for batch in batches:
         loss = model.loss(batch, state)
         model.zero_grad()
         loss.backward(retain_graph=True)
         for p in model.parameters():
-            p.data -= 0.5 * p.grad
-        return loss.item(), model.state_n
-
-    got = by_trap(runs, "state_not_detached", steps=6, optimizer="sgd", lr=0.5, clip=None)
-    np.testing.assert_allclose(got, by_torch(runs, step, steps=6), rtol=1e-12)
+            p.data -= s.lr * p.grad
+        losses.append(loss.item())
+        state = model.state_n
+    (variant,) = BY_NAME["state_not_detached"].variants(s)
+    got = list(training.prepared(s, runs.dataset, len(batches), variant.package(), variant.change))
+    np.testing.assert_allclose(got, losses, rtol=1e-12)
+    model.loss(batches[0], None).backward()
     with pytest.raises(RuntimeError, match="a second time"):
-        by_torch(runs, lambda model, batch, state: (model.loss(batch, state).backward(), model.state_n))
+        model.loss(batches[1], model.state_n).backward()
 
 
 def test_an_epoch_begins_without_earlier_windows():
@@ -286,14 +248,6 @@ def test_an_epoch_begins_without_earlier_windows():
     first, _ = undetached.backward(y)
     layer.forward(ids[1], None, None, table)
     assert_same(first, layer.backward(y)[0], "dembedding")
-
-
-def test_last_padded_step_is_torch_without_packing():
-    runs = trained("names")
-    batch = next(iter(runs.dataset.train_batches(0)))
-    assert len(set(batch.lengths)) > 1
-    loss = by_torch(runs, lambda model, batch, _: (model.loss(replace(batch, lengths=None)).item(), None), steps=1)
-    np.testing.assert_allclose(by_trap(runs, "last_padded_step", steps=1), loss, rtol=1e-13)
 
 
 def test_the_different_initial_weights_are_within_xaviers_bounds():
@@ -351,13 +305,12 @@ def test_the_picture_is_legible(tasks, tmp_path, monkeypatch):
     plot.draw(tmp_path / "traps.png", runs, shown)
     (figure,) = drawn
     assert figure.get_figwidth() == 8.5
-    figure.draw_without_rendering()
-    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    boxes = {text: text.get_window_extent() for text in texts if text.get_window_extent().width > 0}
-    for text, box in boxes.items():
+    texts = [text for text in texts_of(figure) if text.get_window_extent().width > 0]
+    for text in texts:
         assert text.get_fontsize() >= 9, text
+        box = text.get_window_extent()
         assert box.xmax <= figure.bbox.xmax and box.ymin >= 0, f"{text} is cut off"
-        assert not [other for other in boxes if other is not text and box.overlaps(boxes[other])], text
+    assert not overlapping(texts)
 
 
 # ---- the catalogue --------------------------------------------------------------------------------------------------

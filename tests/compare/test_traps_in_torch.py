@@ -21,18 +21,21 @@ from compare.traps import match
 
 
 class Names(nn.Module):
-    """Ids to an embedding, an LSTM, and classes from its last state. gate: a sigmoid of its own, or None."""
+    """Ids to an embedding, an LSTM, and classes from its last state.
 
-    def __init__(self, sizes, gate):
+    gate: a sigmoid of its own, or None; packed: does each row end at its length, not with the padding?
+    """
+
+    def __init__(self, sizes, gate, packed):
         super().__init__()
         V, H, classes = sizes
         self.embedding, self.recurrent, self.linear = nn.Embedding(V, H), nn.LSTM(H, H), nn.Linear(H, classes)
-        self.gate = gate
+        self.gate, self.packed = gate, packed
 
     def forward(self, ids, lengths):
         x = self.embedding(ids)
         if self.gate is None:
-            _, (h_n, _) = self.recurrent(pack_padded_sequence(x, lengths, enforce_sorted=False))
+            _, (h_n, _) = self.recurrent(pack_padded_sequence(x, lengths, enforce_sorted=False) if self.packed else x)
             return self.linear(h_n[0])
         r = self.recurrent
         h = c = torch.zeros_like(x[0])
@@ -70,16 +73,16 @@ def bert(m, v, t, lr):
     return lr * m / (v.sqrt() + 1e-8)
 
 
-def losses_of(dtype, optimizer=Adam, rate=1.0, clip=0.5, forget=None, gate=None, schedule=None):
-    """A training script. rate: a factor of the learning rate; forget: changes the forget gate's b_ih and b_hh."""
+def losses_of(dtype, optimizer=Adam, rate=1.0, clip=0.5, change=None, gate=None, packed=True, schedule=None):
+    """A training script. rate: a factor of the learning rate; change: changes the LSTM before training."""
     runs = trained("names")
     assert runs.settings.clip == 0.5 and runs.settings.optimizer == "adam"
     start = model_pair.build(model_pair.model_of(runs.settings, runs.dataset), "float64").scratch.params
     V, H = start["embedding.weight"].shape
-    model = Names((V, H, len(start["linear.bias"])), gate).double()
+    model = Names((V, H, len(start["linear.bias"])), gate, packed).double()
     model.load_state_dict({name: torch.tensor(p) for name, p in start.items()})
-    if forget:
-        forget(model.recurrent.bias_ih_l0.data[H : 2 * H], model.recurrent.bias_hh_l0.data[H : 2 * H])
+    if change:
+        change(model.recurrent)
     model.to(dtype)
     optimizer = optimizer(model.parameters(), rate * runs.settings.lr)
     scheduler = schedule and schedule(optimizer)
@@ -98,21 +101,32 @@ def losses_of(dtype, optimizer=Adam, rate=1.0, clip=0.5, forget=None, gate=None,
     return np.array(losses)
 
 
-def fill_both(b_ih, b_hh):
-    b_ih.fill_(1), b_hh.fill_(1)
+def forget(change):
+    """A change of the forget gate's b_ih and b_hh."""
+
+    def changed(lstm):
+        H = lstm.hidden_size
+        change(lstm.bias_ih_l0.data[H : 2 * H], lstm.bias_hh_l0.data[H : 2 * H])
+
+    return changed
 
 
-def fill_and_zero(b_ih, b_hh):
-    b_ih.fill_(1), b_hh.zero_()
+def one_bias(lstm):
+    """The sum of both biases as the one that is trained, and zero for the other."""
+    lstm.bias_ih_l0.data += lstm.bias_hh_l0.data
+    lstm.bias_hh_l0.data.zero_()
+    lstm.bias_hh_l0.requires_grad_(False)
 
 
 PROGRAMS = {
     ("hard_sigmoid", "slope 0.2"): dict(gate=lambda a: (0.2 * a + 0.5).clamp(0, 1)),
     ("hard_sigmoid", "slope 1/6"): dict(gate=hardsigmoid),
-    ("forget_bias", "1 added to b_ih"): dict(forget=lambda b_ih, b_hh: b_ih.add_(1)),
-    ("forget_bias", "b_ih set to 1"): dict(forget=lambda b_ih, b_hh: b_ih.fill_(1)),
-    ("forget_bias", "b_ih set to 1, b_hh to 0"): dict(forget=fill_and_zero),
-    ("forget_bias", "b_ih and b_hh set to 1"): dict(forget=fill_both),
+    ("forget_bias", "1 added to b_ih"): dict(change=forget(lambda b_ih, b_hh: b_ih.add_(1))),
+    ("forget_bias", "b_ih set to 1"): dict(change=forget(lambda b_ih, b_hh: b_ih.fill_(1))),
+    ("forget_bias", "b_ih set to 1, b_hh to 0"): dict(change=forget(lambda b_ih, b_hh: (b_ih.fill_(1), b_hh.zero_()))),
+    ("forget_bias", "b_ih and b_hh set to 1"): dict(change=forget(lambda b_ih, b_hh: (b_ih.fill_(1), b_hh.fill_(1)))),
+    ("one_bias", ""): dict(change=one_bias),
+    ("last_padded_step", ""): dict(packed=False),
     ("epsilon_inside", "1e-7, as Keras"): dict(optimizer=partial(Formula, update=keras)),
     ("another_epsilon", "1e-7"): dict(optimizer=partial(Adam, eps=1e-7)),
     ("another_epsilon", "0.001"): dict(optimizer=partial(Adam, eps=1e-3)),
