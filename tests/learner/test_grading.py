@@ -1,5 +1,6 @@
 """`byhand check FOLDER` on files that attack it: no forged verdict counts, and each file gets its row."""
 
+import ast
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import pytest
 from compare.__main__ import main
 from compare.learner import grading, ladder, problems
 from compare.learner.calling import CannotRun
+from compare.learner.submission import shortcut
 
 confined = pytest.mark.usefixtures("namespaces")
 SUM_BY_ID = """
@@ -120,6 +122,7 @@ return found
     return instead(code)
 
 
+DIFFERENCES = derivative("(at(1e-5) - at(-1e-5)) / 2e-5")
 FORGERIES = {  # a file that has no backward pass, and words of the reason
     "writes answers to every descriptor": (
         first("""
@@ -135,10 +138,10 @@ FORGERIES = {  # a file that has no backward pass, and words of the reason
     "leaves with status 0": (first("import os\nos._exit(0)"), "exited with status 0"),
     "raises SystemExit": (first("raise SystemExit(0)"), "SystemExit"),
     "prints the report at the end": (first("import atexit\natexit.register(print, '{\"answer\": null}')"), "differ"),
-    "imports what judges it": (
+    "imports what knows the gradients or judges them": (
         first("""
             from importlib import import_module
-            for name in ("compare.agreement", "compare.learner.examine", "compare.learner.report", "scratch.tape"):
+            for name in ("compare.agreement", "compare.learner.report", "scratch.rnn", "scratch.tape", "torch"):
                 try:
                     import_module(name)
                 except ImportError as error:
@@ -182,18 +185,6 @@ return tuple(np.zeros_like(one) for one in cache[:6])
 """),
         "differ",
     ),
-    "calls the project's backward": (
-        """
-        def forward(x, h_0, W_ih, W_hh, b_ih, b_hh):
-            from scratch import rnn
-            return rnn.forward(x, h_0, W_ih, W_hh, b_ih, b_hh)
-
-        def backward(dy, dh_n, cache):
-            from scratch import rnn
-            return rnn.backward(dy, dh_n, cache)
-        """,
-        NO_MODULE,
-    ),
     "executes the solution": (
         instead("""
 from compare.learner import ladder
@@ -203,25 +194,8 @@ return names["backward"](dy, dh_n, names["for" "ward"](*cache[:6])[-1])
 """),
         "AttributeError",
     ),
-    "uses autograd": (
-        instead("""
-import torch
-x, h, W_ih, W_hh, b_ih, b_hh = given = [torch.tensor(one, requires_grad=True) for one in cache[:6]]
-loss = 0
-for x_t, dy_t in zip(x, torch.tensor(dy)):
-    h = torch.tanh(x_t @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
-    loss = loss + (h * dy_t).sum()
-return [one.numpy() for one in torch.autograd.grad(loss + (h * torch.tensor(dh_n)).sum(), given)]
-"""),
-        NO_MODULE,
-    ),
     "takes a complex step": (derivative("at(1e-200j).imag / 1e-200"), "complex step"),
-    "takes differences": (derivative("(at(1e-5) - at(-1e-5)) / 2e-5"), "differ"),
-    "takes better differences": (
-        derivative("(at(0.0) * 0 + sum(c * (at(k * H) - at(-k * H)) for k, c in enumerate(WEIGHTS, 1))) / H")
-        + "\n\nH, WEIGHTS = 0.03, (8 / 9, -14 / 45, 56 / 495, -7 / 198, 56 / 6435, -2 / 1287, 8 / 45045, -1 / 102960)",
-        "",
-    ),
+    "takes differences": (DIFFERENCES, "differ"),
     "takes differences of a linear layer": (
         """
         import numpy as np
@@ -258,6 +232,11 @@ def test_a_forged_verdict_does_not_count(name):
     text, words = FORGERIES[name]
     found = graded(text, "linear" if "Linear" in text else "rnn")
     assert found.verdict in ("wrong", "could not run") and words in found.sentence, found
+
+
+def test_differences_that_are_good_enough_are_seen_in_the_source():
+    assert NUMERICAL in shortcut(ast.parse(DIFFERENCES), "backward")
+    assert shortcut(ast.parse(FORWARD + RIGHT), "backward") is None
 
 
 # ---- files that do harm ----
@@ -339,7 +318,7 @@ def test_every_level_limits_and_judges(level, monkeypatch):
         pytest.skip("not available here")
     monkeypatch.setattr(grading, "isolation", lambda: level)
     assert graded(FORWARD + RIGHT).verdict == "right"
-    for name in ("uses autograd", "calls the project's backward", "leaves with status 0"):
+    for name in ("imports what knows the gradients or judges them", "leaves with status 0"):
         assert graded(FORGERIES[name][0]).verdict != "right"
     for name in ("ignores signals", "writes a file", "allocates for ever"):
         code, words = ATTACKS[name]
