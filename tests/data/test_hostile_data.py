@@ -102,6 +102,7 @@ def test_any_bytes_as_a_text(place, raw, batch_size, window, tokens):
             "inputs": st.sampled_from(["v", "day", "", "V,", "a b,v"]),
             "missing": st.sampled_from(WAYS),
             "difference": st.booleans(),
+            "dtype": st.sampled_from([np.float32, np.float64]),
         },
     ),
     st.integers(1, 4),
@@ -117,15 +118,6 @@ def test_any_bytes_as_a_table(place, raw, column, reading, window):
 def test_any_bytes_as_labelled_sequences(place, raw, batch_size):
     (place / "labelled").write_bytes(raw)
     works_or_is_refused("digits", place / "labelled", batch_size=batch_size)
-
-
-@pytest.mark.slow
-@MANY
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=5), st.sampled_from(["f4", "f8"]))
-def test_any_numbers_as_a_series(place, values, dtype):
-    (place / "series").write_text("\n".join(["v", *map(repr, values)]))
-    works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype))
-    works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype), difference=True)
 
 
 class_names = st.sampled_from(["a", "b", "c.d", ".hidden", "😀", "n" * 200, "\udcff", "x\ny", "$\\frac$"])
