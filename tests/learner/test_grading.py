@@ -90,6 +90,13 @@ def test_the_numbers_differ_from_those_of_a_plain_check_and_from_run_to_run():
             assert not np.isclose(case.expected["dW_hh"], a.expected["dW_hh"]).all()
 
 
+def test_a_submission_is_called_with_the_numbers_of_this_run():
+    found = graded(FORWARD.replace("    h = [h_0]", "    print(W_hh[0, 0])\n    h = [h_0]") + RIGHT)
+    seen = {float(number) for number in found.printed.split()}
+    this_run, fixed = ({case.inputs["W_hh"][0, 0] for case in source.cases("rnn")} for source in (grading, problems))
+    assert this_run & seen and not fixed & seen
+
+
 # ---- forged verdicts ----
 
 
