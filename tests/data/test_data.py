@@ -638,6 +638,8 @@ def test_series_that_cannot_be_used(tmp_path):
     for wild in ("1e300", "-1e300"):
         assert "too far apart" in refused("\n".join(["v", *good_numbers(79), wild, *good_numbers(20)]), window=5)
         assert "too far apart" in refused("\n".join(["v", *good_numbers(99), wild]), window=5)
+    overflowing_sum = "v\n0\n0\n0\n2\n9e307\n0"  # the sum of the errors of a baseline
+    assert "too far apart" in refused(overflowing_sum, window=1, dtype=np.float64)
 
 
 # ---- tables as they are
