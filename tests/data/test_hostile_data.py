@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tracemalloc
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +102,7 @@ def test_any_bytes_as_a_text(place, raw, batch_size, window, tokens):
             "inputs": st.sampled_from(["v", "day", "", "V,", "a b,v"]),
             "missing": st.sampled_from(WAYS),
             "difference": st.booleans(),
+            "dtype": st.sampled_from([np.float32, np.float64]),
         },
     ),
     st.integers(1, 4),
@@ -118,15 +118,6 @@ def test_any_bytes_as_a_table(place, raw, column, reading, window):
 def test_any_bytes_as_labelled_sequences(place, raw, batch_size):
     (place / "labelled").write_bytes(raw)
     works_or_is_refused("digits", place / "labelled", batch_size=batch_size)
-
-
-@pytest.mark.slow
-@MANY
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=5), st.sampled_from(["f4", "f8"]))
-def test_any_numbers_as_a_series(place, values, dtype):
-    (place / "series").write_text("\n".join(["v", *map(repr, values)]))
-    works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype))
-    works_or_is_refused("series", place / "series", window=1, dtype=np.dtype(dtype), difference=True)
 
 
 class_names = st.sampled_from(["a", "b", "c.d", ".hidden", "😀", "n" * 200, "\udcff", "x\ny", "$\\frac$"])
@@ -268,40 +259,9 @@ def trained(dataset):
     return dataset
 
 
-WAYS = {"plain": ("\n", ""), "Windows line ends": ("\r\n", ""), "a byte order mark": ("\n", "\ufeff")}
-WAYS["both"] = ("\r\n", "\ufeff")
-
-
-def written(path, lines, way="plain"):
-    end, mark = WAYS[way]
-    path.write_text(mark + "".join(line + end for line in lines), encoding="utf-8", newline="")
+def written(path, lines):
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
     return path
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_line_ends_and_byte_order_marks_make_no_difference(way, tmp_path):
-    verse = ["to be or not to be,", "that is the question", ""] * 20
-    text = trained(data.load("text", written(tmp_path / "text", verse, way), batch_size=2, window=9))
-    assert text.decode([*text.train_ids, *text.test_ids]) == "\n".join(verse) + "\n"
-    (tmp_path / "classes").mkdir()
-    for name in "ab":
-        written(tmp_path / "classes" / f"{name}.txt", [f"{name}{k}" for k in range(20)], way)
-    names = trained(data.load("names", tmp_path / "classes"))
-    assert sorted(names.train_names + names.test_names) == sorted(f"{name}{k}" for name in "ab" for k in range(20))
-    table = ["day,v", *(f"{k},{k % 5}" for k in range(50))]
-    series = trained(data.load("series", written(tmp_path / "table", table, way), column="v", window=9))
-    assert series.values[:, 0].tolist() == [k % 5 for k in range(50)]
-    assert series.labels == [str(k) for k in range(50)]
-
-
-def test_emoji_and_accents_in_names(tmp_path):
-    plain = ["Zoë", "😀 Smile", "👩‍👩‍👧", "Ünal", "Ng\u0308e"]  # the last has no composed form in Unicode
-    for name, form in (("a", "NFC"), ("b 😀", "NFD")):
-        written(tmp_path / f"{name}.txt", [unicodedata.normalize(form, each) for each in plain])
-    names = trained(data.load("names", tmp_path))
-    assert names.classes == ("a", "b 😀")
-    assert sorted(names.train_names + names.test_names) == sorted(2 * plain), "accents are one form, NFC"
-    assert len(names.encode("Zoe\u0308")) == 3
 
 
 def test_names_of_one_letter(tmp_path):
@@ -312,13 +272,12 @@ def test_names_of_one_letter(tmp_path):
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
-@pytest.mark.parametrize("columns", [3, 5_000, 40_000])
-def test_a_table_of_any_width(mark, columns, tmp_path):
-    """The first line of the widest is longer than Python's csv allows a cell to be."""
-    rows = [[f"c{i}" for i in range(columns)], *([str((k * i) % 11) for i in range(columns)] for k in range(30))]
+def test_a_wide_table(mark, tmp_path):
+    """Its first line is longer than Python's csv allows a cell to be."""
+    rows = [[f"c{i}" for i in range(40_000)], *([str((k * i) % 11) for i in range(40_000)] for k in range(9))]
     path = written(tmp_path / "wide", [mark.join(row) for row in rows])
-    series = trained(data.load("series", path, column="c2", window=5))
-    assert series.values[:, 0].tolist() == [(2 * k) % 11 for k in range(30)]
+    series = data.load("series", path, column="c2", window=5)
+    assert series.values[:, 0].tolist() == [(2 * k) % 11 for k in range(9)]
 
 
 def test_a_text_of_one_character(tmp_path):
@@ -332,10 +291,3 @@ def test_blank_cells_at_the_end_of_a_row_are_no_values(tmp_path):
     table = ["day,v", *(f"{k},{k % 5},," for k in range(50))]
     series = data.load("series", written(tmp_path / "table", table), column="v", window=5)
     assert series.values[:, 0].tolist() == [k % 5 for k in range(50)]
-
-
-def test_a_text_of_one_long_line(tmp_path):
-    (tmp_path / "text").write_text("the quick brown fox jumps over the lazy dog, " * 45_000)  # 2 MB
-    text = trained(data.load("text", tmp_path / "text", batch_size=256))
-    assert text.baselines["trigram model"] < 0.1
-    assert len(text.train_ids) + len(text.test_ids) == 45 * 45_000

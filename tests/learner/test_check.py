@@ -138,6 +138,8 @@ def rnn_with(folder, *changes):
         ("dh = dh + dy[t]", "dh = dh - dy[t]", "The operator in `dh - dy[t]` is wrong.", "dh + dy[t]"),
         ("dh = da @ W_hh", "dh = da @ W_hh.T", "`W_hh.T` is not what belongs here.", "dh = da @ W_hh"),
         ("dh = dh + dy[t]", "dh = dy[t]", "A term is missing at `dy[t]`.", "dh = dy[t] + dh"),
+        ("dh * (1 - h[t + 1] ** 2)", "dh", "", "1 - h[t + 1] ** 2"),
+        ("dh = dh + dy[t]", "dh = dh + dy.sum(axis=0)", "", "dh + dy[t]"),
         ("dW_ih += da", "dW_ih = da", "This replaces a value that should be added to.", "dW_ih += da.T @ x[t]"),
         ("in reversed(range(T))", "in range(T)", "`range(T)` is wrong.", "in reversed(range(T))"),
         ("            db += da.sum(axis=0)\n", "            db += da.sum(axis=0) / 2\n", "", "db += da.sum(axis=0)"),
@@ -274,7 +276,6 @@ def test_the_shapes_of_a_failed_product_are_named(tmp_path):
         ("adam", "if self.weight_decay:", "if False:"),
         ("clipping", "g *= scale", "g /= scale"),
         ("truncated", "epoch + 1, None", "epoch + 1, state"),
-        ("lengths", "in reversed(caches)", "in caches"),
     ],
 )
 def test_a_mistake_in_an_exercise_of_calls_or_updates(tmp_path, exercise, right, wrong):

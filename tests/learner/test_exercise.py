@@ -108,11 +108,9 @@ def test_the_solution_is_printed_whole(here, capsys):
 
 
 def test_a_broken_solution_is_wrong_in_one_place(here, capsys):
-    for seed in (1, 2, 3):
-        (here / "lstm.py").unlink(missing_ok=True)
-        assert main(["exercise", "lstm", "--broken", "--seed", str(seed)]) == 0
-        (found,) = examine.examine("lstm.py", "lstm")
-        assert found.verdict == "wrong" and found.mistake
+    assert main(["exercise", "lstm", "--broken", "--seed", "1"]) == 0
+    (found,) = examine.examine("lstm.py", "lstm")
+    assert found.verdict == "wrong" and found.mistake
     text = (here / "lstm.py").read_text(encoding="utf-8")
     assert main(["exercise", "lstm", "--broken"]) == 2  # an existing file is not overwritten
     assert (here / "lstm.py").read_text(encoding="utf-8") == text

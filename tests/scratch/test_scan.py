@@ -85,8 +85,11 @@ def test_a_nan_reaches_no_earlier_step():
 @pytest.mark.parametrize(("width", "faster"), [(scan.NARROW, "doubling"), (scan.NARROW + 1, "loop")])
 def test_a_narrow_step_takes_the_doubling_scan(width, faster, monkeypatch):
     for name in ("doubling", "loop"):
-        monkeypatch.setattr(scan, name, lambda *_, name=name: name)
-    assert scan.scan(np.ones((4, width)), np.ones((4, width)), np.ones(width)) == faster
+        monkeypatch.setattr(scan, name, lambda *arguments, name=name: (name, arguments))
+    arguments = [np.ones(shape) for shape in ((4, width), (4, width), (width,), (4, width))]
+    way, passed = scan.scan(*arguments)
+    assert way == faster
+    assert all(got is given for got, given in zip(passed, arguments, strict=True))
 
 
 @given(st.integers(1, 9), seeds)
