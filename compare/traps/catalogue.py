@@ -20,7 +20,6 @@ import scratch
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
 from compare.options import Settings
-from compare.traps import gru_reset_before
 from data import Dataset
 
 
@@ -86,7 +85,37 @@ class Variant:
 
 
 def reset_before_the_product(run):
-    run.model.recurrent.cell = gru_reset_before
+    run.model.recurrent.cell = gru_reset_before()
+
+
+def gru_reset_before():
+    """The GRU cell of Cho et al. (2014): the reset gate multiplies h_{t-1} before the product, v_n = W_hn (r h) + b_hn.
+
+    The r block of `slopes` becomes that of r_t * h_{t-1}: its gradient comes from v_n of the same step.
+    """
+    changes = {
+        "v_n[t] = v[2]": "v_n[t] = (r * h_before) @ W_hh[2 * H :].T + b_hh[2 * H :]",
+        "np.tanh(u_n + r * v_n[t])": "np.tanh(u_n + v_n[t])",
+        "dh_dv_n[...] = dh_du_n * r\n": "dh_dv_n[...] = dh_du_n\n",
+        "dh_du_n * v_n * r * (1 - r)": "h_before * r * (1 - r)",
+        "dv_blocks[t] = dh[t] * slopes[t]": """\
+dv_blocks[t, 1:] = dh[t] * slopes[t, 1:]
+        d_reset = dv_blocks[t, 2] @ W_hh[2 * H :]  # (B, H)
+        dv_blocks[t, 0] = d_reset * slopes[t, 0]""",
+        "+ dv[t] @ W_hh": "+ d_reset * r[t] + dv[t, :, : 2 * H] @ W_hh[: 2 * H]",
+        "    db_hh =": "    dW_hh[2 * H :] = dv_rows[:, 2 * H :].T @ (r * h_before).reshape(T * B, H)\n    db_hh =",
+    }
+    source = inspect.getsource(scratch.gru)
+    for right, wrong in changes.items():
+        assert source.count(right) == 1, f"scratch/gru.py no longer has {right!r} once"
+        source = source.replace(right, wrong)
+    return compiled(source, "gru with the reset gate before the product")
+
+
+def compiled(source: str, name: str) -> ModuleType:
+    module = ModuleType(name)
+    exec(compile(source, f"<{name}>", "exec"), vars(module))
+    return module
 
 
 def swap_z(run):
@@ -174,8 +203,7 @@ def hard_sigmoid(run, value):
     cell = run.model.recurrent.cell
     source, places = re.subn(r"\b(\w) \* \(1 - \1\)", r"slope(\1)", inspect.getsource(cell))
     assert places, f"{cell.__name__} no longer has a slope s * (1 - s)"
-    hard = ModuleType(cell.__name__)
-    exec(compile(source, f"<{cell.__name__} with a hard sigmoid>", "exec"), hard.__dict__)
+    hard = compiled(source, f"{cell.__name__} with a hard sigmoid")
     hard.sigmoid = lambda a, out=None: np.clip(value * a + 0.5, 0, 1, out=out)
     hard.slope = lambda s: ((s > 0) & (s < 1)) * s.dtype.type(value)
     run.model.recurrent.cell = hard
