@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import scratch
-from compare.mistakes.catalogue import MISTAKES, Mistake
+from compare.mistakes.catalogue import BY_NAME, Mistake
 from compare.mistakes.plant import planted
 from compare.options import Settings
 from data import Dataset
@@ -50,7 +50,7 @@ class Trap:
     torch: str
     why: str
     fix: str
-    applies: Callable[[Settings, Dataset], bool]
+    applies: Callable[[Settings, Dataset], bool] = lambda settings, dataset: True
     mistake: Mistake | None = None
     change: Callable[..., None] | None = None
     values: Callable[[Settings], dict[str, Any]] | None = None
@@ -296,8 +296,6 @@ LIMITS = (0.25, 0.1, 0.5, 1, 2, 3, 5, 10)
 
 # ---- the traps, in the order in which they show: before the first update, with it, later ----------------------------
 
-MISTAKE = {mistake.name: mistake for mistake in MISTAKES}
-
 TRAPS = (
     Trap(
         name="reset_before",
@@ -340,7 +338,6 @@ TRAPS = (
         why="torch.nn and scratch/recurrent.py draw all weights and biases of a cell within 1 / sqrt(H); Xavier "
         "initialization uses both sizes of each matrix and starts with biases of 0.",
         fix="load the initial weights of the reference run",
-        applies=lambda s, data: True,
         change=draw_as_xavier,
     ),
     Trap(
@@ -363,7 +360,7 @@ TRAPS = (
         "scratch/stretches.py), not the state after running on through the padding.",
         fix="pack the batch, or select row b's state at step lengths[b] - 1",
         applies=lambda s, data: s.task == "names",
-        mistake=MISTAKE["padding_run_through"],
+        mistake=BY_NAME["padding_run_through"],
     ),
     Trap(
         name="hard_sigmoid",
@@ -410,7 +407,7 @@ TRAPS = (
         "faster form adds it before, which weighs it 32 times as much at the first step.",
         fix="divide by sqrt(v) / sqrt(1 - beta2^t) + eps",
         applies=lambda s, data: s.optimizer in ("adam", "adamw"),
-        mistake=MISTAKE["epsilon_inside_the_correction"],
+        mistake=BY_NAME["epsilon_inside_the_correction"],
         change=set_epsilon,
         values=lambda s: {"1e-8": 1e-8, "1e-7, as Keras": 1e-7},
     ),
@@ -445,7 +442,6 @@ TRAPS = (
         why="Every update is longer or shorter by a constant factor. torch.optim and scratch/optimizers.py use the "
         "rate as it is; other programs scale it by the batch size or the number of devices.",
         fix="use the reference run's learning rate",
-        applies=lambda s, data: True,
         change=scale_rate,
         values=lambda s: RATES,
     ),
@@ -457,7 +453,6 @@ TRAPS = (
         why="The learning rate rises to its value during the first steps. torch.optim warms up only with a scheduler, "
         "and scratch/training.py never does.",
         fix="remove the scheduler",
-        applies=lambda s, data: True,
         change=warm_up,
         values=lambda s: WARM_UPS,
     ),
@@ -494,7 +489,7 @@ TRAPS = (
         "gradient. Adam hides the factor, but clipping and SGD do not.",
         fix="divide the loss by the number of its targets before backward",
         applies=lambda s, data: s.task in ("text", "names", "digits"),
-        mistake=MISTAKE["not_divided_by_the_count"],
+        mistake=BY_NAME["not_divided_by_the_count"],
     ),
     Trap(
         name="state_not_carried",
@@ -505,7 +500,7 @@ TRAPS = (
         "(fit, in scratch/training.py and torch_impl/training.py).",
         fix="pass the last state on to the next batch; start from zeros only at the beginning of an epoch",
         applies=lambda s, data: data.carry_state,
-        mistake=MISTAKE["state_not_carried"],
+        mistake=BY_NAME["state_not_carried"],
     ),
     Trap(
         name="state_not_detached",
@@ -541,7 +536,7 @@ TRAPS = (
         "np.clip limit each number. If no single number exceeds the limit, that is no clipping at all.",
         fix="multiply all gradients by limit / norm if their common norm exceeds the limit",
         applies=lambda s, data: s.clip is not None,
-        mistake=MISTAKE["clipped_element_by_element"],
+        mistake=BY_NAME["clipped_element_by_element"],
     ),
     Trap(
         name="one_norm_for_each_array",
@@ -551,7 +546,7 @@ TRAPS = (
         why="clip_grad_norm_ and scratch/optimizers.py take one norm over all gradients, not one per array.",
         fix="sum the squares of all gradients before you take the root",
         applies=lambda s, data: s.clip is not None,
-        mistake=MISTAKE["one_norm_for_each_array"],
+        mistake=BY_NAME["one_norm_for_each_array"],
     ),
     Trap(
         name="no_clipping",
@@ -571,7 +566,6 @@ TRAPS = (
         why="Only steps whose gradient is longer than the limit show it. scratch/training.py and "
         "torch_impl/training.py clip all gradients to one norm.",
         fix="use the reference run's limit",
-        applies=lambda s, data: True,
         change=set_clip,
         values=lambda s: numbers(*(limit for limit in LIMITS if limit != s.clip)),
     ),
