@@ -1,6 +1,5 @@
 """Forecasts of several steps: after reading a series both models run ahead, each on its own outputs."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from compare import plots
 from compare.curves.plot_predictions import agree
+from compare.curves.sample_text import as_array
 from compare.curves.time_axis import time_axis
 from compare.plots import BASELINES, WIDTH, short
 from data import Series, UserError
@@ -32,23 +32,21 @@ def start_places(dataset: Series, horizon: int) -> np.ndarray:
 
 def both(pair, dataset: Series, starts: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """The standardized outputs (horizon, S, O) of the scratch model and of the torch model."""
-    ours = run_ahead(pair.scratch, dataset, starts, horizon, np.asarray)
-    with torch.no_grad():
-        theirs = run_ahead(pair.torch, dataset, starts, horizon, lambda y: y.cpu().numpy())
-    return ours, theirs
+    return run_ahead(pair.scratch, dataset, starts, horizon), run_ahead(pair.torch, dataset, starts, horizon)
 
 
-def run_ahead(model, dataset: Series, starts: np.ndarray, horizon: int, to_numpy: Callable) -> np.ndarray:
+@torch.no_grad()
+def run_ahead(model, dataset: Series, starts: np.ndarray, horizon: int) -> np.ndarray:
     """Let either SequenceModel read the values before each of `starts` (S,), that one included, then its own outputs.
 
-    to_numpy: turns the model's predictions into an array. Returns them, (horizon, S, O).
+    Returns these, (horizon, S, O).
     """
     read = starts + np.arange(1 - dataset.run_in, 1)[:, None]  # (T, S)
     prediction, state = model.logits(dataset.scaled[read])
-    outputs = [to_numpy(prediction)[-1:]]
+    outputs = [as_array(prediction)[-1:]]
     while len(outputs) < horizon:
         prediction, state = model.logits(outputs[-1], state=state)
-        outputs.append(to_numpy(prediction))
+        outputs.append(as_array(prediction))
     return np.concatenate(outputs)
 
 

@@ -1,6 +1,7 @@
 """Where a nan or inf began. It is looked for afterwards, so that training is not slowed down: the step is computed once
 more, and its arrays are searched in the order in which a step computes them."""
 
+import re
 from itertools import islice
 
 import numpy as np
@@ -108,21 +109,17 @@ def _through_time(finite, k, directions, forward):
 
 
 def _backward(grads, trace, traced, directions):
-    """As compare.gradients.table.in_backward_order has them, step by step."""
-    named = {f"the gradient of {name}": (name, _finite(g)) for name, g in grads.items()}
-    for words, (name, finite) in named.items():
-        if name.startswith("linear"):
-            yield words, finite
+    """As compare.gradients.collect.in_backward_order has them, step by step."""
+    yield from _gradients(grads, "^linear")
     for k in reversed(range(len(trace))):
         finite = {name: np.isfinite(trace[k][name]).all(axis=2) for name in traced}
         yield from _through_time(finite, k, directions, forward=False)
-        suffix = f"_l{k // directions}{'_reverse' * (k % directions)}"
-        for words, (name, finite) in named.items():
-            if name.endswith(suffix):
-                yield words, finite
-    for words, (name, finite) in named.items():
-        if name.startswith("embedding"):
-            yield words, finite
+        yield from _gradients(grads, f"_l{k // directions}{'_reverse' * (k % directions)}$")
+    yield from _gradients(grads, "^embedding")
+
+
+def _gradients(grads, pattern):
+    return ((f"the gradient of {name}", _finite(g)) for name, g in grads.items() if re.search(pattern, name))
 
 
 def _evaluation(model, dataset):

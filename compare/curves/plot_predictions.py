@@ -1,5 +1,6 @@
 """The pictures of what both models predict: one panel for both, unless they differ."""
 
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -146,7 +147,7 @@ def _sums(path, run):
 
 def _sample(path, run):
     """The text that both models write: once if it is the same, else twice with the first difference marked."""
-    ours, theirs = sample_text.both(run)
+    ours, theirs = sample_text.both(run.pair, run.dataset, run.settings.seed)
     place = sample_text.first_difference(ours, theirs)
     shown = {"": ours} if place is None else dict(zip((s["label"] for s in run.styles), (ours, theirs), strict=True))
     width = 108 if place is None else 52
@@ -177,17 +178,8 @@ def _headline(figure, run, what, sentence):
 
 def wrap(text: str, width: int) -> list[tuple[int, str]]:
     """Cut a text at line ends, then at spaces, into (start, line) with at most `width` characters per line."""
-    rows, start = [], 0
-    for line in text.split("\n"):
-        while len(line) > width:
-            cut = line.rfind(" ", 1, width + 1)
-            cut = width if cut < 0 else cut
-            rows.append((start, line[:cut]))
-            rest = line[cut:].removeprefix(" ")
-            start, line = start + len(line) - len(rest), rest
-        rows.append((start, line))
-        start += len(line) + 1
-    return rows
+    one_line = rf"(.{{0,{width}}})\n|(.{{1,{width}}}) |(.{{{width}}})"  # the rest of it, up to a space, or cut
+    return [(found.start(), "".join(filter(None, found.groups()))) for found in re.finditer(one_line, f"{text}\n")]
 
 
 def agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[str, bool]:

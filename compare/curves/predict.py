@@ -73,11 +73,7 @@ def classes(pair, dataset, text, settings):
 
 def continuation(pair, dataset, text, settings):
     """How a text goes on."""
-    uniforms = np.random.default_rng(settings.seed).random(LENGTH)
-    start = dataset.encode(text) if text else None
-    ours, theirs = (
-        sample_text.write(model, dataset, uniforms, np.asarray, start) for model in (pair.scratch, pair.torch)
-    )
+    ours, theirs = sample_text.both(pair, dataset, settings.seed, LENGTH, dataset.encode(text) if text else None)
     place = sample_text.first_difference(ours, theirs)
     print(text + ours)
     if place is None:

@@ -1,6 +1,5 @@
 """Text written by both models from the same random numbers."""
 
-from collections.abc import Callable
 from itertools import zip_longest
 
 import numpy as np
@@ -9,21 +8,19 @@ import torch
 LENGTH = 1200  # tokens that each model writes
 
 
-def both(run) -> tuple[str, str]:
-    """The texts of the scratch model and of the torch model of a curves.training.Run."""
-    uniforms = np.random.default_rng(run.settings.seed).random(LENGTH)
-    ours = write(run.pair.scratch, run.dataset, uniforms, np.asarray)
-    with torch.no_grad():
-        theirs = write(run.pair.torch, run.dataset, uniforms, lambda logits: logits.cpu().numpy())
-    return ours, theirs
+def both(pair, dataset, seed: int, length: int | None = None, start: np.ndarray | None = None) -> tuple[str, str]:
+    """The texts of the scratch model and of the torch model; length: how many tokens, None for LENGTH."""
+    uniforms = np.random.default_rng(seed).random(length or LENGTH)
+    return write(pair.scratch, dataset, uniforms, start), write(pair.torch, dataset, uniforms, start)
 
 
-def write(model, dataset, uniforms: np.ndarray, to_numpy: Callable, start: np.ndarray | None = None) -> str:
+@torch.no_grad()
+def write(model, dataset, uniforms: np.ndarray, start: np.ndarray | None = None) -> str:
     """Let a model write: each token is drawn from its softmax with the next number of `uniforms`.
 
-    model: either SequenceModel; dataset: data.Text; uniforms (N,) in [0, 1); to_numpy: turns the model's logits into
-    an array; start: ids (T,) that the model reads first, None for a line end. Returns N tokens as one text, fewer if
-    the logits become nan. Two models with equal weights write the same text.
+    model: either SequenceModel; dataset: data.Text; uniforms (N,) in [0, 1); start: ids (T,) that the model reads
+    first, None for a line end. Returns N tokens as one text, fewer if the logits become nan. Two models with equal
+    weights write the same text.
     """
     ids = []
     if start is None:
@@ -31,13 +28,18 @@ def write(model, dataset, uniforms: np.ndarray, to_numpy: Callable, start: np.nd
     current, state = start[:, None], None  # (T, B)
     for u in uniforms:
         logits, state = model.logits(current, state=state)
-        logits = to_numpy(logits)[-1, 0].astype(np.float64)  # (V,)
+        logits = as_array(logits)[-1, 0].astype(np.float64)  # (V,)
         if not np.isfinite(logits).all():  # the weights have become huge: there is no next token
             break
         cumulative = np.cumsum(np.exp(logits - logits.max()))
         ids.append(int(np.searchsorted(cumulative, u * cumulative[-1], side="right")))
         current = np.array([[ids[-1]]])
     return dataset.decode(ids)
+
+
+def as_array(prediction) -> np.ndarray:
+    """The prediction of either SequenceModel, on any device."""
+    return torch.as_tensor(prediction).cpu().numpy()
 
 
 def first_difference(ours: str, theirs: str) -> int | None:

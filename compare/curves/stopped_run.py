@@ -48,10 +48,6 @@ class Saver:
         self.took = self.saved - began
 
 
-def forget(folder: Path) -> None:
-    files.remove(folder / FILE)
-
-
 def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     """Resume what is in the folders, if asked to, and remove what would mislead another run.
 
@@ -60,11 +56,14 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     """
     folders = [out / run.settings.task for run in runs]
     for run, folder in zip(runs, folders, strict=True):
-        left = None if restart else _open(folder / FILE)
+        left = None if restart else opened(folder / FILE)
         if left and resume:
             continue_from(run, folder, left)
-        elif left:
-            _must_be_finished(folder, left)
+        elif left and left.step < left.settings.steps:
+            raise UserError(
+                f"{folder} holds a run that was stopped at step {left.step} of {left.settings.steps}; "
+                "resume it with --resume, start over with --restart, or choose another folder with --out"
+            )
     if resume:
         say_what_is_resumed(runs, out)
     for folder in folders:
@@ -83,33 +82,21 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
 def say_what_is_resumed(runs: list, out: Path) -> None:
     """A line on where each run starts. Raises UserError if only runs of tasks that were not named could be resumed."""
     if any(run.step for run in runs):
-        print("resuming:", ", ".join(f"{run.settings.task} {_where(run)}" for run in runs))
+        where = {run.settings.task: "is finished" if run.finished else f"from step {run.step}" for run in runs}
+        print("resuming:", ", ".join(f"{task} {begins}" for task, begins in where.items()))
         return
     others = sorted(path.parent.name for path in out.glob(f"*/{FILE}"))
     if others:
-        named = ", ".join(run.settings.task for run in runs)
-        found = ", ".join(others)
+        named, found = ", ".join(run.settings.task for run in runs), ", ".join(others)
         raise UserError(f"{out} holds no run of {named} to resume, but of {found}; name {found}, or drop --resume")
     print(f"{out} holds no run to resume: starting at step 0")
 
 
-def _where(run):
-    return "is finished" if run.finished else f"from step {run.step}"
-
-
-def _open(path):
+def opened(path):
     try:
         return files.open_resume(path)
     except UserError as error:
         raise UserError(f"{error}; {AGAIN}") from error
-
-
-def _must_be_finished(folder, left):
-    if left.step < left.settings.steps:
-        raise UserError(
-            f"{folder} holds a run that was stopped at step {left.step} of {left.settings.steps}; "
-            "resume it with --resume, start over with --restart, or choose another folder with --out"
-        )
 
 
 def say_what_is_replaced(runs: list, out: Path) -> None:

@@ -200,7 +200,7 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
             try:
                 train(run, stopped_run.Saver(run, folder, every), asked, partial(show, k))
             except model_pair.Diverged as error:
-                stopped_run.forget(folder)  # it would only diverge again
+                files.remove(folder / stopped_run.FILE)  # it would only diverge again
                 problem = UserError(explained(error, run))
             else:
                 if not run.finished:

@@ -56,8 +56,9 @@ def main(settings: Settings, cells: Iterable[str], out: str, *, as_json: bool = 
     about = f"{steps} steps, {B} rows, {settings.dtype}"
     plot.draw(path, flows, f"task {settings.task}, {about}, untrained; the loss reads {reads}")
     if as_json:
+        cells = {cell: [asdict(row) for row in of_cell] for cell, of_cell in rows.items()}
         facts = {"task": settings.task, "steps": steps, "rows": B, "dtype": settings.dtype, "picture": str(path)}
-        print(json.dumps(facts | {"agree": not wrong_cells(rows), "cells": as_dicts(rows)}, indent=2))
+        print(json.dumps(facts | {"agree": not wrong_cells(rows), "cells": cells}, indent=2))
     else:
         for cell, model in models.items():
             size = f"{model['num_layers']} x {model['hidden_size']}"
@@ -102,10 +103,6 @@ def row(name: str, got: np.ndarray, expected: np.ndarray, cell: str, least: floa
 
 def wrong_cells(rows: dict[str, list[Row]]) -> list[str]:
     return [cell for cell, of_cell in rows.items() if any(row.problem for row in of_cell)]
-
-
-def as_dicts(rows: dict[str, list[Row]]) -> dict:
-    return {cell: [asdict(row) for row in of_cell] for cell, of_cell in rows.items()}
 
 
 def show(rows: list[Row], title: str) -> None:

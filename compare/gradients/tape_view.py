@@ -25,21 +25,11 @@ for several equations is shown once, in the last of their rows."""
 SHORT = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "b_ih", "bias_hh": "b_hh"}  # as in the equations
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a cell with random arrays: x_1 (B, I), states and upstream (B, H), and the weights."""
-
-    x_1: np.ndarray
-    states: dict  # "h_0", for an LSTM also "c_0"
-    weights: dict  # by the names in the equations: "W_ih", "W_hh", "b_ih", "b_hh"
-    upstream: list  # the gradient of h_1, for an LSTM also of c_1
-
-
 def main(cell: str, seed: int = 0) -> int:
     """Print both for one step of `cell`. Returns 0. Raises AssertionError when their gradients differ."""
-    step = random_step(cell, seed)
-    recorded, results, by_tape = run_tape(cell, step)
-    by_hand = run_by_hand(cell, step)
+    arrays, upstream = random_step(cell, seed)
+    recorded, results, by_tape = run_tape(cell, arrays, upstream)
+    by_hand = run_by_hand(cell, arrays, upstream)
     rich.print(table(cell, recorded, results))
     print(EXPLANATION)
     assert_all_same(by_hand, by_tape, "by hand against the tape:", cell)
@@ -47,34 +37,35 @@ def main(cell: str, seed: int = 0) -> int:
     return 0
 
 
-def random_step(cell: str, seed: int) -> Step:
+def random_step(cell: str, seed: int) -> tuple[dict, list]:
+    """One step of a cell: its arguments x_1 (B, I), the states (B, H) and the weights, by the names in the equations;
+    and the gradients of h_1, for an LSTM also of c_1.
+    """
     (B, I, H), (layer, _) = (2, 3, 4), scratch.CELLS[cell]
     rows = len(layer.cell.GATES) * H
+    shapes = {"weight_ih": (rows, I), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
     rng = np.random.default_rng(seed)
     states = {name: rng.standard_normal((B, H)) for name in ("h_0", "c_0")[: layer.states]}
-    shapes = {"weight_ih": (rows, I), "weight_hh": (rows, H), "bias_ih": (rows,), "bias_hh": (rows,)}
     weights = {SHORT[kind]: rng.standard_normal(shapes[kind]) for kind in layer.weights}
-    return Step(rng.standard_normal((B, I)), states, weights, [rng.standard_normal((B, H)) for _ in states])
+    return {"x_1": rng.standard_normal((B, I)), **states, **weights}, [rng.standard_normal((B, H)) for _ in states]
 
 
-def run_tape(cell: str, step: Step) -> tuple[tape.Tape, list, dict]:
+def run_tape(cell: str, arrays: dict, upstream: list) -> tuple[tape.Tape, list, dict]:
     """The tape after its backward pass, the variables of h_1 (and c_1), and the gradients by name."""
     recorded = tape.Tape()
-    arrays = {"x_1": step.x_1, **step.states, **step.weights}
     leaves = {name: recorded.variable(array, name) for name, array in arrays.items()}
     results = getattr(tape, f"{scratch.file_of(cell)}_step")(*leaves.values(), **scratch.CELLS[cell][1])
-    results = list(results) if len(step.states) == 2 else [results]
-    recorded.backward(dict(zip(results, step.upstream, strict=True)))
+    results = list(results) if len(upstream) == 2 else [results]
+    recorded.backward(dict(zip(results, upstream, strict=True)))
     return recorded, results, {name: leaf.grad for name, leaf in leaves.items()}
 
 
-def run_by_hand(cell: str, step: Step) -> dict:
+def run_by_hand(cell: str, arrays: dict, upstream: list) -> dict:
     """The gradients by name from the cell's module, for a sequence of one step."""
-    module = scratch.module_of(cell)
-    arrays = step.x_1[None], *step.states.values(), *step.weights.values()
-    *_, cache = module.forward(*arrays, **scratch.CELLS[cell][1])
-    dx, *rest = module.backward(np.zeros_like(step.upstream[0])[None], *step.upstream, cache)
-    return {"x_1": dx[0]} | dict(zip([*step.states, *step.weights], rest, strict=True))
+    module, (x_1, *others) = scratch.module_of(cell), arrays.values()
+    *_, cache = module.forward(x_1[None], *others, **scratch.CELLS[cell][1])
+    dx, *rest = module.backward(np.zeros_like(upstream[0])[None], *upstream, cache)
+    return dict(zip(arrays, [dx[0], *rest], strict=True))
 
 
 def table(cell: str, recorded: tape.Tape, results: list) -> Table:

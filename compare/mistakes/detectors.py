@@ -5,8 +5,9 @@ AssertionError when it sees something wrong. They run many layers, padding and t
 them weak is which gradients they look at, at what sizes, with which upstream gradient.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from types import ModuleType
 
 import numpy as np
@@ -43,19 +44,11 @@ class Trial:
     """A recurrent layer with its input, initial state and upstream gradients, from a fixed seed.
 
     weights: a factor for the parameters; upstream: "all" for random gradients on y, h_n and c_n, "outputs" for y alone,
-    "ones" for ones on y; zero_state: start from zeros.
+    "ones" for ones on y, from a state of zeros.
     `arrays` holds what has a gradient: "h_0", for an LSTM "c_0", "x" and the parameters.
     """
 
-    def __init__(
-        self,
-        package: ModuleType,
-        setting: Setting,
-        *,
-        weights: float = 1.0,
-        upstream: str = "all",
-        zero_state: bool = False,
-    ):
+    def __init__(self, package: ModuleType, setting: Setting, *, weights: float = 1.0, upstream: str = "all"):
         s, rng = setting, np.random.default_rng(3)
         D = 1 + s.bidirectional
         kind, options = package.CELLS[s.cell]
@@ -68,7 +61,7 @@ class Trial:
         self.dy = 10 * rng.standard_normal((s.T, s.B, D * s.H)) if upstream != "ones" else np.ones((s.T, s.B, D * s.H))
         self.dstate_n = [10 * rng.standard_normal(shape) * (upstream == "all") for _ in self.states]
 
-        self.arrays = {name: rng.standard_normal(shape) * (not zero_state) for name in self.states}
+        self.arrays = {name: rng.standard_normal(shape) * (upstream != "ones") for name in self.states}
         self.arrays["x"] = rng.standard_normal((s.T, s.B, s.I))
         self.arrays |= {name: weights * p for name, p in self.layer.params.items()}
 
@@ -136,7 +129,21 @@ def small_weights_to_two_percent(package: ModuleType) -> None:
 def one_step(package: ModuleType) -> None:
     """Every gradient with its shape, frozen arguments and a second call, but on sequences of one step."""
     for setting in (*ONE_LAYER, *STACKED):
-        layer_is_right(package, replace(setting, T=1))
+        trial = Trial(package, replace(setting, T=1))
+        given = copies(trial.given())
+        trial.forward(given)
+        gradient = trial.backward(given)
+        for name, array in trial.given().items():
+            ensure(np.array_equal(given[name], array), f"{name} was overwritten")
+        for one, other in combinations(gradient, 2):  # otherwise clipping one in place would also scale the other
+            ensure(not np.shares_memory(gradient[one], gradient[other]), f"d{one} and d{other} share memory")
+        once = copies(gradient)
+        for name, array in trial.arrays.items():
+            shape = np.shape(once[name])
+            ensure(shape == array.shape, f"the gradient of {name} has shape {shape}, it should be {array.shape}")
+        slopes_agree(trial, once, trial.arrays)
+        assert_all_same(trial.gradients(), once, "forward and backward once more: gradient of", setting.cell)
+        assert_all_same(trial.backward(copies(trial.given())), once, "backward once more: gradient of", setting.cell)
 
 
 def one_row_with_tiny_weights(package: ModuleType) -> None:
@@ -152,19 +159,15 @@ def one_row_with_tiny_weights(package: ModuleType) -> None:
 def ones_from_a_zero_state(package: ModuleType) -> None:
     """The loss is `y.sum()` and the initial state zero, as by default; but every slope is exact."""
     for setting in FOR_THE_WEAK:
-        trial = Trial(package, setting, upstream="ones", zero_state=True)
-        gradient = trial.gradients()
-        for name in [name for name in trial.arrays if name not in trial.states]:
-            slope_agrees(trial, gradient, name)
+        trial = Trial(package, setting, upstream="ones")
+        slopes_agree(trial, trial.gradients(), [name for name in trial.arrays if name not in trial.states])
 
 
 def random_on_the_outputs(package: ModuleType) -> None:
     """Every gradient from a random state, random upstream gradients on y, every slope exact; nothing on h_n and c_n."""
     for setting in FOR_THE_WEAK:
         trial = Trial(package, setting, upstream="outputs")
-        gradient = trial.gradients()
-        for name in trial.arrays:
-            slope_agrees(trial, gradient, name)
+        slopes_agree(trial, trial.gradients(), trial.arrays)
 
 
 def finite_differences(function: Callable[[], float], arrays: dict, step: float = 1e-6) -> dict:
@@ -188,38 +191,18 @@ def near(got: dict, expected: dict, tolerance: float) -> None:
         ensure(not error > allowed, f"{name}: the error is {error:.2g}, allowed is {allowed:.2g}")
 
 
-def layer_is_right(package: ModuleType, setting: Setting) -> None:
-    """Every gradient has its shape and the exact slope; nothing is overwritten; a second call gives the same."""
-    trial = Trial(package, setting)
-    given = copies(trial.given())
-    trial.forward(given)
-    gradient = trial.backward(given)
-    unchanged(given, trial.given())
-    no_shared_memory(gradient)
-    once = copies(gradient)
-    for name, array in trial.arrays.items():
-        shape = np.shape(once[name])
-        ensure(shape == array.shape, f"the gradient of {name} has shape {shape}, it should be {array.shape}")
-        slope_agrees(trial, once, name)
-    assert_all_same(trial.gradients(), once, "forward and backward once more: gradient of", setting.cell)
-    assert_all_same(trial.backward(copies(trial.given())), once, "backward once more: gradient of", setting.cell)
-
-
-def slope_agrees(trial: Trial, gradient: dict, name: str) -> None:
-    """One array's gradient gives the slope of the loss in a random direction: one number that depends on all entries.
+def slopes_agree(trial: Trial, gradient: dict, names: Iterable[str]) -> None:
+    """Each array's gradient gives the slope of the loss in a random direction: one number that depends on all entries.
 
     The slope comes from a complex step through the package's own forward: does the backward belong to it?
     """
-    direction = {name: np.random.default_rng(4).standard_normal(trial.arrays[name].shape)}
-    slope, promised = numerical.complex_step(trial.loss, trial.arrays, direction), numerical.along(gradient, direction)
-    terms = np.sum(np.abs(gradient[name] * direction[name]))  # they may cancel: rounding is measured by their sizes
-    ensure(
-        abs(slope - promised) <= 1e-11 * max(terms, 1e-3),
-        f"{name}: in a random direction the slope is {slope:.6g}, by the gradient it is {promised:.6g}",
-    )
-
-
-# ---- what they share ------------------------------------------------------------------------------------------------
+    for name in names:
+        direction = {name: np.random.default_rng(4).standard_normal(trial.arrays[name].shape)}
+        slope = numerical.complex_step(trial.loss, trial.arrays, direction)
+        promised = numerical.along(gradient, direction)
+        terms = np.sum(np.abs(gradient[name] * direction[name]))  # they may cancel: rounding is measured by their sizes
+        said = f"{name}: in a random direction the slope is {slope:.6g}, by the gradient it is {promised:.6g}"
+        ensure(abs(slope - promised) <= 1e-11 * max(terms, 1e-3), said)
 
 
 def copies(arrays: dict) -> dict:
@@ -230,19 +213,6 @@ def ensure(holds: bool, otherwise: str) -> None:
     """An `assert` that python -O keeps."""
     if not holds:
         raise AssertionError(otherwise)
-
-
-def unchanged(arrays: dict, given: dict) -> None:
-    for name, array in given.items():
-        ensure(np.array_equal(arrays[name], array, equal_nan=array.dtype.kind == "f"), f"{name} was overwritten")
-
-
-def no_shared_memory(gradient: dict) -> None:
-    """No two gradients share memory: otherwise scaling one in place (as clipping does) also scales the other."""
-    names = list(gradient)
-    for k, name in enumerate(names):
-        for other in names[:k]:
-            ensure(not np.shares_memory(gradient[name], gradient[other]), f"d{other} and d{name} share memory")
 
 
 WEAK = {

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 import scratch
-from compare.mistakes.catalogue import MISTAKES, Mistake
+from compare.mistakes.catalogue import BY_NAME, Mistake
 from compare.mistakes.plant import planted
 from compare.options import Settings
-from compare.traps import gru_reset_before
 from data import Dataset
 
 
@@ -51,7 +50,7 @@ class Trap:
     torch: str
     why: str
     fix: str
-    applies: Callable[[Settings, Dataset], bool]
+    applies: Callable[[Settings, Dataset], bool] = lambda settings, dataset: True
     mistake: Mistake | None = None
     change: Callable[..., None] | None = None
     values: Callable[[Settings], dict[str, Any]] | None = None
@@ -86,7 +85,37 @@ class Variant:
 
 
 def reset_before_the_product(run):
-    run.model.recurrent.cell = gru_reset_before
+    run.model.recurrent.cell = gru_reset_before()
+
+
+def gru_reset_before():
+    """The GRU cell of Cho et al. (2014): the reset gate multiplies h_{t-1} before the product, v_n = W_hn (r h) + b_hn.
+
+    The r block of `slopes` becomes that of r_t * h_{t-1}: its gradient comes from v_n of the same step.
+    """
+    changes = {
+        "v_n[t] = v[2]": "v_n[t] = (r * h_before) @ W_hh[2 * H :].T + b_hh[2 * H :]",
+        "np.tanh(u_n + r * v_n[t])": "np.tanh(u_n + v_n[t])",
+        "dh_dv_n[...] = dh_du_n * r\n": "dh_dv_n[...] = dh_du_n\n",
+        "dh_du_n * v_n * r * (1 - r)": "h_before * r * (1 - r)",
+        "dv_blocks[t] = dh[t] * slopes[t]": """\
+dv_blocks[t, 1:] = dh[t] * slopes[t, 1:]
+        d_reset = dv_blocks[t, 2] @ W_hh[2 * H :]  # (B, H)
+        dv_blocks[t, 0] = d_reset * slopes[t, 0]""",
+        "+ dv[t] @ W_hh": "+ d_reset * r[t] + dv[t, :, : 2 * H] @ W_hh[: 2 * H]",
+        "    db_hh =": "    dW_hh[2 * H :] = dv_rows[:, 2 * H :].T @ (r * h_before).reshape(T * B, H)\n    db_hh =",
+    }
+    source = inspect.getsource(scratch.gru)
+    for right, wrong in changes.items():
+        assert source.count(right) == 1, f"scratch/gru.py no longer has {right!r} once"
+        source = source.replace(right, wrong)
+    return compiled(source, "gru with the reset gate before the product")
+
+
+def compiled(source: str, name: str) -> ModuleType:
+    module = ModuleType(name)
+    exec(compile(source, f"<{name}>", "exec"), vars(module))
+    return module
 
 
 def swap_z(run):
@@ -174,8 +203,7 @@ def hard_sigmoid(run, value):
     cell = run.model.recurrent.cell
     source, places = re.subn(r"\b(\w) \* \(1 - \1\)", r"slope(\1)", inspect.getsource(cell))
     assert places, f"{cell.__name__} no longer has a slope s * (1 - s)"
-    hard = ModuleType(cell.__name__)
-    exec(compile(source, f"<{cell.__name__} with a hard sigmoid>", "exec"), hard.__dict__)
+    hard = compiled(source, f"{cell.__name__} with a hard sigmoid")
     hard.sigmoid = lambda a, out=None: np.clip(value * a + 0.5, 0, 1, out=out)
     hard.slope = lambda s: ((s > 0) & (s < 1)) * s.dtype.type(value)
     run.model.recurrent.cell = hard
@@ -268,8 +296,6 @@ LIMITS = (0.25, 0.1, 0.5, 1, 2, 3, 5, 10)
 
 # ---- the traps, in the order in which they show: before the first update, with it, later ----------------------------
 
-MISTAKE = {mistake.name: mistake for mistake in MISTAKES}
-
 TRAPS = (
     Trap(
         name="reset_before",
@@ -312,7 +338,6 @@ TRAPS = (
         why="torch.nn and scratch/recurrent.py draw all weights and biases of a cell within 1 / sqrt(H); Xavier "
         "initialization uses both sizes of each matrix and starts with biases of 0.",
         fix="load the initial weights of the reference run",
-        applies=lambda s, data: True,
         change=draw_as_xavier,
     ),
     Trap(
@@ -335,7 +360,7 @@ TRAPS = (
         "scratch/stretches.py), not the state after running on through the padding.",
         fix="pack the batch, or select row b's state at step lengths[b] - 1",
         applies=lambda s, data: s.task == "names",
-        mistake=MISTAKE["padding_run_through"],
+        mistake=BY_NAME["padding_run_through"],
     ),
     Trap(
         name="hard_sigmoid",
@@ -382,7 +407,7 @@ TRAPS = (
         "faster form adds it before, which weighs it 32 times as much at the first step.",
         fix="divide by sqrt(v) / sqrt(1 - beta2^t) + eps",
         applies=lambda s, data: s.optimizer in ("adam", "adamw"),
-        mistake=MISTAKE["epsilon_inside_the_correction"],
+        mistake=BY_NAME["epsilon_inside_the_correction"],
         change=set_epsilon,
         values=lambda s: {"1e-8": 1e-8, "1e-7, as Keras": 1e-7},
     ),
@@ -417,7 +442,6 @@ TRAPS = (
         why="Every update is longer or shorter by a constant factor. torch.optim and scratch/optimizers.py use the "
         "rate as it is; other programs scale it by the batch size or the number of devices.",
         fix="use the reference run's learning rate",
-        applies=lambda s, data: True,
         change=scale_rate,
         values=lambda s: RATES,
     ),
@@ -429,7 +453,6 @@ TRAPS = (
         why="The learning rate rises to its value during the first steps. torch.optim warms up only with a scheduler, "
         "and scratch/training.py never does.",
         fix="remove the scheduler",
-        applies=lambda s, data: True,
         change=warm_up,
         values=lambda s: WARM_UPS,
     ),
@@ -466,7 +489,7 @@ TRAPS = (
         "gradient. Adam hides the factor, but clipping and SGD do not.",
         fix="divide the loss by the number of its targets before backward",
         applies=lambda s, data: s.task in ("text", "names", "digits"),
-        mistake=MISTAKE["not_divided_by_the_count"],
+        mistake=BY_NAME["not_divided_by_the_count"],
     ),
     Trap(
         name="state_not_carried",
@@ -477,7 +500,7 @@ TRAPS = (
         "(fit, in scratch/training.py and torch_impl/training.py).",
         fix="pass the last state on to the next batch; start from zeros only at the beginning of an epoch",
         applies=lambda s, data: data.carry_state,
-        mistake=MISTAKE["state_not_carried"],
+        mistake=BY_NAME["state_not_carried"],
     ),
     Trap(
         name="state_not_detached",
@@ -513,7 +536,7 @@ TRAPS = (
         "np.clip limit each number. If no single number exceeds the limit, that is no clipping at all.",
         fix="multiply all gradients by limit / norm if their common norm exceeds the limit",
         applies=lambda s, data: s.clip is not None,
-        mistake=MISTAKE["clipped_element_by_element"],
+        mistake=BY_NAME["clipped_element_by_element"],
     ),
     Trap(
         name="one_norm_for_each_array",
@@ -523,7 +546,7 @@ TRAPS = (
         why="clip_grad_norm_ and scratch/optimizers.py take one norm over all gradients, not one per array.",
         fix="sum the squares of all gradients before you take the root",
         applies=lambda s, data: s.clip is not None,
-        mistake=MISTAKE["one_norm_for_each_array"],
+        mistake=BY_NAME["one_norm_for_each_array"],
     ),
     Trap(
         name="no_clipping",
@@ -543,7 +566,6 @@ TRAPS = (
         why="Only steps whose gradient is longer than the limit show it. scratch/training.py and "
         "torch_impl/training.py clip all gradients to one norm.",
         fix="use the reference run's limit",
-        applies=lambda s, data: True,
         change=set_clip,
         values=lambda s: numbers(*(limit for limit in LIMITS if limit != s.clip)),
     ),

@@ -5,7 +5,7 @@ grows in that run. A run is trained only as long as a user's curve agrees with i
 curve that has left it cannot be its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,13 +125,13 @@ def known_runs(starts: list[tuple[Settings, Dataset]], curves: list[OwnCurve], p
         )
     variants = [v for trap in TRAPS if trap.applies(settings, dataset) for v in trap.variants(settings)]
     bar = progress.add_task(f"{settings.task}: known curves", total=1 + len(variants), status="")
-    known = [Known(None, *trained(by_hand, prepared_in_both(starts)[1], lambda *_: True))]
+    known = [Known(None, *trained(by_hand, prepared_in_both(starts)[1]))]
     scaled = (in_the_references_unit(curve, known[0]) for curve in curves)
     curves = curves + [curve for curve in scaled if curve is not None]
     for variant in variants:
         progress.update(bar, advance=1, status=variant.title)
         runs = prepared_in_both(starts, variant.package(), variant.change)
-        known.append(Known(variant, *trained(*runs, any_agrees(curves))))
+        known.append(Known(variant, *trained(*runs, curves)))
     progress.update(bar, advance=1, status="")
     return known
 
@@ -140,10 +140,10 @@ def prepared_in_both(starts, package=scratch, change=None):
     return [prepared(settings, dataset, settings.steps, package, change) for settings, dataset in starts]
 
 
-def trained(double: Iterator[float], single: Iterator[float], wanted: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """The losses of a run in float64, and the rounding as in Known, up to the first step that is not `wanted`.
+def trained(double: Iterator[float], single: Iterator[float], curves: list[OwnCurve] | None = None) -> tuple:
+    """The losses and the rounding of a run, as in Known, up to the first step at which none of `curves` follows it.
 
-    single: the losses of the same run in float32; wanted: called with step, loss and rounding.
+    double, single: its losses in float64 and in float32; curves: None trains to the end.
     """
     losses, rounding = [], [1.0]
     with np.errstate(all="ignore"):  # a run may diverge
@@ -151,20 +151,11 @@ def trained(double: Iterator[float], single: Iterator[float], wanted: Callable) 
             losses.append(loss)
             error = abs(loss - rounded) / max(1, abs(loss)) / EPS["float32"]
             rounding.append(max(rounding[-1], error))  # nan: as before
-            if not wanted(step, loss, rounding[-1]):
-                break
+            if curves is not None:
+                curves = [c for c in curves if not (gap(c, step, loss) > allowed(c, rounding[-1], "float32")).any()]
+                if not curves:
+                    break
     return np.array(losses), np.array(rounding[1:])
-
-
-def any_agrees(curves):
-    """For `trained`: has any of the curves agreed up to this step?"""
-    left = list(curves)
-
-    def agree(step, loss, rounding):
-        left[:] = [curve for curve in left if not (gap(curve, step, loss) > allowed(curve, rounding, "float32")).any()]
-        return bool(left)
-
-    return agree
 
 
 # ---- the comparison -------------------------------------------------------------------------------------------------
@@ -242,7 +233,7 @@ def mistakes_that_fit(curve, starts) -> Iterator[Mistake]:
         for mistake in tried:
             progress.update(bar, advance=1, status=mistake.name)
             try:
-                run = Known(None, *trained(*prepared_in_both(starts, planted(mistake)), any_agrees([curve])))
+                run = Known(None, *trained(*prepared_in_both(starts, planted(mistake)), [curve]))
             except ValueError:  # a gradient of the wrong shape does not train
                 continue
             if candidate(curve, run, "float32").fits:

@@ -28,8 +28,7 @@ def main(task: str | None, out: str, steps: int = STEPS) -> int:
             runs[name] = train(reference(name), steps, progress, only=None if task else name)
             write_files(runs[name], out / "traps")
     path = out / "traps.png"
-    at = {trap.name: k for k, trap in enumerate(TRAPS)}
-    shown = sorted(((v, of) for of in runs.values() for v in of.shown), key=lambda pair: at[pair[0].trap.name])
+    shown = [(variant, of) for trap in TRAPS for of in runs.values() for variant in of.shown if variant.trap is trap]
     plot.draw(path, runs, shown)
     rich.print(table(runs, shown))
     print(f"the gap of every trap: {path}")

@@ -188,7 +188,7 @@ def test_of_many_classes_a_few_pairs_are_named_and_none_need_be(runs, drawn):
 
 def test_texts_that_differ_are_marked_at_the_first_difference(runs, drawn, monkeypatch):
     assert len(drawn(plot_predictions.draw, runs["text"]).axes) == 1
-    monkeypatch.setattr(sample_text, "both", lambda run: ("the cat\nsat", "the cat\nsit"))
+    monkeypatch.setattr(sample_text, "both", lambda *_: ("the cat\nsat", "the cat\nsit"))
     figure = drawn(plot_predictions.draw, runs["text"])
     assert "the same up to character 9" in figure._suptitle.get_text()
     for axes in figure.axes:

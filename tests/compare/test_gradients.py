@@ -143,7 +143,7 @@ def test_the_tape_is_shown_next_to_the_lines_by_hand(cell, capsys):
 
 
 def test_a_tape_that_differs_is_an_error(monkeypatch):
-    monkeypatch.setattr(tape_view, "run_by_hand", lambda cell, step: {"x_1": np.zeros((2, 3))})
+    monkeypatch.setattr(tape_view, "run_by_hand", lambda *_: {"x_1": np.zeros((2, 3))})
     with pytest.raises(AssertionError, match="by hand against the tape"):
         tape_view.main("rnn")
 

@@ -119,7 +119,7 @@ def test_few_digits_are_no_other_unit():
 def test_how_much_rounding_explains():
     """Ten times what float32 changes in the same run up to there, and the written digits."""
     losses, in_single = [1.0, 2.0, 4.0, np.nan], [1.0, 2.0 * (1 + 2e-7), 4.0 * (1 + 1e-7), 1.0]
-    _, rounding = match.trained(iter(losses), iter(in_single), lambda *_: True)
+    _, rounding = match.trained(iter(losses), iter(in_single))
     assert rounding == pytest.approx([1, 2e-7 / 2**-23, 2e-7 / 2**-23, 2e-7 / 2**-23])
     in_full, four_decimals = curve_of([1 / 3, 0.5]), curve_of([0.3333, 0.5])
     assert match.allowed(in_full, rounding, "float32")[:2] == pytest.approx([1.19e-6, 2e-6], rel=1e-2)
@@ -134,7 +134,7 @@ def test_a_run_ends_when_no_curve_agrees_with_it_any_more():
     for own in (trained("names").reference, trained("names").float32, whole.losses):
         curves = [curve_of(own), replace(curve_of(own[2::3]), steps=np.arange(3, STEPS + 1, 3))]
         single = (loss * (1 + 1e-7) for loss in whole.losses)
-        losses, rounding = match.trained(iter(whole.losses), single, match.any_agrees(curves))
+        losses, rounding = match.trained(iter(whole.losses), single, curves)
         assert len(losses) == (STEPS if own is whole.losses else 3), "the second curve is logged every third step"
         cut = replace(whole, losses=losses, rounding=rounding)
         uncut = replace(whole, rounding=np.append(rounding, np.full(STEPS - len(losses), rounding[-1])))

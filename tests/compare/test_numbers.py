@@ -168,7 +168,7 @@ def test_a_text_ends_where_the_logits_do():
     both = model_pair.build(dict(cell="rnn", output_size=2, hidden_size=2, vocab_size=2), "float64")
     give(both, "embedding.weight", lambda p: np.array([[0.0, 0.0], [np.nan, 0.0]]))
     for uniform, expected in ((0.0, "aaaa"), (1 - 1e-12, "b")):
-        assert sample_text.write(both.scratch, text, np.full(4, uniform), np.asarray) == expected
+        assert sample_text.write(both.scratch, text, np.full(4, uniform)) == expected
     assert sample_text.first_difference("aaaa", "aa") == 2
 
 

@@ -20,7 +20,7 @@ import torch_impl
 from compare import files, model_pair
 from compare.__main__ import main
 from compare.agreement import AGREEMENT, assert_all_same, assert_same
-from compare.traps import catalogue, gru_reset_before, plot, training
+from compare.traps import catalogue, plot, training
 from compare.traps.catalogue import TRAPS
 from data import Batch
 from scratch.numerical import complex_gradient
@@ -161,7 +161,7 @@ def test_a_hard_sigmoid_has_the_right_gradient(cell, slope, monkeypatch):
 def papers_gru(case):
     """The layers of a Case, with the cell of Cho et al. (2014)."""
     layer = case.layer()
-    layer.cell = gru_reset_before
+    layer.cell = catalogue.gru_reset_before()
     return layer
 
 

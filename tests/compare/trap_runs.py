@@ -37,18 +37,14 @@ def trained(task):
         return training.train(training.reference(task), STEPS, Silent())
 
 
-def forever(*_):
-    return True
-
-
 @cache
 def known(task):
     """Every known run of a real task, trained to its end whatever a curve may be: a list of match.Known."""
     runs = trained(task)
     starts = match.in_both_dtypes(replace(runs.settings, steps=STEPS))
     settings, dataset = starts[0]
-    result = [match.Known(None, *match.trained(runs.reference, runs.float32, forever))]
+    result = [match.Known(None, *match.trained(runs.reference, runs.float32))]
     for variant in (v for trap in TRAPS if trap.applies(settings, dataset) for v in trap.variants(settings)):
         in_both = match.prepared_in_both(starts, variant.package(), variant.change)
-        result.append(match.Known(variant, *match.trained(*in_both, forever)))
+        result.append(match.Known(variant, *match.trained(*in_both)))
     return result
