@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -44,10 +46,10 @@ class Columns:
 
 
 class Opened(NamedTuple):
-    """A CSV file."""
+    """A CSV file whose first line has been read."""
 
     header: list[str]
-    rows: list[tuple[int, list[str]]]  # (line number in the file, cells)
+    rows: Iterator[tuple[int, list[str]]]  # (line number in the file, cells)
     delimiter: str
 
 
@@ -63,12 +65,16 @@ def read_columns(path, column: str | None = None, inputs: str | None = None, mis
         reason = reveals if missing == "interpolate" else "is unknown"
         raise UserError(f"--missing {missing} {reason}; use --missing {' or '.join(WAYS)}")
     header, rows, delimiter = read_table(path)
-    target = only_numeric(path, header, rows[0][1]) if column is None else column
+    first = next(rows)
+    target = only_numeric(path, header, first[1]) if column is None else column
     targets = indices_of(path, header, target)
     indices = list(dict.fromkeys([*targets, *(indices_of(path, header, inputs) if inputs is not None else [])]))
-    label, lines = 0 not in indices, [line for line, _ in rows]
-    labels = [cell(row, 0) if label else str(k) for k, (_, row) in enumerate(rows, start=1)]
-    cells = [[cell(row, index) for _, row in rows] for index in indices]
+    label, lines, labels, cells = 0 not in indices, [], [], [[] for _ in indices]
+    for line, row in chain([first], rows):
+        lines.append(line)
+        labels.append(cell(row, 0) if label else str(len(lines)))
+        for index, texts in zip(indices, cells, strict=True):
+            texts.append(cell(row, index))
     if label and dates(labels) is None and dates(labels[::-1]) is not None:
         raise UserError(f"{path}: its dates run backwards; sort the rows by time, the oldest first")
     names = tuple(header[index] for index in indices)
@@ -96,31 +102,37 @@ def read_table(path) -> Opened:
     text = read_text(path).replace("\r", "\n")
     first_line = text.lstrip(" \n").split("\n", 1)[0]
     delimiter = max(",;\t", key=lambda mark: number_of_cells(first_line, mark))
-    rows = list(read_rows(path, text, delimiter))
-    if not rows:
+    rows = read_rows(path, text, delimiter)
+    _, header = next(rows, (0, None))
+    if header is None:
         raise UserError(f"{path}: has no line with column names; write them into the first line")
-    header = [name.strip() for name in rows.pop(0)[1]]
+    header = [name.strip() for name in header]
     if all(is_number(name) for name in header):
         raise UserError(f"{path}: its first line is numbers; insert a line with the column names above it")
-    if not rows:
+    first = next(rows, None)
+    if first is None:
         raise UserError(f"{path}: has column names but no values; add them below, one row per step")
-    return Opened(header, rows, delimiter)
+    return Opened(header, within(path, header, chain([first], rows)), delimiter)
+
+
+def within(path, header, rows):
+    """Pass rows on. Raises UserError at the first one with more cells than there are column names."""
+    for line, row in rows:
+        if any(map(str.strip, row[len(header) :])):
+            raise UserError(
+                f"{path}: line {line} has {len(row)} cells for {len(header)} column names; "
+                "write numbers as 1234.5 and put quotes around text with commas"
+            )
+        yield line, row
 
 
 def read_rows(path, text, delimiter):
-    """Yield (line number in the file, cells), the column names first; blank lines are skipped. Raises UserError."""
-    reader, names = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), None
+    """Yield (line number in the file, cells); blank lines are skipped."""
     try:
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
         for row in reader:
-            if not any(map(str.strip, row)):
-                continue
-            names = names or row
-            if any(map(str.strip, row[len(names) :])):
-                raise UserError(
-                    f"{path}: line {reader.line_num} has {len(row)} cells for {len(names)} column names; "
-                    "write numbers as 1234.5 and put quotes around text with commas"
-                )
-            yield reader.line_num, row
+            if any(map(str.strip, row)):
+                yield reader.line_num, row
     except csv.Error as error:
         raise UserError(f"{path}: is not CSV ({error}); save the table again") from None
 

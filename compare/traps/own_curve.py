@@ -53,6 +53,7 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     steps 1, 2, 3. Of a history.csv only the training losses count. Raises UserError for a file that cannot be used.
     """
     header, rows, delimiter = table.read_table(path)
+    rows = list(rows)
     for name, wanted in (("split", "train"), ("metric", "loss")):
         if "split" in header and name in header:
             rows = [(line, row) for line, row in rows if table.cell(row, header.index(name)) == wanted]
