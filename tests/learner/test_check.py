@@ -70,8 +70,11 @@ def test_mistakes_in_other_styles(tmp_path):
     chosen = planted("developed")[:: 1 if settings.default.max_examples > 1000 else 12]
     hits = fixed = fixed_hits = 0
     for mistake in chosen:
-        found = examined(tmp_path, mistake.text, exercise_of(mistake.program))
-        assert found.verdict == "wrong", mistake
+        path = tmp_path / "file.py"
+        path.write_text(mistake.text, encoding="utf-8")
+        reports = examine.examine(str(path), exercise_of(mistake.program))  # one per pair in the file
+        found = next((one for one in reports if one.verdict == "wrong"), None)
+        assert found, mistake
         hit = any(finding.line in mistake.lines for finding in found.findings)
         has_fix = bool(found.findings and found.findings[0].after)
         hits, fixed, fixed_hits = hits + hit, fixed + has_fix, fixed_hits + (hit and has_fix)
