@@ -99,7 +99,7 @@ def test_it_is_stored_with_its_outputs(stored):
     assert [cell.execution_count for cell in code(stored)] == list(range(1, len(code(stored)) + 1))
     assert sum(pictures(cell) for cell in code(stored)) >= 8
     assert sum(bool(cell.outputs) for cell in code(stored)) >= 25
-    assert NOTEBOOK.stat().st_size < 700_000
+    assert NOTEBOOK.stat().st_size < 500_000
 
 
 @pytest.mark.parametrize("which", ["stored", "fresh"])
