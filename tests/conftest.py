@@ -22,7 +22,8 @@ PARTS = ("test_layers_and_losses.py", "test_layers.py", "test_optim.py", "test_o
 MODELS = ("test_whole_model.py", "test_models.py")
 
 # Files of tests/compare that make a page or train models for all their tests, each with the name of its group.
-GROUPS = {name: name for name in "command curves_plot notebook overlay page predict resume traps".split()}
+ALONE = ("command", "curves_plot", "notebook", "overlay", "page", "predict", "resume", "traps")
+GROUPS = {name: name for name in ALONE}
 GROUPS |= {"page_browser": "page", "match": "traps", "traps_in_torch": "traps"}  # need the same page and the same runs
 LONG_SET_UP = {f"tests/compare/test_{name}.py": group for name, group in GROUPS.items()}
 
