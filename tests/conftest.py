@@ -28,11 +28,10 @@ GROUPS |= {"page_browser": "page", "match": "traps", "traps_in_torch": "traps"} 
 LONG_SET_UP = {f"tests/compare/test_{name}.py": group for name, group in GROUPS.items()}
 
 # default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
-# few: for another version of Python or NumPy; thorough: many more, at random, with a blob that replays a failure
+# thorough: many more, at random, with a blob that replays a failure
 common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile("default", max_examples=30, derandomize=True, **common)
 settings.register_profile("detect", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
-settings.register_profile("few", settings.get_profile("default"), max_examples=5)
 settings.register_profile("thorough", max_examples=10_000, print_blob=True, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

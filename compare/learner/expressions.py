@@ -26,7 +26,7 @@ from compare.learner.syntax import (
     unparse,
 )
 
-# Costs, and what an expression becomes; syntax.matched says what the letters and operators stand for.
+# Costs, and what an expression becomes; syntax.matched says what the letters and operators match.
 EXPRESSIONS = rewrites("""
     1.0   A + B -> A - B | A * B
     1.0   A - B -> A + B | B - A
@@ -64,20 +64,13 @@ FUNCTIONS = rewrites("""
     1.2  A.min -> A.max
     1.2  A.prod -> A.sum
     1.2  A.linalg.norm -> A.sum
-    1.2  A.maximum -> A.minimum
-    1.2  A.minimum -> A.maximum
-    1.2  A.insert -> A.append
-    1.2  A.append -> A.insert
-    1.2  A.cos -> A.sin
-    1.2  A.sin -> A.cos
-    1.2  A.exp -> A.log
-    1.2  A.log -> A.exp
-    1.2  A.vstack -> A.hstack
-    1.2  A.hstack -> A.vstack
-    1.3  A.zeros_like -> A.ones_like
-    1.3  A.ones_like -> A.zeros_like
-    1.0  max -> min
-    1.0  min -> max
+    1.2  A.maximum <-> A.minimum
+    1.2  A.insert <-> A.append
+    1.2  A.cos <-> A.sin
+    1.2  A.exp <-> A.log
+    1.2  A.vstack <-> A.hstack
+    1.3  A.zeros_like <-> A.ones_like
+    1.0  max <-> min
 """)
 SLICES = rewrites("""
     1.0   X[A:] -> X[:-A]
@@ -143,11 +136,7 @@ class Scope:
             self.indexed.append((load(node.value), unparse(node.slice)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             self.strings.add(node.value)
-        if (
-            isinstance(node, ast.Name)
-            and node.id not in self.locals
-            and (node.id in MODULES or hasattr(builtins, node.id))
-        ):
+        if isinstance(node, ast.Name) and node.id not in self.locals and is_no_value(node.id):
             return
         if isinstance(node, NAMES | ast.BinOp | ast.Call) and len(list(ast.walk(node))) <= 14:
             _, kinds = self.ingredients.setdefault(unparse(node), (load(node), set()))
@@ -167,6 +156,7 @@ class Scope:
 
 
 def is_no_value(text) -> bool:
+    """Whether it is the name of a module or of a function of Python, such as np or len."""
     return text in MODULES or hasattr(builtins, text)
 
 

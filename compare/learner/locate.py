@@ -29,6 +29,7 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
         search, whole, some = searched(subject, index, stage, confirm)
         if whole:
             return [finding_for_fix(search, whole)]
+        # what makes everything right here, but not in all cases
         here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]
         tell(likely(search, here or some[:1], [], sure=not here))
         parts, tried = [], []
@@ -146,8 +147,8 @@ def as_diff(edit, source) -> tuple[str, str]:
         new = syntax.unparse(node)
     lines = source[node.lineno - 1 : node.end_lineno]
     start, end = lines[0].encode()[: node.col_offset].decode(), lines[-1].encode()[node.end_col_offset :].decode()
-    bare = needs_brackets(edit) and not (start.endswith("(") and end.startswith(")"))
-    after = start + (f"({new})" if bare else new) + end
+    has_brackets = start.endswith("(") and end.startswith(")")
+    after = start + (f"({new})" if needs_brackets(edit) and not has_brackets else new) + end
     return textwrap.dedent("\n".join(lines)).strip(), after.strip() or "(removed)"
 
 

@@ -35,7 +35,10 @@ class Fix:
 
 
 class Search:
-    """All edits of a program in the order in which they are tried."""
+    """All edits of a program in the order in which they are tried.
+
+    investigation, known: its statements and its right gradients (truths.py), where an earlier search has them.
+    """
 
     def __init__(self, workshop: Workshop, investigation: Investigation | None = None, known: list | None = None):
         self.workshop = workshop

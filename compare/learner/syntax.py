@@ -4,6 +4,7 @@ Trees are never changed: a new one shares what is the same.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -147,18 +148,18 @@ def with_parts(node, parts: dict):
 
 
 def is_rest(node) -> bool:
-    """Whether it is the *R or **K of a template, which stands for a list."""
+    """Whether it is the *R or **K of a template, which matches a list."""
     return isinstance(node, ast.Starred) or (isinstance(node, ast.keyword) and node.arg is None)
 
 
-ANY_OPERATOR = ast.Mod | ast.LShift  # % and << in a pattern stand for any two operators
+ANY_OPERATOR = ast.Mod | ast.LShift  # % and << in a pattern match any two operators
 ANY_METHOD = "METHOD"
 
 
 def matched(pattern, node, found: dict) -> bool:
-    """Whether a node has the form of a pattern; `found` gets what its names stand for.
+    """Whether a node has the form of a pattern; `found` gets what its names match.
 
-    A capital letter stands for any expression, *R and **K for any arguments, % and << for any operator.
+    A capital letter matches any expression, *R and **K any arguments, % and << any operator.
     """
     if isinstance(pattern, ast.Name) and len(pattern.id) == 1 and pattern.id.isupper():
         return isinstance(node, ast.expr) and unparse(found.setdefault(pattern.id, node)) == unparse(node)
@@ -177,12 +178,14 @@ def matched(pattern, node, found: dict) -> bool:
 
 
 def rewrites(table: str) -> list[tuple[float, ast.AST, list[ast.AST]]]:
-    """The lines `cost pattern -> new | another` of a table as trees."""
+    """The lines `cost pattern -> new | another` of a table as trees; <-> for both directions."""
     found = []
     for line in table.strip().split("\n"):
         cost, rule = line.strip().split(maxsplit=1)
-        pattern, *new = (parsed(text.strip()) for text in rule.replace("->", "|").split("|"))
+        pattern, *new = (parsed(text.strip()) for text in re.split(r"<?->|\|", rule))
         found.append((float(cost), pattern, new))
+        if "<->" in rule:
+            found.append((float(cost), new[0], [pattern]))
     return found
 
 

@@ -24,6 +24,8 @@ def becomes(text, table):
         ("range(2, T)", EXPRESSIONS, {"reversed(range(2, T))"}),
         ("a and b", EXPRESSIONS, {"a or b", "a", "b"}),
         ("x.mean", FUNCTIONS, {"x.sum", "x.max"}),
+        ("np.cos", FUNCTIONS, {"np.sin"}),
+        ("np.sin", FUNCTIONS, {"np.cos"}),
         ("x[-n:]", SLICES, {"x[:--n]", "x[:n]", "x[:-n]"}),
         ("a[i] += b", STATEMENTS, {"a[i] = b", "a[i] += b", "a[i] -= b", "a[i] *= b", "a[i] /= b", "a[i] = a[i] + b"}
          | {"np.add.at(a, i, b)"}),
@@ -34,7 +36,7 @@ def test_what_a_pattern_becomes(text, table, new):
     assert becomes(text, table) == new
 
 
-def test_a_letter_stands_for_the_same_expression_everywhere():
+def test_a_letter_matches_the_same_expression_everywhere():
     assert syntax.matched(syntax.parsed("A = A + B"), syntax.parsed("w[i] = w[i] + b"), {})
     assert not syntax.matched(syntax.parsed("A = A + B"), syntax.parsed("w[i] = w[j] + b"), {})
 
