@@ -42,15 +42,15 @@ def path_of(mistake: Mistake) -> Path:
     return Path(scratch.__file__).parent / f"{mistake.file}.py"
 
 
-def planted_source(mistake: Mistake) -> str:
-    """The text of the mistake's file with the mistake in it. Raises ValueError as `planted` does."""
+def planted_source(mistake: Mistake, source: str | None = None) -> str:
+    """The text of the mistake's file, or `source`, with the mistake in it. Raises ValueError as `planted` does."""
     path = path_of(mistake)
-    source = path.read_text(encoding="utf-8")
+    source = path.read_text(encoding="utf-8") if source is None else source
     found = source.count(mistake.right)
     if found != 1:
         raise ValueError(
             f"mistake {mistake.name}: its right lines are found {found} times in {path}, not once. If that "
-            f"file has changed on purpose, update compare/mistakes/catalogue.py.\n{mistake.right}"
+            f"file has changed on purpose, update the catalogue.\n{mistake.right}"
         )
     return source.replace(mistake.right, mistake.wrong)
 
