@@ -50,12 +50,17 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What a program did with a case: outputs by name, the inputs it wrote into, the outputs that share memory."""
+    """What a program did with a case.
+
+    outputs: by name; results: the names of those that forward returns; written: the inputs that it wrote into; shared:
+    the pairs of outputs that share memory; inputs: the arrays of the inputs as the program left them.
+    """
 
     outputs: dict[str, np.ndarray | None]
-    results: tuple[str, ...]
-    written: list[str]
-    shared: list[tuple[str, str]]
+    results: tuple[str, ...] = ()
+    written: list[str] = field(default_factory=list)
+    shared: list[tuple[str, str]] = field(default_factory=list)
+    inputs: dict[tuple, np.ndarray] = field(default_factory=dict)
 
 
 # ---- arrays, tensors and what holds them ----
@@ -76,15 +81,24 @@ def is_float_array(value) -> bool:
 
 
 def leaves(value, name: str = "") -> dict[str, Any]:
-    """Every array of floats in an argument, by name: W in a dict, state[0] in a tuple."""
+    """Every array of floats in an argument, by name: W in a dict, s[0] in a tuple, layers[0].W in a list of dicts."""
     if is_float_array(value):
         return {name: value}
-    pairs = []
+    pairs, found = [], {}
     if isinstance(value, dict):
         pairs = [(str(key), one) for key, one in value.items()]
     elif isinstance(value, tuple | list):
         pairs = [(f"{name}[{k}]", one) for k, one in enumerate(value)]
-    return {path: leaf for key, one in pairs for path, leaf in leaves(one, key).items()}
+    for key, one in pairs:
+        prefix = f"{key}." if isinstance(one, dict) else ""
+        found |= {f"{prefix}{path}": leaf for path, leaf in leaves(one, key).items()}
+    return found
+
+
+def arrays_in(inputs: dict, upstream=()) -> dict[tuple, np.ndarray]:
+    """Every array of floats in the inputs and the upstream gradients: (argument, path in it) -> array."""
+    arguments = inputs | {f"upstream {k}": one for k, one in enumerate(upstream)}
+    return {(name, path): to_numpy(leaf) for name, one in arguments.items() for path, leaf in leaves(one).items()}
 
 
 def flat(value) -> list:
@@ -165,8 +179,8 @@ def bare(key) -> str:
 
 @cache
 def means(key, name) -> bool:
-    """Whether a key of a dict of gradients means the gradient called `name`, such as dW_hh."""
-    return str(key) == name or bare(name) in (bare(key), plain(key))
+    """Whether a key of a dict of gradients means the gradient called `name`, such as dW_hh or dlayers[0].W."""
+    return str(key) == name or plain(name[1:]) in (bare(key), plain(key))
 
 
 # ---- functions ----
@@ -293,7 +307,7 @@ class Program:
         written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
         arrays = {name: None if value is None else to_numpy(value) for name, value in gradients.items()}
         kept = {name: None if value is None else np.array(value) for name, value in arrays.items()}
-        return Outcome(results | kept, tuple(results), written, shared(arrays))
+        return Outcome(results | kept, tuple(results), written, shared(arrays), arrays_in(inputs, upstream))
 
     def run_twice(self, case: Case, *, both: bool):
         """The gradients of two calls of backward, after one forward; both: after one forward each."""
@@ -346,10 +360,10 @@ def by_name(returned, names, kept, what) -> dict:
     pairs = [pair for table in tables for pair in entries(table)] + list(kept.items())
     found = {}
     for name in names:
-        exact = [one for key, one in pairs if str(key) == name]
-        loose = [one for key, one in pairs if means(key, name)]
+        exact = [k for k, (key, _) in enumerate(pairs) if str(key) == name]
+        loose = [k for k, (key, _) in enumerate(pairs) if means(key, name)]  # in the order of the tables
         if exact or loose:
-            found[name] = (exact or loose)[0]
+            found[name] = pairs.pop((exact or loose)[0])[1]
     if len(values) == len(names):  # everything is returned, whatever is kept, too
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]
@@ -366,9 +380,11 @@ def by_name(returned, names, kept, what) -> dict:
 
 
 def entries(table: dict):
-    """(key, value) of everything in a dict and the dicts in it."""
+    """(key, value) of everything in a dict and in what it contains."""
     for key, one in table.items():
-        yield from entries(one) if isinstance(one, dict) else [(key, one)]
+        inner = enumerate(one) if isinstance(one, list | tuple) else [("", one)]
+        for k, value in inner:
+            yield from entries(value) if isinstance(value, dict) else [(key if k == "" else f"{key}[{k}]", value)]
 
 
 def kept_by(obj) -> dict[str, tuple]:

@@ -4,19 +4,23 @@ Every edit changes one statement, moves it, removes it, or adds one that resembl
 """
 
 import ast
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compare.learner.expressions import Scope, other_indices, variants_of
+from compare.learner.expressions import Scope, is_shape, other_indices, variants_of
 from compare.learner.syntax import (
     HEADERS,
     NAMES,
     blocks,
     clone,
     expressions,
+    filled,
     functions,
     is_load,
     load,
+    name,
+    parsed,
     replaced,
     rewrites,
     rewritten,
@@ -138,7 +142,7 @@ def edits_of(statement, block, index, scope, slots):
             continue
         for cost, new in variants_of(node, parent, scope):
             if not is_load(node):
-                if not isinstance(new, ast.Name | ast.Subscript | ast.Tuple):  # np.inf = ... would outlive the run
+                if not can_be_stored(new, scope):
                     continue
                 new = stored(new)
             inside = isinstance(parent, ast.BinOp | ast.UnaryOp)
@@ -149,6 +153,15 @@ def edits_of(statement, block, index, scope, slots):
         yield edit(cost, new, statement, new, judged_by=place)
     if not isinstance(statement, ast.Return):
         yield edit(1.5, ast.Pass(), statement, "", kind="remove", judged_by=place)
+
+
+def can_be_stored(node, scope) -> bool:
+    """Whether an expression may become a target: `np.inf = ...` would outlive the run, and a name of the module that is
+    stored into once is, in all variants that are compiled together, a variable of the function.
+    """
+    if isinstance(node, ast.Tuple):
+        return all(can_be_stored(one, scope) for one in node.elts)
+    return isinstance(node, ast.Subscript) or (isinstance(node, ast.Name) and node.id in scope.locals)
 
 
 def edits_of_header(statement, block, index, scope, slots):
@@ -166,7 +179,7 @@ def edits_of_header(statement, block, index, scope, slots):
 
 
 def names_throughout(statement, scope, edit):
-    """One name, attribute or entry for another, wherever it occurs in a statement."""
+    """One name, attribute or entry for another, wherever it occurs in a statement; or two for each other."""
     places = {}
     for path, node, parent in expressions(statement):
         called = isinstance(parent, ast.Call) and node is parent.func
@@ -177,11 +190,26 @@ def names_throughout(statement, scope, edit):
         others = [(1.1 if type(i) is type(first) else 1.5, i) for _, i, _ in scope.like(first) if isinstance(i, NAMES)]
         if isinstance(first, ast.Subscript):
             others += [(cost, one) for cost, one in other_indices(first, scope) if isinstance(one, ast.Subscript)]
+        if not all(is_load(node) for _, node in found):
+            others = [(cost, one) for cost, one in others if can_be_stored(one, scope)]
         for cost, other in others if len(found) > 1 else ():
             new = statement
             for path, node in found:
                 new = replaced(new, path, load(other) if is_load(node) else stored(other))
             yield edit(cost, new, first, load(other), everywhere=True)
+    read = [found for found in places.values() if all(is_load(node) for _, node in found)]
+    for first, second in itertools.combinations(read, 2):
+        a, b = first[0][1], second[0][1]
+        if scope.kind(a) == scope.kind(b) and not overlap(first, second):
+            new = statement
+            for path, node in (*first, *second):
+                new = replaced(new, path, b if unparse(node) == unparse(a) else a)
+            yield edit(1.3, new, a, b, everywhere=True)
+
+
+def overlap(first, second) -> bool:
+    """Whether one of two sets of (path, expression) contains a part of the other."""
+    return any(a[: len(b)] == b[: len(a)] for a, _ in first for b, _ in second)
 
 
 STATEMENTS = rewrites("""
@@ -194,17 +222,22 @@ STATEMENTS = rewrites("""
     1.6  A = B -> A[:] = B
     1.0  A = A % B -> A %= B
     1.6  A.append(B) -> A.insert(0, B)
+    1.2  A.setdefault(B, C) -> A[B] = C
 """)
+RESETS = {"list": "for one in X: one[...] = 0", "dict": "for one in X.values(): one[...] = 0"}
 
 
 def other_statements(statement, scope) -> Iterator[tuple[float, ast.stmt]]:
-    """+= for =, another operator, another target."""
+    """+= for =, another operator, another target; one for a value that is not used."""
     match statement:
         case ast.AugAssign() | ast.Expr() | ast.Assign(targets=[ast.Name() | ast.Attribute() | ast.Subscript()]):
             node = statement.value if isinstance(statement, ast.Expr) else statement
             for cost, new in rewritten(node, STATEMENTS):
                 yield cost, ast.Expr(new) if isinstance(new, ast.expr) else new
     match statement:
+        case ast.Expr(value=ast.Call() as call) if scope.kind(call) not in (None, "NoneType"):
+            for target in sorted(scope.locals):
+                yield from ((1.4, filled(one, T=name(target), V=call)) for one in ("T = T + V", "T = V"))
         case ast.Assign(targets=[ast.Name(id=own)], value=value):
             for other in sorted(scope.locals - {own}):
                 yield 1.4, ast.Assign([ast.Name(other, ast.Store())], value)
@@ -267,11 +300,13 @@ def insertions(owner, block, lists, scope, slots, worth):
 
 
 def new_statements(k, block, loop, others, targets, scope):
+    if block is scope.body and k == is_docstring(block[0]):
+        yield from resets(scope)
     for text, target in targets.items():
-        yield 2.0, ast.Assign([target], ast.Constant(0))
+        kind = scope.ingredients.get(text, (None, set()))[1]
+        yield 2.0, ast.Assign([target], ast.Constant(None if "NoneType" in kind else 0))
         if not (loop or k >= len(block) - 2):
             continue
-        kind = scope.ingredients.get(text, (None, set()))[1]
         for other, (ingredient, kinds) in scope.ingredients.items():
             if (
                 other == text
@@ -290,6 +325,17 @@ def new_statements(k, block, loop, others, targets, scope):
             for old in sorted(names):
                 for new in sorted(scope.locals - {old}):
                     yield 2.5, renamed(one, old, new)
+
+
+def resets(scope):
+    """What sets to zero what an object keeps from one call to the next."""
+    for node, kinds in scope.ingredients.values():
+        if isinstance(node, ast.Attribute):
+            loops = (filled(RESETS[kind], X=node) for kind in kinds & RESETS.keys())
+            yield from ((0.8, ast.fix_missing_locations(loop)) for loop in loops)
+            if any(map(is_shape, kinds)):
+                yield 0.8, filled("X[...] = 0", X=node)
+    yield from ((0.8, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))
 
 
 def renamed(statement, old, new):

@@ -15,6 +15,7 @@ from compare.learner.syntax import (
     entry,
     expressions,
     filled,
+    functions,
     is_load,
     load,
     name,
@@ -105,6 +106,7 @@ class Scope:
 
     def __init__(self, function, facts, statements):
         self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
+        self.body, self.methods = function.body, set()
         self.indexed = []  # (expression, text of its index)
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         self.locals = {a.arg for a in arguments} | {
@@ -117,14 +119,27 @@ class Scope:
             self.ingredients.setdefault(argument.arg, (name(argument.arg), set()))
 
     def borrow(self, tree):
-        """Take the indices and words of the other functions, too, where they use names that are known here."""
+        """Take what else is known here: the variables of the functions around it, indices and words of other functions
+        with names that are known, and the names of the other methods of its class that take no arguments.
+        """
+        known = set(self.locals)
+        for outer in functions(tree):
+            if any(getattr(node, "body", None) is self.body for node in ast.walk(outer)):
+                known |= {node.arg for node in ast.walk(outer) if isinstance(node, ast.arg)}
+                for node in ast.walk(outer):
+                    if isinstance(node, ast.Name) and not is_no_value(node.id):
+                        known.add(node.id)
+                        self.add(node, outer)
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript):
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
-                if names and names <= self.locals:
+                if names and names <= known:
                     self.slices.setdefault(unparse(node.slice), node.slice)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 self.strings.add(node.value)
+            elif isinstance(node, ast.ClassDef) and any(getattr(one, "body", 0) is self.body for one in node.body):
+                others = (f for f in node.body if isinstance(f, ast.FunctionDef) and f.body is not self.body)
+                self.methods |= {f.name for f in others if len(f.args.args) == 1}
 
     def add(self, node, parent):
         if isinstance(parent, ast.Call) and node is parent.func:
@@ -184,6 +199,9 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
             yield from other_calls(node)
         case ast.Tuple() | ast.List() if not isinstance(parent, ast.Subscript) and len(node.elts) <= 12:
             yield from ((1.05 + 0.05 * far, type(node)(elts, node.ctx)) for far, elts in swapped(node.elts))
+            words = {getattr(one, "value", None) for one in node.elts}
+            missing = sorted(scope.strings - words) if words and words <= scope.strings else ()
+            yield from ((1.3, type(node)([*node.elts, ast.Constant(word)], node.ctx)) for word in missing)
         case ast.Compare(ops=[op]):
             others = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
             others = (other for other in others if type(op) is not other)

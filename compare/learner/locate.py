@@ -181,6 +181,8 @@ def statement_in_words(old, new) -> str:
 
 def expression_in_words(old, new) -> str:
     part = f"`{syntax.unparse(old)}`"
+    if syntax.unparse(new) == f"{syntax.unparse(old)}.copy()":
+        return f"{part} is changed in place later, and needs a copy."
     term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor"}
     if isinstance(new, ast.BinOp) and type(new.op) in term and syntax.unparse(new.left) == syntax.unparse(old):
         return f"A {term[type(new.op)]} is missing at {part}."
@@ -191,8 +193,8 @@ def expression_in_words(old, new) -> str:
     subscripts = isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript)
     if subscripts and syntax.unparse(old.value) == syntax.unparse(new.value):
         return f"The index in {part} is wrong."
-    if isinstance(old, ast.Tuple | ast.List):
-        return f"The order in {part} is wrong."
+    if isinstance(old, ast.Tuple | ast.List) and isinstance(new, ast.Tuple | ast.List):
+        return f"The order in {part} is wrong." if len(old.elts) == len(new.elts) else f"{part} is not complete."
     if isinstance(old, syntax.NAMES) and isinstance(new, syntax.NAMES):
         return f"{part} is not what belongs here."
     return f"{part} is wrong."

@@ -20,6 +20,7 @@ from compare.learner.calling import (
     Case,
     Outcome,
     Program,
+    arrays_in,
     call,
     changed,
     copied,
@@ -291,7 +292,7 @@ class Clipping(Direct):
         norm = call(self.function, inputs | {"grads": dict(grads)}, list(inputs))
         if norm is None:
             raise CannotRun(f"{self.function.__name__} returned None; it must return the norm before clipping")
-        return Outcome({"the norm before": np.asarray(norm)} | {f"{n} after": g for n, g in grads.items()}, (), [], [])
+        return Outcome({"the norm before": np.asarray(norm)} | {f"{n} after": g for n, g in grads.items()})
 
 
 class Optimizer(Direct):
@@ -310,4 +311,5 @@ class Optimizer(Direct):
         for t, grads in enumerate(all_grads, start=1):
             made.step(grads)
             outputs |= {f"{name} after step {t}": p.copy() for name, p in params.items()}
-        return Outcome(outputs, (), ["grads"] if changed(case.inputs["grads"], all_grads) else [], [])
+        written = ["grads"] if changed(case.inputs["grads"], all_grads) else []
+        return Outcome(outputs, written=written, inputs=arrays_in({"grads": all_grads}))

@@ -17,8 +17,8 @@ from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
 from compare.learner.synthesis import Synthesis
 
-# What the search may cost, in expressions evaluated: about a microsecond each.
-EDITING, SOLVING, MEASURING = 2_500_000, 3_000_000, 500_000
+# What the search may cost, in microseconds of runs as a Workshop counts them.
+EDITING, MORE, SOLVING, MEASURING = 1_500_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
@@ -236,6 +236,7 @@ class Search:
             if right is None:
                 continue
             if right.all() and verify(edit):
+                runs = runs if whole else min(runs, count + self.workshop.runs_for(MORE))
                 whole.append(Fix(edit, cost, len(right)))
             elif base is not None and not (base & ~right).any() and right.sum() > base.sum():
                 some.append(Fix(edit, cost, int(right.sum() - base.sum())))
@@ -251,7 +252,7 @@ class Search:
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
         reads = any(self.only_reads(slot) for slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
-        return innocent or reads, self.in_forward(fix.edit.line), when, fix.cost
+        return innocent or reads, self.in_forward(fix.edit.line), fix.edit.kind == "insert", when, fix.cost
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""

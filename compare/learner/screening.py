@@ -28,14 +28,6 @@ OPERATORS = {
     ast.USub: operator.neg,
     ast.Not: operator.not_,
     ast.Invert: operator.invert,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
 }
 
 
@@ -46,7 +38,7 @@ class Place:
         self.variables, self.module, self.workshop, self.known, self.nodes = variables, module, workshop, {}, []
 
     def value(self, node):
-        """The value of an expression. Raises what evaluating it raises; ValueError for what is not supported."""
+        """The value of an expression. Raises ValueError with the words of what evaluating it raises."""
         key = id(node)
         if key not in self.known:
             self.nodes.append(node)  # keeps it alive, and its id with it
@@ -99,15 +91,16 @@ class Place:
                 return tuple(self.value(one) for one in elts)
             case ast.List(elts=elts):
                 return [self.value(one) for one in elts]
-            case ast.Compare(left=left, ops=[op], comparators=[right]):
-                return OPERATORS[type(op)](self.value(left), self.value(right))
+            case ast.Dict(keys=keys, values=values):
+                return {self.value(key): self.value(one) for key, one in zip(keys, values, strict=True)}
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.value(body if self.value(test) else orelse)
             case ast.Call(func=func, args=args, keywords=keywords):
                 self.workshop.ticks = 0
                 called = self.value(func)
                 return called(*(self.value(one) for one in args), **{k.arg: self.value(k.value) for k in keywords})
-        raise ValueError(type(node).__name__)
+        code = compile(ast.Expression(ast.fix_missing_locations(node)), "", "eval")
+        return eval(code, self.module | self.variables)
 
 
 class Screen:
@@ -130,14 +123,14 @@ class Screen:
     def test(self) -> tuple[np.ndarray, bool]:
         """(matrix, decides): values v are right if matrix @ (v - needed) is 0, or, if not `decides`, may be.
 
-        That matrix is the Jacobian. But where more than one choice of values is right, the variables at later places
-        depend on the choice that was made, so that only what is at the first place can be compared: as far as no later
-        value can make up for it.
+        That matrix is the Jacobian, if the results are linear in the values. But where more than one choice of values
+        is right, the variables at later places depend on the choice that was made, so that only what is at the first
+        place can be compared: as far as no later value can make up for it.
         """
         if self.unique:
             return np.eye(self.needed.size), True
         if not self.suspect.recurrent:
-            return self.jacobian, True
+            return self.jacobian, self.suspect.linear
         size = sum(leaf.size for leaf in self.expected[0])
         directions, singular, _ = np.linalg.svd(self.jacobian[:, size:], full_matrices=True)
         rank = int((singular > SINGULAR * singular.max(initial=0)).sum())

@@ -12,7 +12,7 @@ import numpy as np
 from compare.learner.repair import Fix, Search
 from compare.learner.suspects import MOST, columns_of
 
-SETTING = 1_000_000  # what may be spent, in expressions evaluated
+SETTING = 500_000  # what it may cost, in microseconds of runs
 PARTS = 2  # sets of wrong entries that are tried
 GROUPS = 12  # of wrong entries that are tried together
 CLOSE, NOISE = 1e-6, 1e-7  # relative: what differences of the results resolve, and their error

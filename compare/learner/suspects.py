@@ -32,8 +32,9 @@ class Suspect:
     None if that is not known; found, expected: its values, each time it runs, as they are and as they should be; rank:
     how many numbers of the results it can set; jacobian: of the results with respect to its values; change: what has to
     be added to these; leaf: which of several arrays that it stores has to change, None for all; recurrent: whether its
-    value at one time depends on those before; order: when it first had a value; named: whether what it should be is one
-    of the measured gradients (truths.py); innocent: whether what it holds, or what comes after it, is right already.
+    value at one time depends on those before; linear: whether the results are linear in its values; order: when it
+    first had a value; named: whether what it should be is one of the measured gradients (truths.py); innocent: whether
+    what it holds, or what comes after it, is right already.
     """
 
     slot: int
@@ -46,6 +47,7 @@ class Suspect:
     change: np.ndarray | None = None
     leaf: int | None = None
     recurrent: bool = False
+    linear: bool = True
     order: int = 0
     named: bool = False
     innocent: bool = False
@@ -61,16 +63,20 @@ class Probe:
     def __init__(self):
         self.begin(None)
 
-    def begin(self, change, size=0.0):
-        """change: a vector for all entries of all values, or None; size: of random noise to add instead."""
+    def begin(self, change, size=0.0, *, wide=False):
+        """change: a vector for all entries of all values, or None; size: of random noise to add instead; wide: whether
+        a sum over an axis that is kept gets an entry for each of its terms, as if the axis were another one.
+        """
         self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
+        self.wide = wide
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, *, stored=False, like=None):
+    def __call__(self, value, *, stored=False, like=None, terms=None):
         """stored: the value is in its array already, so the change is written into it; like: an array to which it is
-        added, say, so that it gets an entry for each of its entries.
+        added, say, so that it gets an entry for each of its entries; terms: what it is a sum of.
         """
         self.values.append([])
+        like = terms if self.wide else like
         if is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
             with suppress(ValueError):
                 value = np.broadcast_to(value, like.shape).astype(like.dtype)
@@ -169,7 +175,18 @@ def probed(statement) -> list | None:
             return [here, statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
             return [here, syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
-    return [here, syntax.replaced(statement, path, seen(value))]
+    terms = terms_of(value)
+    return [here, syntax.replaced(statement, path, seen(value, **({"terms": terms} if terms else {})))]
+
+
+def terms_of(value):
+    """What a value is a sum of, if the axis is kept, as in np.mean(terms, axis=1, keepdims=True); None if it is not."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call) and any(keyword.arg == "keepdims" for keyword in node.keywords):
+            module = isinstance(node.func.value, ast.Name) and node.func.value.id in syntax.MODULES
+            terms = node.args[0] if module else node.func.value
+            return terms if can_be_read_again(terms) else None
+    return None
 
 
 def can_be_read_again(target) -> bool:
@@ -209,14 +226,14 @@ class Investigation:
         return other
 
     def look_at(self, only):
-        self.only, self.wrong = only, ~self.workshop.right[only]
+        self.only, self.wrong, self.wide = only, ~self.workshop.right[only], set()
         judge = self.workshop.judge
         self.expected, self.allowed = judge.expected[only], judge.allowed[only]
         self.suspects = [one for one in map(self.suspect, self.slots) if one is not None]
 
     def run(self, slot, change=None, size=0.0):
         """All results with a change of what a statement stores; the values are in self.probe."""
-        self.probe.begin(change, size)
+        self.probe.begin(change, size, wide=slot in self.wide)
         self.switches[slot] = 1
         vector = self.workshop.vector(self.program)
         self.switches[slot] = 0
@@ -235,7 +252,7 @@ class Investigation:
             chosen = {suspect.slot: [probed(statement)[1:]], gap: [[HERE]]}
             program, switches = self.workshop.with_switches(chosen, **names)
             switches[gap] = 1
-        self.probe.begin(suspect.change)
+        self.probe.begin(suspect.change, wide=suspect.slot in self.wide)
         self.probe.reached = noted = []
         switches[suspect.slot] = 1
         self.workshop.vector(program)
@@ -278,6 +295,14 @@ class Investigation:
                 one.possible = False
             elif self.workshop.runs < last:
                 self.solve(one)
+                if one.possible is False and self.keeps_an_axis(one.slot):
+                    self.wide.add(one.slot)
+                    self.columns.pop(one.slot, None)
+                    self.solve(one)
+
+    def keeps_an_axis(self, slot) -> bool:
+        found = value_of(self.workshop.slots.all[slot - 1].node)
+        return found is not None and terms_of(found[1]) is not None
 
     def solve(self, suspect: Suspect):
         """Fill in whether some value of the statement makes all results right, and which."""
@@ -288,7 +313,7 @@ class Investigation:
         if not 0 < columns.size <= MOST:
             return
         change, vector = np.zeros(sum(leaf.size for time in found for leaf in time)), base
-        for _ in range(NEWTON):
+        for step_number in range(NEWTON):
             error, jacobian = self.expected - vector[self.only], self.jacobian(suspect.slot, change, vector, columns)
             if jacobian is None:
                 return
@@ -304,11 +329,12 @@ class Investigation:
             left = self.expected - vector[self.only]
             if self.is_solved(left, error):
                 self.note_solution(suspect, found, change, jacobian)
+                suspect.linear = step_number == 0
                 return
             linear = np.allclose(left, error - jacobian @ step, rtol=1e-5, atol=1e-7 * np.abs(left).max())
             if linear or not np.isfinite(left).all() or np.abs(left).sum() > 0.7 * np.abs(error).sum():
-                break  # no value will do, or none is found
-        suspect.possible = False
+                suspect.possible = False if linear else None  # no value will do, or none is found
+                return
 
     def is_solved(self, left, error) -> bool:
         allowed = self.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(self.expected))

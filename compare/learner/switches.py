@@ -12,9 +12,10 @@ import numpy as np
 
 from compare.agreement import ESTIMATE, least_size, tolerance
 from compare.learner import edits, syntax
-from compare.learner.calling import Case, is_tensor
+from compare.learner.calling import Case, arrays_in, is_tensor
 
-TENSOR = 8  # an operation on a small tensor takes as long as so many on a small array
+# About how many microseconds a run takes, by what it does: its start, and each operation by the kind of its result.
+START, ON_ARRAY, ON_TENSOR, ON_NUMBER = 60.0, 1.2, 4.0, 0.15
 TICKS = 20_000  # turns of loops in one run: a variant may have made a loop endless
 
 
@@ -52,15 +53,20 @@ def executed(code, file, **names):
 class Judge:
     """Which entries of a program's outputs are right on one case, as a vector of booleans.
 
-    strict: two more entries say whether the inputs are unmodified and whether a second call gives the same.
+    strict: the vector goes on with the gradients of a second call, then with the inputs as the program leaves them.
     """
 
     def __init__(self, case: Case, *, strict: bool = False):
         self.case, self.strict = case, strict
-        self.expected = np.concatenate([np.ravel(value).astype(float) for value in case.expected.values()])
-        self.allowed = np.concatenate([np.full(v.size, allowed_error(case, n)) for n, v in case.expected.items()])
+        expected = list(case.expected.values())
+        allowed = [np.full(value.size, allowed_error(case, name)) for name, value in case.expected.items()]
+        self.inputs = arrays_in(case.inputs, case.upstream) if strict else {}
         if strict:
-            self.expected, self.allowed = (np.append(one, [0.0, 0.0]) for one in (self.expected, self.allowed))
+            expected += [*(case.expected[name] for name in case.gradients), *self.inputs.values()]
+            allowed += [np.full(case.expected[name].size, allowed_error(case, name)) for name in case.gradients]
+            allowed += [np.zeros(value.size) for value in self.inputs.values()]
+        self.expected = np.concatenate([np.ravel(value).astype(float) for value in expected])
+        self.allowed = np.concatenate(allowed)
 
     def vector(self, program) -> np.ndarray | None:
         """What a program gives, in one vector; None when a shape is wrong. Raises what the program raises."""
@@ -69,11 +75,15 @@ class Judge:
             value = outcome.outputs.get(name)
             if name not in outcome.outputs and name in self.case.results:
                 value = expected  # a program with only a backward pass
-            if value is None or value.shape != expected.shape or value.dtype.kind not in "fiu":
+            if not is_like(value, expected):
                 return None
             parts.append(value.ravel())
         if self.strict:
-            parts.append(np.array([len(outcome.written), not repeats(program, self.case)]))
+            _, second = two_calls(program, self.case)
+            for name in self.case.gradients:
+                expected, value = self.case.expected[name], second.get(name)
+                parts.append((value if is_like(value, expected) else np.full(expected.shape, np.nan)).ravel())
+            parts += [np.ravel(outcome.inputs.get(place, value)) for place, value in self.inputs.items()]
         return np.concatenate(parts).astype(float)
 
     def right(self, vector) -> np.ndarray | None:
@@ -84,20 +94,25 @@ class Judge:
         return near | (vector == self.expected) | (np.isnan(vector) & np.isnan(self.expected))
 
 
-def repeats(program, case: Case) -> bool:
-    """Whether a second call of backward gives the same, bit for bit."""
-    return not differing(program, case)
+def is_like(value, expected) -> bool:
+    """Whether a value is an array of numbers with the expected shape."""
+    return value is not None and value.shape == expected.shape and value.dtype.kind in "fiu"
 
 
-def differing(program, case: Case) -> list[str]:
-    """The gradients that differ in a second call, of backward or, where that empties its cache, of both passes."""
+def two_calls(program, case: Case) -> list[dict]:
+    """The gradients of two calls of backward or, where the first empties its cache, of both passes."""
     both = program.keeps_state
     try:
-        first, second = program.run_twice(case, both=both)
+        return program.run_twice(case, both=both)
     except Exception:
         if both:
             raise
-        first, second = program.run_twice(case, both=True)
+        return program.run_twice(case, both=True)
+
+
+def differing(program, case: Case) -> list[str]:
+    """The gradients that differ in a second call."""
+    first, second = two_calls(program, case)
     return [n for n in first if not equal(first[n], second.get(n))]
 
 
@@ -121,11 +136,11 @@ class Workshop:
     """A program on one of its cases, with switches for variants of its statements.
 
     strict: see Judge; facts: what every expression held, in the order in which they ran; base, right: what the program
-    gives, and which entries of that are right; work: how many expressions one run evaluates.
+    gives, and which entries of that are right; work: how long one run takes, in microseconds, from what it does.
     """
 
     def __init__(self, subject: Subject, case_index: int = 0, *, strict: bool = False):
-        self.subject, self.index, self.runs, self.ticks, self.work = subject, case_index, 0, 0, 0
+        self.subject, self.index, self.runs, self.ticks, self.work = subject, case_index, 0, 0, START
         self.slots = edits.Slots()
         program, cases = subject.bind(self.module(subject.tree))
         self.judge = Judge(cases[case_index], strict=strict)
@@ -159,21 +174,22 @@ class Workshop:
         """What every expression held when the program ran: position -> kind."""
         notes = {}
 
-        def see(k, value):
+        def see(k, value, is_operation):
             notes.setdefault(k, kind_of(value))
-            self.work += TENSOR if is_tensor(value) else 1
+            on = ON_TENSOR if is_tensor(value) else ON_ARRAY if isinstance(value, np.ndarray) else ON_NUMBER
+            self.work += is_operation * on
             return value
 
         tree = copy.deepcopy(self.subject.tree)
         program, _ = self.subject.bind(self.module(ast.fix_missing_locations(Observer().visit(tree)), __see__=see))
         notes.clear()
-        self.work = 0
+        self.work = START
         self.vector(program)
         return notes
 
-    def runs_for(self, expressions: int) -> int:
-        """How many runs evaluate so many expressions: what a search may cost, counted and not timed."""
-        return max(100, expressions // max(1, self.work))
+    def runs_for(self, microseconds: int) -> int:
+        """How many runs take so long, by their work: what a search may cost is counted and not timed."""
+        return max(100, int(microseconds / self.work))
 
     def with_switches(self, chosen, **names):
         """(program, switches): slot k does what switches[k] says, 0 for what it did, m for its m-th variant.
@@ -222,7 +238,9 @@ class Observer(ast.NodeTransformer):
     def seen(self, node):
         if not self.inside or not syntax.is_load(node):
             return node
-        call = ast.Call(ast.Name("__see__", ast.Load()), [ast.Constant(syntax.position(node)), node], [])
+        is_operation = not isinstance(node, ast.Name | ast.Attribute)
+        arguments = [ast.Constant(syntax.position(node)), node, ast.Constant(is_operation)]
+        call = ast.Call(ast.Name("__see__", ast.Load()), arguments, [])
         return ast.copy_location(call, node)
 
 

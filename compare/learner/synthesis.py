@@ -28,6 +28,7 @@ LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for 
 # What a part P becomes: alone, and together with X; the same as a function of arrays.
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
 JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
+JOINED["P ** X"] = 1.5, np.power
 NUMBERS = (0, 1, 2, -1, 0.5)
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
@@ -207,18 +208,34 @@ class Synthesis:
             yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole))
             return
         for path, node, parents in with_parents(ast.Expr(whole)):
-            if kind(self.first(node)) is None or (isinstance(parents[0], ast.Call) and node is parents[0].func):
+            if isinstance(parents[0], ast.Call) and node is parents[0].func:
+                continue
+            if kind(self.first(node)) is None:
+                yield from self.in_comprehension(path[1:], node, parents)
                 continue
             chain = parents[:-1]  # without the Expr
             with np.errstate(all="ignore"):
                 part = Part.of(screen, node, chain)
                 if part is not None and not part.possible:
                     continue
-                found = self.fitting(node, part) if part else self.of_the_same_kind(node)
+                found = self.fitting(node, part) if part else (*self.of_the_same_kind(node), *self.longer(node))
                 for cost, new in itertools.chain(self.made_of_it(node), found):
                     if self.passes(node, new, chain):
                         yield screen.edit(cost, path[1:], node, new)
         yield from self.products()
+
+    def in_comprehension(self, path, node, parents) -> Iterator[edits.Edit]:
+        """What may become of a variable of a comprehension, which has values only there: the whole is evaluated."""
+        around = next((one for one in parents if hasattr(one, "generators")), None)
+        if around is None or not isinstance(node, ast.Name):
+            return
+        others = {one.id for part in around.generators for one in ast.walk(part.target) if isinstance(one, ast.Name)}
+        joined = [(more, template, syntax.name(other)) for other in others for template, (more, _) in JOINED.items()]
+        found = [*self.made_of_it(node), *((more, syntax.filled(t, P=node, X=other)) for more, t, other in joined)]
+        for cost, new in found:
+            whole = syntax.replaced(self.screen.original, path, new)
+            if self.screen.passes(lambda place, k, whole=whole: place.value(whole)):
+                yield self.screen.edit(cost, path, node, new)
 
     def passes(self, node, new, chain) -> bool:
         """Whether the statement has the values that it needs when a part of its expression is another one."""

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from compare.learner import syntax
+from compare.learner import edits, syntax
 from compare.learner.edits import STATEMENTS
 from compare.learner.expressions import EXPRESSIONS, FUNCTIONS, SLICES, other_index
 
@@ -51,3 +51,12 @@ def test_the_original_is_shared_and_unchanged():
 
 def test_other_indices():
     assert {ast.unparse(new) for _, new in other_index(syntax.parsed("t + 1"))} == {"t", "t + 2", "1", "t - 1"}
+
+
+def test_no_edit_stores_into_a_name_of_the_module():
+    """One that does makes the name a variable of the function, in all the edits that are compiled with it."""
+    tree = ast.parse("SCALE = 2.0\ndef f(a):\n    b = [0]\n    b[0] = a * SCALE\n    a[0], b = b, SCALE\n    return b\n")
+    found = list(edits.all_edits(tree, {}, range(9), edits.Slots(), lambda slot: True))
+    nodes = [n for one in found for _, new in one.changes for s in new for n in ast.walk(s)]
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and not syntax.is_load(node)}
+    assert stored == {"a", "b"} and len(found) > 100

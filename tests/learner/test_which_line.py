@@ -1,0 +1,129 @@
+"""Kinds of mistakes that need more than another expression in the place of one: each is found, with its fix."""
+
+import pytest
+
+from compare.learner import examine
+
+NORM = """\
+import numpy as np
+
+
+class Norm:
+    def __init__(self, rng):
+        self.params = [rng.normal(size=(4, 3)), rng.normal(size=3)]
+        self.grads = [np.zeros_like(p) for p in self.params]
+
+    def forward(self, x):
+        self.x = x
+        h = np.tanh(x @ self.params[0])
+        self.norm = np.sqrt((h**2).mean(axis=1, keepdims=True))
+        self.h, self.hat = h, h / self.norm
+        return self.hat * self.params[1]
+
+    def backward(self, dy):
+        for g in self.grads:
+            g[...] = 0
+        self.grads[1] += (dy * self.hat).sum(axis=0)
+        dhat = dy * self.params[1]
+        inner = (dhat * self.hat).mean(axis=1, keepdims=True)
+        dh = (dhat - self.hat * inner) / self.norm
+        da = dh * (1 - self.h**2)
+        self.grads[0] += self.x.T @ da
+        return da @ self.params[0].T
+
+
+def example():
+    rng = np.random.default_rng(1)
+    return Norm(rng), rng.normal(size=(5, 4))
+"""
+SUMS = """\
+import numpy as np
+
+RATE = 0.5
+
+
+def sums_forward(x, weights):
+    hs = [np.tanh(one @ weights["U"]) for one in x]
+    decay = RATE * sum((weights[name] ** 2).sum() for name in ("U", "V"))
+    return hs[0] @ weights["V"] + hs[1] @ weights["V"] + decay, (x, hs, weights)
+
+
+def sums_backward(dy, cache):
+    x, hs, weights = cache
+    grads = {}
+
+    def add(name, value):
+        grads[name] = grads[name] + value if name in grads else value
+        return grads[name]
+
+    dhs = [dy @ weights["V"].T for h in hs]
+    das = [dh * (1 - h**2) for dh, h in zip(dhs, hs)]
+    for h, one, da in zip(hs, x, das):
+        add("V", h.T @ dy)
+        dU = add("U", one.T @ da)
+    for name in ("U", "V"):
+        grads[name] = grads[name] + 2 * RATE * weights[name] * dy.sum()
+    return np.stack([da @ weights["U"].T for da in das]), grads
+
+
+def example():
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(2, 3, 4)), {"U": rng.normal(size=(4, 5)), "V": rng.normal(size=(5, 2))}
+"""
+DENSE = """\
+import numpy as np
+
+
+def dense_forward(x, layers):
+    cache = []
+    for layer in layers:
+        y = np.tanh(x @ layer["W"] + layer["b"])
+        cache.append((x, y, layer["W"]))
+        x = y
+    return x, cache
+
+
+def dense_backward(dy, cache):
+    grads = []
+    for x, y, W in reversed(cache):
+        da = dy * (1 - y**2)
+        grads.insert(0, {"W": x.T @ da, "b": da.sum(axis=0)})
+        dy = da @ W.T
+    return dy, grads
+
+
+def example():
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(3, 4)), [{"W": rng.normal(size=(4, 4)), "b": rng.normal(size=4)} for _ in range(2)]
+"""
+MISTAKES = {  # the program, what is right in it, what is wrong, and what is in the fix
+    "zeroing forgotten": (NORM, "        for g in self.grads:\n            g[...] = 0\n", "", "self.grads"),
+    "the wrong axis is kept": (NORM, "self.hat).mean(axis=1,", "self.hat).mean(axis=0,", "mean(axis=1"),
+    "in a comprehension": (SUMS, "(1 - h**2)", "(1 - h)", "h ** 2"),
+    "a name is missing": (SUMS, '("U", "V"):', '("U",):', "'V'"),
+    "two names are swapped": (NORM, "dh * (1 - self.h**2)", "self.h * (1 - dh**2)", "dh * (1 - self.h ** 2)"),
+    "in a dictionary": (DENSE, '"W": x.T @ da', '"W": x.T @ dy', '"W": x.T @ da'),
+}
+
+
+def reports_on(text, tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(text, encoding="utf-8")
+    return examine.examine(str(path))
+
+
+@pytest.mark.parametrize("text", [NORM, SUMS, DENSE], ids=["norm", "sums", "dense"])
+def test_the_right_programs_are_right(text, tmp_path):
+    (report,) = reports_on(text, tmp_path)
+    assert report.verdict == "right" and not report.remarks
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_the_line_and_a_fix_are_found(name, tmp_path):
+    text, right, wrong, fix = MISTAKES[name]
+    assert text.count(right) == 1
+    (report,) = reports_on(text.replace(right, wrong), tmp_path)
+    (finding,) = report.findings
+    assert report.verdict == "wrong"
+    assert finding.line == text[: text.index(right)].count("\n") + 1
+    assert fix in finding.after and finding.certain
