@@ -111,7 +111,7 @@ class Search:
         """Which suspects hold right values already, or should hold a value that has a name.
 
         Where a statement's values are right, the mistake comes after it: all before it are innocent, too. So is a
-        statement that only makes room: it holds zeros.
+        statement that only makes room, with zeros, and one that would have to change a value that is right.
         """
         possible = [one for one in self.suspects if one.possible]
         for one in possible:
@@ -120,7 +120,12 @@ class Search:
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
         right = [one.order for one in possible if self.is_right(held[one.slot])]
         for one in possible:
-            one.innocent = one.order <= max(right, default=-1) or not any(map(np.any, held[one.slot]))
+            needed = [leaf for time in one.expected for leaf in one.chosen(time)]
+            spoiled = (
+                self.is_right([a]) and not np.allclose(a, b, 1e-6) for a, b in zip(held[one.slot], needed, strict=True)
+            )
+            only_zeros = not any(map(np.any, held[one.slot]))
+            one.innocent = one.order <= max(right, default=-1) or only_zeros or any(spoiled)
         self.working = [one for one in possible if not self.only_reads(one.slot)]
         self.working.sort(key=lambda one: (one.innocent, self.returns(one.slot), not one.named, one.order))
         self.possible = [one for one in self.working if one.rank < 0.9 * self.gradient_entries]
@@ -252,7 +257,7 @@ class Search:
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
         reads = any(self.only_reads(slot) for slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
-        return innocent or reads, self.in_forward(fix.edit.line), fix.edit.kind == "insert", when, fix.cost
+        return fix.edit.kind == "insert", innocent or reads, self.in_forward(fix.edit.line), when, fix.cost
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""

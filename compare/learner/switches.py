@@ -250,39 +250,47 @@ def switched(tree, slots, chosen, *, edited=False):
     for slot in slots.all:
         if slot.number in chosen:
             places.setdefault(id(slot.block), {})[slot.index, slot.at] = (slot.number, chosen[slot.number])
+    return ast.fix_missing_locations(Switches(places, edited).with_blocks(tree))
 
-    def block_with_switches(block):
-        own, new = places.get(id(block), {}), []
-        for index, statement in enumerate([*block, None]):
-            if (index, "before") in own:
-                new += own[index, "before"][1][0] if edited else choice(*own[index, "before"], [])
-            if statement is None:
-                break
-            statement = with_blocks(statement)
+
+class Switches:
+    """Puts variants into a tree. places: id of a block -> (index, at) -> (number, variants); edited: see `switched`."""
+
+    def __init__(self, places: dict, edited: bool):
+        self.places, self.edited = places, edited
+
+    def block(self, block) -> list:
+        own, new = self.places.get(id(block), {}), []
+        for index, statement in enumerate(block):
+            new += self.variants(own, (index, "before"), [])
+            statement = self.with_blocks(statement)
             if (index, "header") in own:
-                header = syntax.HEADERS[type(statement)]
-                number, variants = own[index, "header"]
-                new_header = variants[0] if edited else pick(number, variants, getattr(statement, header))
-                statement = syntax.replaced(statement, ((header, None),), new_header)
-            if (index, "in") not in own:
-                new.append(statement)
-            else:
-                new += own[index, "in"][1][0] if edited else choice(*own[index, "in"], [statement])
-        return new
+                statement = self.with_header(statement, *own[index, "header"])
+            new += self.variants(own, (index, "in"), [statement])
+        return new + self.variants(own, (len(block), "before"), [])
 
-    def with_blocks(node):
+    def variants(self, own, place, otherwise) -> list:
+        if place not in own:
+            return otherwise
+        number, variants = own[place]
+        return variants[0] if self.edited else choice(number, variants, otherwise)
+
+    def with_header(self, statement, number, variants):
+        field = syntax.HEADERS[type(statement)]
+        new = variants[0] if self.edited else pick(number, variants, getattr(statement, field))
+        return syntax.replaced(statement, ((field, None),), new)
+
+    def with_blocks(self, node):
         new = ast.copy_location(syntax.clone(node), node)
         for name in syntax.BLOCKS:
             block = getattr(node, name, None)
             if isinstance(block, list) and block:
-                setattr(new, name, block_with_switches(block))
-        if isinstance(node, ast.For | ast.While) and not edited:
+                setattr(new, name, self.block(block))
+        if isinstance(node, ast.For | ast.While) and not self.edited:
             new.body.insert(0, TICK)
         if getattr(node, "handlers", None):
-            new.handlers = [with_blocks(one) for one in node.handlers]
+            new.handlers = [self.with_blocks(one) for one in node.handlers]
         return new
-
-    return ast.fix_missing_locations(with_blocks(tree))
 
 
 TICK = ast.parse("__tick__()").body[0]

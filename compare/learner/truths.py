@@ -72,28 +72,28 @@ def measured(investigation: Investigation, runs: int) -> list[Truth]:
     if not count or weights.size != count:
         return found
     last = workshop.runs + runs
-
-    def loss(slot, change):
-        vector = investigation.run(slot, change)
-        return np.nan if vector is None else float(weights @ vector[:count])
-
     for suspect in investigation.suspects:
-        if not suspect.moved[:count].any() or workshop.slots.all[suspect.slot - 1].at != "in":
-            continue
-        investigation.run(suspect.slot)
-        values = investigation.probe.values
-        size = sum(leaf.size for time in values for leaf in time)
-        if not size or workshop.runs + 2 * size > last:
-            continue
-        change, gradient = np.zeros(size), np.zeros(size)
-        for k in range(size):
-            change[k] = SMALL
-            high = loss(suspect.slot, change)
-            change[k] = -SMALL
-            gradient[k] = (high - loss(suspect.slot, change)) / (2 * SMALL)
-            change[k] = 0.0
-        found += named(workshop.slots.all[suspect.slot - 1].node, values, gradient)
+        slot = workshop.slots.all[suspect.slot - 1]
+        if suspect.moved[:count].any() and slot.at == "in":
+            investigation.run(suspect.slot)
+            values = investigation.probe.values
+            size = sum(leaf.size for time in values for leaf in time)
+            if size and workshop.runs + 2 * size <= last:
+                found += named(slot.node, values, gradient_at(investigation, suspect.slot, size, weights))
     return found
+
+
+def gradient_at(investigation, slot, size, weights) -> np.ndarray:
+    """Central differences of the loss, a sum of results times weights, with respect to all that a slot stores."""
+
+    def loss(change):
+        vector = investigation.run(slot, change)
+        return np.nan if vector is None else float(weights @ vector[: weights.size])
+
+    gradient = np.zeros(size)
+    for k, change in enumerate(SMALL * np.eye(size)):
+        gradient[k] = (loss(change) - loss(-change)) / (2 * SMALL)
+    return gradient
 
 
 def named(statement, values, gradient) -> list[Truth]:
