@@ -7,6 +7,7 @@ of its terms, becomes a product of two. Their values are compared with those tha
 
 import ast
 import itertools
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from compare.learner.suspects import SINGULAR
 
 MOST, AT_PLACES = 200, 3000  # ingredients; times places
 LARGEST = 400  # entries of a part at one place
+TABLE = 4_000_000  # numbers that are compared at once
 
 # What is made of an ingredient X, and at what cost: what the derivatives of the usual functions consist of; the same
 # numbers in another layout, or sums of them.
@@ -271,7 +273,8 @@ class Synthesis:
         """The ingredients that fit a part with these shapes, one per place, and their values, one column each."""
         if shapes not in self.tables:
             choices, columns = [], []
-            for k, (cost, node, _) in enumerate((*self.plain, *self.functions, *self.layouts)):
+            entries = sum(math.prod(shape) for shape in shapes)
+            for k, (cost, node, _) in enumerate((*self.plain, *self.functions, *self.layouts)[: TABLE // entries]):
                 try:
                     values = [np.asarray(place.value(node)) for place in self.places]
                     parts = [np.broadcast_to(v, shape).ravel() for v, shape in zip(values, shapes, strict=True)]
@@ -280,7 +283,7 @@ class Synthesis:
                     continue
                 exact = [v.shape for v in values] == list(shapes)
                 choices.append(Choice(cost, node, exact, made=k >= len(self.plain)))
-            self.tables[shapes] = choices, np.stack(columns, axis=1)
+            self.tables[shapes] = choices, np.stack(columns, axis=1) if columns else np.zeros((entries, 0))
         return self.tables[shapes]
 
     def longer(self, node) -> Iterator:
@@ -342,6 +345,8 @@ class Synthesis:
                 by_shape.setdefault(b_shape, []).append((k, b))
             for k, (a, a_shape) in enumerate(first):
                 fitting = (s for s in by_shape if product_shape(template, a_shape, s) == shape)
+                if len(found) * self.screen.needed.size > TABLE:
+                    break
                 for m, b in itertools.chain.from_iterable(by_shape[s] for s in fitting):
                     values = self.combined(PRODUCTS[template], a, b) if m >= k or template != "A * B" else None
                     if values is not None:
