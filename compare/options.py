@@ -12,7 +12,8 @@ from data.text import TOKENS
 # The cells as typed and as shown.
 CELLS = {name: {"rnn_relu": "ReLU RNN", "mingru": "minGRU"}.get(name, name.upper()) for name in scratch.CELLS}
 OWN_CELLS = ("rnn", "gru", "lstm", "mingru")  # those that may come from a file of the user's
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
+# The optimizers as typed, and the name of their classes in scratch and in torch.optim.
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
 STATUS = "exit status: 0 agree, 1 differ, 2 could not run (reason on stderr), 3 internal error"

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 import scratch
 from compare import model_pair
 from compare.agreement import AGREEMENT
-from compare.options import DEFAULTS, Settings
+from compare.options import DEFAULTS, OPTIMIZERS, Settings
 from compare.traps.catalogue import TRAPS, Run, Variant
 from data import Dataset
 
@@ -94,7 +94,7 @@ def prepared(settings, dataset, steps, package=scratch, change=None) -> Iterator
     """
     rng = np.random.default_rng(settings.seed)
     model = package.SequenceModel(**model_pair.model_of(settings, dataset), dtype=np.dtype(settings.dtype), rng=rng)
-    optimizer_class = getattr(package, model_pair.OPTIMIZER_CLASSES[settings.optimizer])
+    optimizer_class = getattr(package, OPTIMIZERS[settings.optimizer])
     optimizer = optimizer_class(model.params, **model_pair.optimizer_numbers(settings))
     run = Run(model, copy.copy(dataset), optimizer, settings.clip)
     if change:
