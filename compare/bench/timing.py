@@ -1,7 +1,6 @@
 """How long a training step takes, by hand and in torch, and how much memory a long sequence needs: `byhand bench`."""
 
 import contextlib
-import json
 import multiprocessing
 import os
 import platform
@@ -85,14 +84,6 @@ class ScanTime:
 
 
 @dataclass(frozen=True)
-class Tricks:
-    """All that `byhand bench --tricks` measures."""
-
-    costs: tuple[Cost, ...]
-    scans: tuple[ScanTime, ...]
-
-
-@dataclass(frozen=True)
 class Figures:
     """All that `byhand bench` measures, and on what."""
 
@@ -103,39 +94,30 @@ class Figures:
     long_runs: tuple[LongRun, ...]
 
 
-def main(out: str, *, quick: bool = False, as_json: bool = False, tricks: bool = False) -> int:
+def main(out: str, *, quick: bool = False, tricks: bool = False) -> int:
     """Measure, print the tables, leave bench.png and bench.json in the folder `out`. Returns the exit status, 0.
 
     quick: few sizes, short sequences; tricks: time a step without each optimization instead, leave no files.
     """
     folder = files.folder(out)
     sizes, lengths = (QUICK_SIZES, QUICK_LENGTHS) if quick else (SIZES, LENGTHS)
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, disable=as_json) as progress:
-        found = Tricks(costs(sizes, progress), scan_times()) if tricks else measured(sizes, lengths, progress)
-    text = json.dumps(asdict(found), indent=2)
-    if not tricks:
-        plot.draw(folder / "bench.png", found)
-        files.write_whole(folder / "bench.json", f"{text}\n".encode())
-    if as_json:
-        print(text)
-    elif tricks:
-        rich.print(tables.cost_table(found.costs))
-        rich.print(tables.scan_table(found.scans))
-    else:
-        rich.print(tables.step_table(found.steps))
-        rich.print(tables.length_table(found.long_runs))
-        print(f"picture: {folder / 'bench.png'}\nall figures: {folder / 'bench.json'}")
+    with Progress(TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn()) as shown:
+        found = (costs(sizes, shown), scan_times()) if tricks else measured(sizes, lengths, shown)
+    if tricks:
+        rich.print(tables.cost_table(found[0]), tables.scan_table(found[1]))
+        return 0
+    plot.draw(folder / "bench.png", found)
+    files.write_json(folder / "bench.json", asdict(found))
+    rich.print(tables.step_table(found.steps), tables.length_table(found.long_runs))
+    print(f"picture: {folder / 'bench.png'}\nall figures: {folder / 'bench.json'}")
     return 0
 
 
 def measured(sizes, lengths, progress) -> Figures:
     """Everything but the costs."""
-    with processes("scratch", "torch") as (by_hand, by_torch):
-        libraries = (
-            ask(by_hand, worker_process.version, "scratch"),
-            ask(by_torch, worker_process.version, "torch"),
-        )
+    names = ("scratch", "torch")
+    with processes(*names) as pair:
+        libraries = tuple(ask(process, worker_process.version, name) for process, name in zip(pair, names, strict=True))
     libraries += (f"jax {metadata.version('jax')}",) if find_spec("jax") else ()
     steps, long_runs = step_times(sizes, progress), memory_by_length(lengths, progress)
     return Figures(processor(), os.cpu_count(), libraries, steps, long_runs)
