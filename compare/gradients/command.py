@@ -29,7 +29,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--out", type=folder, metavar="DIR", help="folder for gradients.png (default results)")
     other = output.add_mutually_exclusive_group()
-    other.add_argument("--json", action="store_true", help="print the table as JSON")
     other.add_argument(
         "--tape",
         action="store_true",
@@ -76,6 +75,6 @@ def compare_gradients(options: Namespace) -> int:
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
     try:
         (settings,) = configure([task], window=window, dtype=options.dtype or "float64", **given)
-        return table.main(settings, cells, options.out or "results", as_json=options.json)
+        return table.main(settings, cells, options.out or "results")
     except UserError as error:
         raise UserError(str(error).replace("--window", "--steps")) from error
