@@ -28,9 +28,6 @@ BASELINES = (dict(color=GREY, linestyle=":", linewidth=1.4), dict(color=GREY, li
 # One colour per cell, the same in every picture.
 CELL_COLOURS = {"rnn": VERMILION, "rnn_relu": PINK, "gru": BLUE, "lstm": GREEN, "mingru": SKY}
 
-LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
-READABLE = dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1)  # behind words that stand among points
-
 matplotlib.rcParams.update(
     {
         "axes.spines.top": False,

@@ -127,10 +127,9 @@ def _draw_gap(axes, run):
     axes.axhline(eps, **EPS)
     axes.semilogy(_in_blocks(steps), _in_blocks(limit), **LIMIT)
     title = f"gap: at most {gap.max():.1e}"
-    if run.diverges_at():
-        first = np.searchsorted(steps, run.diverges_at())
-        axes.plot(steps[first], gap[first], "o", color=VERMILION, markersize=8, markerfacecolor="none")
-        title = f"curves differ from step {steps[first]}"
+    if first := run.diverges_at():
+        axes.plot(first, gap[first - 1], "o", color=VERMILION, markersize=8, markerfacecolor="none")
+        title = f"curves differ from step {first}"
     top = 5 * max(limit.max(), gap.max())
     axes.set_ylim(floor / 2, top)
     apart = max(10.0, (top / floor) ** (1 / 6))  # the least ratio of two ticks, that their labels have room

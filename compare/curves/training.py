@@ -14,7 +14,7 @@ import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from compare import files, model_pair
-from compare.agreement import AGREEMENT
+from compare.agreement import allowed_gap, diverges_at
 from compare.curves import ahead, first_nonfinite, own_cell, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
 from compare.plots import SCRATCH, TORCH, short
@@ -130,14 +130,12 @@ class Run:
 
     def limit(self) -> np.ndarray:
         """The largest gap at every step that rounding explains."""
-        _, ours, _ = self.series("train")
-        return AGREEMENT[self.settings.dtype] * np.maximum(1, np.abs(ours))
+        return allowed_gap(self.series("train")[1], self.settings.dtype)
 
     def diverges_at(self) -> int | None:
         """The first step at which the losses differ by more than rounding explains, or None."""
-        steps, _, _ = self.series("train")
-        beyond = self.gap() > self.limit()
-        return int(steps[beyond.argmax()]) if beyond.any() else None
+        _, ours, theirs = self.series("train")
+        return diverges_at(theirs, ours, self.settings.dtype)
 
 
 def main(

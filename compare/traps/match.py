@@ -12,14 +12,14 @@ import numpy as np
 
 import scratch
 from compare import model_pair
-from compare.agreement import AGREEMENT, GROWN, MOST_GROWN
+from compare.agreement import AGREEMENT, GROWN, MOST_GROWN, diverges_at
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
 from compare.options import Settings
 from compare.traps import verdict_text
 from compare.traps.catalogue import TRAPS, Variant
 from compare.traps.own_curve import OwnCurve, read, settings_of
-from compare.traps.training import STEPS, display, diverges_at, prepared, reference_losses
+from compare.traps.training import STEPS, display, prepared, reference_losses
 from data import Dataset, UserError
 
 EPS = {dtype: float(np.finfo(dtype).eps) for dtype in ("float64", "float32")}
