@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -107,19 +107,20 @@ def remove(path) -> None:
         raise UserError(f"cannot remove {path}: {error.strerror}; choose another folder with --out") from error
 
 
-def write_history(path, rows: list[Row]) -> None:
+def write_csv(path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     """Floats are written in full, so that reading them back gives the same numbers."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows((*row[:3], repr(row.scratch), repr(row.torch)) for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_whole(path, text.getvalue().encode())
+
+
+def write_history(path, rows: list[Row]) -> None:
+    write_csv(path, Row._fields, rows)
 
 
 def write_seconds(path, seconds: list[float]) -> None:
     """The seconds of training after every step. They are not in history.csv: no two runs take the same time."""
-    lines = [f"{step},{time:.4f}\n" for step, time in enumerate(seconds, start=1)]
-    write_whole(path, "".join(["step,seconds\n", *lines]).encode())
+    write_csv(path, ("step", "seconds"), ((step, f"{time:.4f}") for step, time in enumerate(seconds, start=1)))
 
 
 def write_json(path, content: dict) -> None:
