@@ -188,7 +188,8 @@ def train(settings: Settings, dataset, pair: Pair, optimizers: tuple, start: int
                 must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss, entered)
                 must_be_finite(settings, ours.step, "gradient norm", ours.grad_norm, theirs.grad_norm, entered)
             except Diverged:
-                _put_back(pair, weights)
+                for p, before in weights:
+                    p[...] = before
                 raise
             yield ours, theirs
 
@@ -208,17 +209,9 @@ def _carried(pair, dataset, step):
 
 
 def _weights(pair):
-    """Copies of both models' weights. Copying takes far less time than a step."""
-    return [p.copy() for p in pair.scratch.params.values()], [p.detach().clone() for p in pair.torch.parameters()]
-
-
-def _put_back(pair, weights):
-    ours, theirs = weights
-    for p, before in zip(pair.scratch.params.values(), ours, strict=True):
-        p[...] = before
-    with torch.no_grad():
-        for p, before in zip(pair.torch.parameters(), theirs, strict=True):
-            p.copy_(before)
+    """Copies of both models' weights, (array or tensor in use, its copy). Copying takes far less time than a step."""
+    ours, theirs = pair.scratch.params.values(), pair.torch.state_dict().values()
+    return [(p, p.copy()) for p in ours] + [(p, p.clone()) for p in theirs]
 
 
 def evaluate(settings: Settings, dataset, pair: Pair, step: int) -> tuple:

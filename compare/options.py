@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import get_args, get_type_hints
 
 import scratch
@@ -231,12 +232,8 @@ def whole(text, least=1, most=LARGEST):
     return int(text)
 
 
-def layers(text):
-    return whole(text, most=MOST_LAYERS)
-
-
-def seed(text):
-    return whole(text, least=0)
+layers = partial(whole, most=MOST_LAYERS)
+seed = partial(whole, least=0)
 
 
 def folder(text):
@@ -255,17 +252,7 @@ def number(text, what, fits):
     return value
 
 
-def rate(text):
-    return number(text, f"above 0, at most {HIGHEST:g}", lambda value: value > 0)
-
-
-def not_negative(text):
-    return number(text, f"from 0 to {HIGHEST:g}", lambda value: value >= 0)
-
-
-def finite(text):
-    return number(text, f"from -{HIGHEST:g} to {HIGHEST:g}", lambda value: True)
-
-
-def share(text):
-    return number(text, "from 0 to below 1", lambda value: 0 <= value < 1)
+rate = partial(number, what=f"above 0, at most {HIGHEST:g}", fits=lambda value: value > 0)
+not_negative = partial(number, what=f"from 0 to {HIGHEST:g}", fits=lambda value: value >= 0)
+finite = partial(number, what=f"from -{HIGHEST:g} to {HIGHEST:g}", fits=lambda value: True)
+share = partial(number, what="from 0 to below 1", fits=lambda value: 0 <= value < 1)

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import fields, replace
+from functools import partial
 
 from compare.options import (
     OPTIMIZERS,
@@ -23,7 +24,7 @@ from compare.options import (
 )
 from data import TASKS, UserError, check_task
 
-MOST_SEEDS = 1000
+seeds = partial(whole, most=1000)
 DESCRIPTION = """\
 Train both models on each TASK, from the same weights on the same batches, and
 plot both training curves and their gap. Unset options default per task (see
@@ -95,10 +96,6 @@ def add_several(group):
     what = "train nothing: draw the finished runs in these folders"
     several.add_argument("--overlay", nargs="+", type=folder, metavar="DIR", help=what)
     group.add_argument("--x", choices=("steps", "seconds"), default="steps", help="what their curves are drawn over")
-
-
-def seeds(text):
-    return whole(text, most=MOST_SEEDS)
 
 
 def run(options):
