@@ -114,15 +114,6 @@ def write_csv(path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
-def write_history(path, rows: list[Row]) -> None:
-    write_csv(path, Row._fields, rows)
-
-
-def write_seconds(path, seconds: list[float]) -> None:
-    """The seconds of training after every step. They are not in history.csv: no two runs take the same time."""
-    write_csv(path, ("step", "seconds"), ((step, f"{time:.4f}") for step, time in enumerate(seconds, start=1)))
-
-
 def write_json(path, content: dict) -> None:
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
 

@@ -301,7 +301,8 @@ def worst_gradient(pair: Pair, batch) -> tuple[str, float]:
     largest difference relative to its largest entry (at least agreement.least_size).
     """
     same = build(pair.model, "float64", weights=pair.scratch.params, **pair.own)
-    batch = replace(batch, **{name: in_float64(getattr(batch, name)) for name in ("inputs", "targets")})
+    numbers = {name: array for name, array in vars(batch).items() if getattr(array, "dtype", None) == np.float32}
+    batch = replace(batch, **{name: array.astype(np.float64) for name, array in numbers.items()})
     ours, theirs = same.scratch.loss(batch), same.torch.loss(batch)
     theirs.backward()
     ours = {"loss": np.float64(ours)} | same.scratch.backward()
@@ -338,7 +339,3 @@ def _timed(model, batch):
         loss.backward()
         model.linear.bias.grad.sum().item()  # waits for a GPU
     return time.perf_counter() - began
-
-
-def in_float64(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array

@@ -204,8 +204,9 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
                 if not run.finished:
                     stopped = f"{run.settings.task} was stopped at step {run.step} of {run.settings.steps}"
                     problem = KeyboardInterrupt(f"{stopped}; to resume: {again}")
-            files.write_history(folder / "history.csv", run.rows)
-            files.write_seconds(folder / "seconds.csv", run.times)
+            seconds = ((step, f"{time:.4f}") for step, time in enumerate(run.times, start=1))
+            files.write_csv(folder / "history.csv", files.Row._fields, run.rows)
+            files.write_csv(folder / "seconds.csv", ("step", "seconds"), seconds)  # they differ from run to run
             if problem:
                 return runs[: k + 1], problem
             files.write_checkpoint(

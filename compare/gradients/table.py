@@ -117,15 +117,12 @@ def table(rows: list[Row], title: str) -> Table:
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("verdict", no_wrap=True)
     for row in rows:
-        errors = ("-", "-") if row.error is None else (f"{row.error:.1e}", in_few_digits(row.error_in_eps))
+        few_digits = ".1f" if row.error is not None and row.error_in_eps < 1e5 else ".1e"
+        errors = ("-", "-") if row.error is None else (f"{row.error:.1e}", f"{row.error_in_eps:{few_digits}}")
         colour = {"differs": "bold red", "identical": "green"}.get(row.verdict)
         shape = "x".join(map(str, row.shape))
         result.add_row(escape(row.name), shape, f"{row.largest:.1e}", *errors, row.verdict, style=colour)
     return result
-
-
-def in_few_digits(value: float) -> str:
-    return f"{value:.1f}" if value < 1e5 else f"{value:.1e}"
 
 
 def conclude(rows: dict[str, list[Row]], path: Path) -> None:

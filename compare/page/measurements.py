@@ -101,10 +101,9 @@ def by_hand(
     """What scratch computes; or another `package` with its `source` of the cell's module, such as a planted one."""
     module, source = package.module_of(cell), source or source_of(cell)
     states = "hc"[: model.recurrent.states]
-    arrays = {"x": window.x, **{f"{s}_0": np.zeros((1, H)) for s in states}}
-    arrays |= {name: array for name, array in weights_of(model).items() if name in WEIGHTS}
-    arrays = {name: array.copy() for name, array in arrays.items()}
-    given = {name: array.copy() for name, array in arrays.items()}
+    given = {"x": window.x, **{f"{s}_0": np.zeros((1, H)) for s in states}}
+    given |= {name: array for name, array in weights_of(model).items() if name in WEIGHTS}
+    arrays = {name: array.copy() for name, array in given.items()}
     forward = execute(module, source, "forward", *arrays.values())
     y, *_, cache = forward.result
 

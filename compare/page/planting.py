@@ -47,7 +47,8 @@ def against(found: ByHand, right: ByHand) -> dict:
         rows = wrong_rows((found.steps | found.whole)[name], expected, least)
         if rows:
             wrong[name] = rows
-    first = [k for k, (_, t, names) in enumerate(right.executed) if is_wrong(wrong, names, t)]
+    wrong_at = {(name, t) for name, rows in wrong.items() for t in (None, *rows)}
+    first = [k for k, (_, t, names) in enumerate(right.executed) if any((name, t) in wrong_at for name in names)]
     return {
         "wrong": wrong,
         "first": first[0] if first else None,
@@ -79,11 +80,6 @@ def as_shown(value: float) -> float | str:
     if np.isnan(value):
         return "none"
     return round(float(value), 4) if abs(value) >= 0.001 else float(f"{value:.1e}")
-
-
-def is_wrong(wrong, names, t):
-    """Does one of the names have a wrong number at step t, or at any step where t is None?"""
-    return any(name in wrong and (t is None or t in wrong[name]) for name in names)
 
 
 def changes(cell: str, mistake: Mistake) -> list:
