@@ -19,7 +19,7 @@ from compare.options import OPTIMIZERS, Settings, reading
 from data import UserError
 from data.masks import Masked
 
-KEPT = {"m", "v", "b", "s", "t"}  # the names under which scratch's optimizers keep something from step to step
+KEPT = {"m", "v", "b", "s", "t"}  # the attributes of scratch's optimizers that change from step to step
 TIMED = 3  # steps: the first is slower
 MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
 
@@ -209,7 +209,7 @@ def _carried(pair, dataset, step):
 
 
 def _weights(pair):
-    """Copies of both models' weights, (array or tensor in use, its copy). Copying takes far less time than a step."""
+    """Both models' weights, (array or tensor in use, its copy). Copying takes far less time than a step."""
     ours, theirs = pair.scratch.params.values(), pair.torch.state_dict().values()
     return [(p, p.copy()) for p in ours] + [(p, p.clone()) for p in theirs]
 
@@ -247,7 +247,8 @@ def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray], step: 
     Raises ValueError when it cannot have found these arrays.
     """
     by_hand, by_torch = optimizers
-    pair.scratch.loss(batch)  # after a step everything is there that training continues from, and can be overwritten
+    # one step creates every array that training continues from; then they are overwritten
+    pair.scratch.loss(batch)
     by_hand.step(pair.scratch.backward())
     pair.torch.loss(batch).backward()
     by_torch.step()

@@ -199,7 +199,7 @@ def memory_by_length(lengths, progress, cell="lstm", B=16, H=64) -> tuple[LongRu
 
 
 def processor() -> str:
-    """Its name, if the system tells."""
+    """Its name, if the system reports it."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("model name"):

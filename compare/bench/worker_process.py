@@ -167,10 +167,10 @@ def scan_seconds(width: int, T: int, calls: int = 50) -> tuple[float, float]:
 
 
 def peak_memory(kind: str, cell: str, B: int, T: int, H: int) -> tuple[int | None, float]:
-    """(bytes, seconds) of one forward and backward of a layer on ids; bytes is None if the system does not tell.
+    """(bytes, seconds) of one forward and backward of a layer on ids; bytes is None if the system does not report it.
 
-    kind: "scratch", "checkpointed" (scratch in little memory) or "torch". The bytes are the rise of this process's peak
-    over what it had before, with the ids. The loss is half the sum of squares of y, whose gradient is y.
+    kind: "scratch", "checkpointed" (scratch in little memory) or "torch". The bytes are by how much this process's
+    memory rises at its peak; the ids were there before. The loss is half the sum of squares of y, whose gradient is y.
     """
     run = LONG_RUNS[kind](cell, B, T, H)
     gc.collect()

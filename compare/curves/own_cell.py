@@ -1,4 +1,4 @@
-"""The user's own cell in a run: a NumPy file that `byhand check` accepts in place of scratch's, or a torch module.
+"""The user's own cell in a run: a NumPy file that `byhand check` accepts, or a torch module.
 
 Layers, directions and sequences of different lengths stay the project's own: a cell sees one layer, one direction, and
 rows of equal length.
@@ -106,7 +106,7 @@ class OwnCell:
     def forward(self, x, *arrays, y=None, **options):
         """As the cells of scratch; for ids, the user's forward gets the one-hot vectors that they stand for.
 
-        To a file with a backward pass alone belongs the forward pass of scratch.
+        A file with only a backward pass gets the forward pass of scratch.
         """
         ids = x.ndim == 2
         if ids:

@@ -58,12 +58,12 @@ def _draw_steps(axes, run, what):
     every_step = run.series("train", what)
     steps, *both = map(_in_blocks, every_step)
     block = len(every_step[0]) // len(steps)
-    marker = "o" if len(steps) == 1 else None  # a line of one point is not seen
+    marker = "o" if len(steps) == 1 else None  # a line of one point would be invisible
     for values, style, size in zip(both, run.styles, (7, 2.5), strict=True):
         axes.plot(steps, values, marker=marker, markersize=size, **style)
     largest = np.abs(both).max()
     if np.ptp(both) < 1e-4 * largest:
-        axes.set_ylim(0.9 * largest, 1.1 * largest)  # not the rounding of a constant
+        axes.set_ylim(0.9 * largest, 1.1 * largest)  # do not magnify the rounding of a constant
     return f"step (mean of {block} each)" if block > 1 else "step"
 
 
@@ -82,7 +82,7 @@ def _draw_metric(axes, run):
         lines.append(axes.axhline(value, **style, label=f"{label}: {value:.4g}"))
     others = list(baselines.values())
     if "accuracy" in run.train_metrics:
-        # the mean since the last evaluation: that of a batch jumps, as the names in it are equally long
+        # the mean since the last evaluation: a single batch is noisy, because its names have similar lengths
         ends = [step for step in steps if step]
         both = [[part.mean() for part in np.split(a, ends) if len(part)] for a in run.series("train", "accuracy")[1:]]
         trained = [*ends, run.step][: len(both[0])]
@@ -132,7 +132,7 @@ def _draw_gap(axes, run):
         title = f"curves differ from step {first}"
     top = 5 * max(limit.max(), gap.max())
     axes.set_ylim(floor / 2, top)
-    apart = max(10.0, (top / floor) ** (1 / 6))  # the least ratio of two ticks, that their labels have room
+    apart = max(10.0, (top / floor) ** (1 / 6))  # the smallest ratio of two ticks that leaves room for their labels
     tens = 10.0 ** np.arange(np.floor(np.log10(top)), np.log10(floor * apart / 2), -np.ceil(np.log10(apart)))
     axes.set_yticks([floor, *tens], ["0", *(f"{value:.0e}" for value in tens)])
     axes.minorticks_off()

@@ -73,8 +73,8 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     fresh = [run for run in runs if not run.step]
     say_what_is_replaced(fresh, out)
     for run in reversed(fresh):
-        # the first: of a finished run, too, or it would be taken for a task of this one; the others: should this run
-        # stop, they would not be its own
+        # FILE of a finished run would be taken for a task of this run; the others would be left next to this run's
+        # files if it stops
         for name in (FILE, "checkpoint.safetensors", "predictions.png", "horizon.png"):
             files.remove(out / run.settings.task / name)
 

@@ -1,8 +1,8 @@
 """`byhand traps --match FILE`: does a user's curve follow the reference run, a trap, or neither?
 
 Every known run is trained in float64 and, next to it, in float32: the difference between the two shows how rounding
-grows in that run. A run is trained only as long as a user's curve agrees with it within rounding of float32, because a
-curve that has left it cannot be its own.
+grows in that run. A run is trained only as long as a user's curve agrees with it within rounding of float32: after that
+it cannot be the run that the curve is from.
 """
 
 from collections.abc import Iterator

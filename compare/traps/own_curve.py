@@ -36,7 +36,7 @@ def settings_of(path: str, task: str | None) -> Settings:
     if not checkpoint.exists():
         if task is None:
             raise UserError(
-                f"{path}: which run should it equal? name the task whose defaults you used ({', '.join(TASKS)}), "
+                f"{path}: which run should it follow? name the task whose defaults you used ({', '.join(TASKS)}), "
                 "or put the file into the folder of a run"
             )
         return reference(task)
