@@ -9,6 +9,7 @@ import warnings
 
 os.environ["MPLBACKEND"] = "agg"  # files, never windows, whatever a shell may say
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -42,6 +43,12 @@ matplotlib.rcParams.update(
 
 def short(label: str, most: int = 20) -> str:
     return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def in_blocks(values: np.ndarray, number: int = 100) -> np.ndarray:
+    """The means (about `number`, ...) of blocks of steps (N, ...): values of single batches are noisy."""
+    block = max(1, len(values) // number)
+    return values[: len(values) // block * block].reshape(-1, block, *values.shape[1:]).mean(axis=1)
 
 
 def save(figure: Figure, path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import platform
 import statistics
 from collections.abc import Iterator, Sequence
@@ -88,7 +87,6 @@ class Figures:
     """All that `byhand bench` measures, and on what."""
 
     processor: str
-    cores: int | None
     libraries: tuple[str, ...]
     steps: tuple[StepTime, ...]
     long_runs: tuple[LongRun, ...]
@@ -120,7 +118,7 @@ def measured(sizes, lengths, progress) -> Figures:
         libraries = tuple(ask(process, worker_process.version, name) for process, name in zip(pair, names, strict=True))
     libraries += (f"jax {metadata.version('jax')}",) if find_spec("jax") else ()
     steps, long_runs = step_times(sizes, progress), memory_by_length(lengths, progress)
-    return Figures(processor(), os.cpu_count(), libraries, steps, long_runs)
+    return Figures(processor(), libraries, steps, long_runs)
 
 
 def step_times(sizes, progress) -> tuple[StepTime, ...]:

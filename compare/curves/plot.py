@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from compare import plots
-from compare.plots import BASELINES, GREEN, GREY, PINK, VERMILION, WIDTH, short
+from compare.plots import BASELINES, GREEN, GREY, PINK, VERMILION, WIDTH, in_blocks, short
 
 EPS = dict(color=GREY, linestyle="--", linewidth=1.2)
 LIMIT = dict(color=VERMILION, linewidth=1.2)
@@ -47,16 +47,10 @@ def curves(path: Path, runs: list) -> None:
     plots.save(figure, path)
 
 
-def _in_blocks(values):
-    """The mean of each hundredth of a run: values of single batches are noisy."""
-    block = max(1, len(values) // 100)
-    return values[: len(values) // block * block].reshape(-1, block).mean(axis=1)
-
-
 def _draw_steps(axes, run, what):
     """Both models' values of every training step."""
     every_step = run.series("train", what)
-    steps, *both = map(_in_blocks, every_step)
+    steps, *both = map(in_blocks, every_step)
     block = len(every_step[0]) // len(steps)
     marker = "o" if len(steps) == 1 else None  # a line of one point would be invisible
     for values, style, size in zip(both, run.styles, (7, 2.5), strict=True):
@@ -125,7 +119,7 @@ def _draw_gap(axes, run):
     floor = eps / 30
     axes.semilogy(steps, np.maximum(gap, floor), **GAP)
     axes.axhline(eps, **EPS)
-    axes.semilogy(_in_blocks(steps), _in_blocks(limit), **LIMIT)
+    axes.semilogy(in_blocks(steps), in_blocks(limit), **LIMIT)
     title = f"gap: at most {gap.max():.1e}"
     if first := run.diverges_at():
         axes.plot(first, gap[first - 1], "o", color=VERMILION, markersize=8, markerfacecolor="none")

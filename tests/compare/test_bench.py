@@ -113,7 +113,7 @@ def figures():
     long_runs = [
         timing.LongRun(kind, "lstm", 16, T, 64, 7_654_321_000, 27.5) for T in timing.LENGTHS for kind in tables.KINDS
     ]
-    return timing.Figures("a processor", 2, ("numpy", "torch"), tuple(steps), tuple(long_runs))
+    return timing.Figures("a processor", ("numpy", "torch"), tuple(steps), tuple(long_runs))
 
 
 def test_the_tables_fit_80_columns(figures):
