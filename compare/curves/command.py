@@ -83,8 +83,9 @@ def add_files(group):
         "--horizon", type=whole, metavar="N", help="after training on a series, also run ahead N steps (horizon.png)"
     )
     add_out(group, "the results")
-    often = "save the run every N steps (default: at most 0.5%% of the run time)"
-    group.add_argument("--checkpoint-every", type=whole, metavar="N", help=often)
+    group.add_argument(
+        "--checkpoint-every", type=whole, metavar="N", help="save the run every N steps (default: every 10 seconds)"
+    )
     interrupted = group.add_mutually_exclusive_group()
     interrupted.add_argument("--resume", action="store_true", help="resume an interrupted run, if there is one")
     interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run and start over")

@@ -6,7 +6,6 @@ it is never half-written.
 
 import signal
 import threading
-import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,31 +20,15 @@ from data import UserError
 from data.errors import printable
 
 FILE = "resume.safetensors"
-SAVING = 0.005  # the fraction of the run time that saving may take
 AGAIN = "start over with --restart, or choose another folder with --out"
 
 
-class Saver:
-    """Saves a curves.training.Run after every `every` steps; None: as often as takes SAVING of the run time."""
-
-    def __init__(self, run, folder: Path, every: int | None):
-        self.run, self.folder, self.every = run, folder, every
-        self.saved, self.took = time.perf_counter(), 0.0
-
-    def due(self) -> bool:
-        if self.every:
-            return self.run.step % self.every == 0
-        return SAVING * (time.perf_counter() - self.saved) >= self.took
-
-    def save(self) -> None:
-        began, run = time.perf_counter(), self.run
-        arrays = model_pair.snapshot(run.pair, run.optimizers)
-        arrays["rows"] = np.array([(row.scratch, row.torch) for row in run.rows])
-        arrays["seconds"] = np.array(run.times)
-        stopped = files.Stopped(run.settings, run.fingerprint, run.code, run.step, arrays)
-        files.write_resume(self.folder / FILE, stopped)
-        self.saved = time.perf_counter()
-        self.took = self.saved - began
+def save(run, folder: Path) -> None:
+    """Save a curves.training.Run."""
+    arrays = model_pair.snapshot(run.pair, run.optimizers)
+    arrays["rows"] = np.array([(row.scratch, row.torch) for row in run.rows])
+    arrays["seconds"] = np.array(run.times)
+    files.write_resume(folder / FILE, files.Stopped(run.settings, run.fingerprint, run.code, run.step, arrays))
 
 
 def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:

@@ -21,6 +21,7 @@ from compare.plots import SCRATCH, TORCH, short
 from data import UserError
 
 EVALUATIONS = 12  # evaluations of the held-out metric during a run, but at most one every 25 steps
+SAVED_AGAIN = 10  # seconds: how often a run is saved, unless --checkpoint-every says so
 FILES = {  # of a task
     "predictions.png": "what both models predict",
     "history.csv": "every loss, gradient norm and metric",
@@ -149,7 +150,7 @@ def main(
 ) -> int:
     """Run the tasks and leave pictures and files in `out`. Returns the exit status: 0 the curves agree, 1 they differ.
 
-    every: save after so many steps, None for as often as costs little; resume: continue an interrupted run; restart:
+    every: save after so many steps, None for every ten seconds; resume: continue an interrupted run; restart:
     start over even if an interrupted run is lost; again: the command that resumes this run.
     Raises UserError for what cannot be run or diverged, KeyboardInterrupt for a run that was stopped.
     """
@@ -196,7 +197,7 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
         for k, run in enumerate(runs):
             folder, problem = out / run.settings.task, None
             try:
-                train(run, stopped_run.Saver(run, folder, every), asked, partial(show, k))
+                train(run, folder, every, asked, partial(show, k))
             except model_pair.Diverged as error:
                 files.remove(folder / stopped_run.FILE)  # it would only diverge again
                 problem = UserError(explained(error, run))
@@ -233,13 +234,14 @@ def display(runs):
         yield show
 
 
-def train(run: Run, saver: stopped_run.Saver, asked: threading.Event, show: Callable[[str], None]) -> None:
+def train(run: Run, folder: Path, every: int | None, asked: threading.Event, show: Callable[[str], None]) -> None:
     """Train to the end, or until `asked` is set; record every step, and save now and then and at the end.
 
-    show: called with a line of status after every step. Raises model_pair.Diverged.
+    every: as in `main`; show: called with a line of status after every step. Raises model_pair.Diverged.
     """
     steps = run.settings.steps
-    began = time.perf_counter() - run.seconds
+    saved = time.perf_counter()
+    began = saved - run.seconds
     evaluations = evaluation_steps(steps)
     if run.finished:
         evaluate(run, steps)  # for the predictions, which are not saved
@@ -252,8 +254,10 @@ def train(run: Run, saver: stopped_run.Saver, asked: threading.Event, show: Call
         if ours.step in evaluations:
             run.record_test(ours.step, *evaluate(run, ours.step))
         run.times.append(time.perf_counter() - began)
-        if saver.due() or asked.is_set() or ours.step == steps:
-            saver.save()
+        due = ours.step % every == 0 if every else time.perf_counter() - saved > SAVED_AGAIN
+        if due or asked.is_set() or ours.step == steps:
+            stopped_run.save(run, folder)
+            saved = time.perf_counter()
         if asked.is_set():
             return
 
