@@ -14,10 +14,10 @@ from data.reading import accessible, read_text
 def read_classes(path):
     """dict: file stem -> its names, NFC-normalized, each once, in file order. Raises UserError."""
     path = Path(path)
-    if path.is_file():
-        raise UserError(f"{path}: is a file; give a directory with one .txt file per class")
     with accessible(path, "directory"):
-        found = list(path.iterdir())
+        found = None if path.is_file() else list(path.iterdir())
+    if found is None:
+        raise UserError(f"{path}: is a file; give a directory with one .txt file per class")
     # Hidden files are not the user's: macOS leaves "._Name.txt" next to each Name.txt that it copies.
     files = sorted(file for file in found if file.suffix.lower() == ".txt" and not file.name.startswith("."))
     if not files:
