@@ -79,7 +79,7 @@ class Settings:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise UserError(f"--momentum is for sgd and rmsprop, not {self.optimizer}; add --optimizer sgd")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
-            raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
+            raise UserError("--nesterov needs sgd with momentum; add --optimizer sgd --momentum 0.9")
         if self.batch_size * (self.window or 1) > LARGEST_BATCH:
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
 
@@ -216,13 +216,13 @@ HIGHEST = 1e30  # of other numbers: float32 ends at 3e38
 
 def cell(text):
     if text not in CELLS and not text.endswith(".py"):
-        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(CELLS)}, nor a file FILE.py")
+        raise argparse.ArgumentTypeError(f"{text} is neither one of {', '.join(CELLS)} nor a file FILE.py")
     return text
 
 
 def python_file(text):
     if not text.endswith(".py"):
-        raise argparse.ArgumentTypeError(f"{text} is no Python file, FILE.py")
+        raise argparse.ArgumentTypeError(f"{text} is not a Python file, FILE.py")
     return text
 
 

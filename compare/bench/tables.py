@@ -10,8 +10,8 @@ def step_table(steps) -> Table:
     table = Table(title="One training step: below a ratio of 1, scratch is faster", title_justify="left")
     table.caption = """\
 milliseconds, and the time of scratch divided by that of torch.nn: the median
-(lowest to highest of the rounds); by that of a loop in torch, of JAX (jit of
-lax.scan, compiled before; where it is installed): the median"""
+(lowest to highest of the rounds); by that of a loop in torch, and of JAX where
+it is installed (jit of lax.scan, without the time to compile): the median"""
     table.caption_justify = "left"
     table.add_column("B, T, I=H")
     table.add_column("cell")
