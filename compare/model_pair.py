@@ -114,7 +114,9 @@ def model_of(settings: Settings, dataset) -> dict:
     upper = (settings.layers - 1) * directions * (directions + 1) * settings.hidden
     parameters = 4 * settings.hidden * (directions * (inputs + settings.hidden) + upper)  # of an LSTM
     if parameters > MOST_PARAMETERS:
-        raise UserError(f"about {parameters:.1g} parameters are too many here; use a smaller --hidden or --layers")
+        raise UserError(
+            f"about {parameters:.1g} parameters are too many to train here; use a smaller --hidden or --layers"
+        )
     return dict(
         cell=settings.cell,
         output_size=dataset.output_size,
