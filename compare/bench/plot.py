@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from compare.bench.tables import KINDS
+from compare.bench.worker_process import LONG_B, LONG_CELL, LONG_H
 from compare.plots import BLUE, CELL_COLOURS, GREEN, GREY, ORANGE, WIDTH, save
 
 LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
@@ -50,7 +51,7 @@ def _lengths(memory, time, long_runs):
         if all(run.bytes is not None for run in runs):
             memory.loglog(lengths, [run.bytes / 1e6 for run in runs], style, color=colour, label=KINDS[kind])
         time.semilogx(lengths, [1e6 * run.seconds / run.T for run in runs], style, color=colour, label=KINDS[kind])
-    about = f"{long_runs[0].cell.upper()}, B = {long_runs[0].B}, H = {long_runs[0].H}"
+    about = f"{LONG_CELL.upper()}, B = {LONG_B}, H = {LONG_H}"
     memory.set(title=f"Memory: {about}", xlabel="steps T", ylabel="megabytes")
     time.set(title=f"Forward and backward: {about}", xlabel="steps T", ylabel="microseconds per time step")
     time.set_ylim(0, 1.4e6 * max(run.seconds / run.T for run in long_runs))  # room for the legend

@@ -53,10 +53,7 @@ class LongRun:
     """Forward and backward over T steps: bytes of memory (None: not known) and seconds. kind: see peak_memory."""
 
     kind: str
-    cell: str
-    B: int
     T: int
-    H: int
     bytes: int | None
     seconds: float
 
@@ -182,16 +179,15 @@ def in_turn(variants: Sequence[tuple[ProcessPoolExecutor, Step]], seconds: float
     return times
 
 
-def memory_by_length(lengths, progress, cell="lstm", B=16, H=64) -> tuple[LongRun, ...]:
+def memory_by_length(lengths, progress) -> tuple[LongRun, ...]:
     """Memory and time of long sequences, each in a fresh process: one that had used more would reuse it unnoticed."""
     found = []
     job = progress.add_task("long sequences", total=len(lengths) * len(tables.KINDS))
     for T in lengths:
         for kind in tables.KINDS:
             with processes("torch" if kind == "torch" else "scratch") as (process,):
-                ask(process, worker_process.peak_memory, kind, cell, B, 2, H)  # the first call loads libraries
-                used, elapsed = ask(process, worker_process.peak_memory, kind, cell, B, T, H)
-            found.append(LongRun(kind, cell, B, T, H, used, elapsed))
+                ask(process, worker_process.peak_memory, kind, 2)  # the first call loads libraries
+                found.append(LongRun(kind, T, *ask(process, worker_process.peak_memory, kind, T)))
             progress.advance(job)
     return tuple(found)
 

@@ -110,9 +110,7 @@ def figures():
         for size in timing.SIZES
         for cell in timing.CELLS
     ]
-    long_runs = [
-        timing.LongRun(kind, "lstm", 16, T, 64, 7_654_321_000, 27.5) for T in timing.LENGTHS for kind in tables.KINDS
-    ]
+    long_runs = [timing.LongRun(kind, T, 7_654_321_000, 27.5) for T in timing.LENGTHS for kind in tables.KINDS]
     return timing.Figures("a processor", ("numpy", "torch"), tuple(steps), tuple(long_runs))
 
 
