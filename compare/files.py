@@ -27,6 +27,7 @@ try:
 except ImportError:  # on Windows
     fcntl = None
 
+AGAIN = "start over with --restart, or choose another folder with --out"
 PARTIAL = ".partial"  # how the names of files end that are being written
 
 
@@ -149,14 +150,14 @@ def open_settings(path) -> Settings:
 
 
 @contextlib.contextmanager
-def reading(path, what: str) -> Iterator[None]:
+def reading(path, what: str, fix: str = "") -> Iterator[None]:
     """Whatever goes wrong within comes from what is in the file: raise UserError, the file is not `what`."""
     try:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; a run leaves results/<task>/checkpoint.safetensors") from error
     except Exception as error:
-        raise UserError(f"{path} is damaged, or not {what} ({error})") from error
+        raise UserError(f"{path} is damaged, or not {what} ({error}){fix}") from error
 
 
 def fingerprint_of(path) -> int | None:
@@ -207,7 +208,7 @@ def open_resume(path) -> Stopped | None:
     """
     if not Path(path).exists():
         return None
-    with reading(path, "the file of a run"):
+    with reading(path, "the file of a run", f"; {AGAIN}"):
         metadata, arrays = read_safetensors(path)
         about = json.loads(metadata["about"])
         stopped = Stopped(**about | {"settings": stored_settings(about["settings"]), "arrays": arrays})

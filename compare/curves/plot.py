@@ -30,7 +30,8 @@ def curves(path: Path, runs: list) -> None:
         metric, gap = (figure.add_subplot(grid[2 * k : 2 * k + 2, column]) for column in (1, 2))
         loss.set_title(f"{run.title}\n", loc="left", fontsize=10, fontweight="bold")
         _draw_steps(loss, run, "loss")
-        loss.set(title="training loss", ylabel=run.loss_unit)
+        mse = run.settings.task in ("series", "memory")
+        loss.set(title="training loss", ylabel="mean squared error" if mse else "cross-entropy (nats)")
         _draw_norm(norm, run)
         _draw_metric(metric, run)
         _draw_gap(gap, run)
@@ -87,8 +88,8 @@ def _draw_metric(axes, run):
     for values, style, size in zip((ours, theirs), run.styles, (7, 2.5), strict=True):
         axes.plot(steps[first:], values[first:], marker="o", markersize=size, **style)
     axes.set_xlim(-0.03 * steps[-1], 1.03 * steps[-1] or 1)
-    title = f"held out ({run.dataset.better} is better)"
-    axes.set(title=title, xlabel="step", ylabel=_in_two_lines(run.dataset.metric))
+    metric = "\n".join(short(line, 24) for line in textwrap.wrap(run.dataset.metric, 24)[:2])  # fits the panel's height
+    axes.set(title=f"held out ({run.dataset.better} is better)", xlabel="step", ylabel=metric)
     below = offset_copy(axes.transAxes, axes.figure, y=-30, units="points")  # of the label of the x axis
     axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, frameon=False)
 
@@ -131,8 +132,3 @@ def _draw_gap(axes, run):
     axes.set_yticks([floor, *tens], ["0", *(f"{value:.0e}" for value in tens)])
     axes.minorticks_off()
     axes.set(title=title, xlabel="step", ylabel="|{} - {}|".format(*run.sides))
-
-
-def _in_two_lines(label):
-    """A label that fits a panel's height."""
-    return "\n".join(short(line, 24) for line in textwrap.wrap(label, 24)[:2])

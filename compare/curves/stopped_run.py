@@ -16,11 +16,11 @@ import numpy as np
 
 from compare import files, model_pair
 from compare.curves import summary
+from compare.files import AGAIN
 from data import UserError
 from data.errors import printable
 
 FILE = "resume.safetensors"
-AGAIN = "start over with --restart, or choose another folder with --out"
 
 
 def save(run, folder: Path) -> None:
@@ -39,7 +39,7 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     """
     folders = [out / run.settings.task for run in runs]
     for run, folder in zip(runs, folders, strict=True):
-        left = None if restart else opened(folder / FILE)
+        left = None if restart else files.open_resume(folder / FILE)
         if left and resume:
             continue_from(run, folder, left)
         elif left and left.step < left.settings.steps:
@@ -75,13 +75,6 @@ def say_what_is_resumed(runs: list, out: Path) -> None:
     print(f"{out} holds no run to resume: starting at step 0")
 
 
-def opened(path):
-    try:
-        return files.open_resume(path)
-    except UserError as error:
-        raise UserError(f"{error}; {AGAIN}") from error
-
-
 def say_what_is_replaced(runs: list, out: Path) -> None:
     """A line for every finished run with other options whose results the new runs will replace."""
     before = summary.read(out)
@@ -101,12 +94,10 @@ def continue_from(run, folder: Path, left: files.Stopped) -> None:
         raise UserError(f"{folder} holds a run on other data; {AGAIN}")
     if left.code != run.code:
         raise UserError(f"{folder} holds a run of another version of {' or '.join(run.settings.own)}; {AGAIN}")
-    try:
+    last = next(iter(model_pair.Remaining(run.dataset, left.step - 1).train_batches(0)))
+    with files.reading(folder / FILE, "the file of this run", f"; {AGAIN}"):
         run.record_all(left.step, left.arrays.pop("rows"), left.arrays.pop("seconds"))
-        last = next(iter(model_pair.Remaining(run.dataset, left.step - 1).train_batches(0)))
         model_pair.restore(run.pair, run.optimizers, left.arrays, left.step, last)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / FILE} is damaged, or not the file of this run ({error}); {AGAIN}") from error
 
 
 def differences(before: dict, now: dict) -> str:

@@ -113,10 +113,6 @@ class Run:
     def finished(self) -> bool:
         return bool(self.rows) and self.rows[-1][:2] == (self.settings.steps, "test")
 
-    @property
-    def loss_unit(self) -> str:
-        return "mean squared error" if self.settings.task in ("series", "memory") else "cross-entropy (nats)"
-
     def series(self, split: str, metric: str | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The recorded values of a metric, by default the training loss or the held-out one: steps, both models'."""
         metric = metric or ("loss" if split == "train" else self.dataset.metric)
