@@ -11,7 +11,7 @@ from compare.agreement import least_size, tolerance
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted, planted_source
 from compare.mistakes.table import seen_by
-from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, Window, by_hand, weights_of
+from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, T, Window, by_hand, weights_of
 from compare.page.source import source_of
 from scratch import losses
 
@@ -39,27 +39,21 @@ def plant(cell: str, mistake: Mistake, model, window: Window, right: dict[str, B
 
 def against(found: ByHand, right: ByHand) -> dict:
     """The wrong numbers of one run: name -> row -> numbers, None where right, "none" where not computed."""
-    least = least_size([*right.steps.values(), *right.whole.values()])
-    wrong = {}
-    for name, expected in {**right.steps, **right.whole}.items():
-        rows = wrong_rows((found.steps | found.whole)[name], expected, least)
-        if rows:
-            wrong[name] = rows
+    got, expected = found.steps | found.whole, right.steps | right.whole
+    least = least_size(expected.values())
+
+    def all_wrong(pairs):
+        return {name: rows for name, *pair in pairs if (rows := wrong_rows(*pair, least))}
+
+    wrong = all_wrong((name, got[name], array) for name, array in expected.items())
     wrong_at = {(name, t) for name, rows in wrong.items() for t in (None, *rows)}
     first = [k for k, (_, t, names) in enumerate(right.executed) if any((name, t) in wrong_at for name in names)]
     return {
         "wrong": wrong,
         "first": first[0] if first else None,
-        "split": dict(rows_of_each(found.split, right.split, least)),
-        "sums": dict(rows_of_each(found.sums, right.sums, least)),
+        "split": all_wrong(zip(range(T), found.split, right.split, strict=True)),
+        "sums": all_wrong(zip(range(T), found.sums, right.sums, strict=True)),
     }
-
-
-def rows_of_each(found, right, least):
-    for k, (got, expected) in enumerate(zip(found, right, strict=True)):
-        rows = wrong_rows(got, expected, least)
-        if rows:
-            yield k, rows
 
 
 def wrong_rows(got: np.ndarray, expected: np.ndarray, least: float) -> dict[int, list]:
