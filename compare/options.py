@@ -84,6 +84,11 @@ class Settings:
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
 
 
+def as_option(name: str) -> str:
+    """The option that sets a field of Settings."""
+    return "--cell" if name == "cell_file" else f"--{name.replace('_', '-')}"
+
+
 def stored_settings(stored: dict) -> Settings:
     """The Settings that a file contains. Raises UserError, ValueError or TypeError for what no run can have stored."""
     choices = {

@@ -12,6 +12,7 @@ from compare.options import (
     add_data,
     add_model,
     add_out,
+    as_option,
     configure,
     defaults,
     finite,
@@ -126,7 +127,7 @@ def overlay(options):
     """Draw finished runs. Raises UserError for options of a training run."""
     given = vars(options).keys() & {field.name for field in fields(Settings)}
     for name in sorted(name for name in given if getattr(options, name) is not None):
-        raise UserError(f"--overlay draws runs as they are, without --{name.replace('_', '-')}; leave one of them out")
+        raise UserError(f"--overlay draws runs as they are, without {as_option(name)}; leave one of them out")
     for task in options.tasks:
         check_task(task)
     draw(options, options.overlay)

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from compare import files, plots
-from compare.curves.stopped_run import as_option
-from compare.options import Settings
+from compare.options import Settings, as_option
 from compare.plots import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, WIDTH, in_blocks, short
 from data import TASKS, UserError
 

@@ -17,6 +17,7 @@ import numpy as np
 from compare import files, model_pair
 from compare.curves import summary
 from compare.files import AGAIN
+from compare.options import as_option
 from data import UserError
 from data.errors import printable
 
@@ -104,11 +105,6 @@ def differences(before: dict, now: dict) -> str:
     """Which of the settings `now` were others before, as options; "" when none was."""
     changed = (name for name in now if before.get(name) != now[name])
     return ", ".join(f"{as_option(name)} {before.get(name)} (now {now[name]})" for name in changed)
-
-
-def as_option(name: str) -> str:
-    """The option that sets a field of Settings."""
-    return "--cell" if name == "cell_file" else f"--{name.replace('_', '-')}"
 
 
 def fingerprint(dataset) -> int:

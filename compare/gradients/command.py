@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from compare.options import DEFAULTS, STATUS, add_data, add_model, configure, folder, seed, whole
+from compare.options import DEFAULTS, STATUS, add_data, add_model, as_option, configure, folder, seed, whole
 from data import READING, TASKS, UserError
 
 DESCRIPTION = """\
@@ -60,7 +60,7 @@ def refuse_others(options: Namespace, mode: str) -> None:
     given = [name for name in OPTIONS if getattr(options, name) is not None and name not in ACCEPTED[mode]]
     if given:
         accepted = " and ".join(f"--{name}" for name in ACCEPTED[mode])
-        drop = ", ".join(options.task if name == "task" else f"--{name.replace('_', '-')}" for name in given)
+        drop = ", ".join(options.task if name == "task" else as_option(name) for name in given)
         raise UserError(f"--{mode} accepts only {accepted}; drop {drop}")
 
 
