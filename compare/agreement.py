@@ -48,6 +48,20 @@ def tolerance(dtype) -> float:
     return ALLOWED_EPS * np.finfo(dtype).eps
 
 
+def allowed_gap(losses: np.ndarray, dtype: str) -> np.ndarray:
+    """The largest gap to another model's training losses that rounding explains, see AGREEMENT."""
+    return AGREEMENT[dtype] * np.maximum(1, np.abs(losses))
+
+
+def diverges_at(losses: np.ndarray, reference: np.ndarray, dtype: str = "float64") -> int | None:
+    """The first step, from 1, whose loss differs from the reference by more than rounding explains; or None.
+
+    A loss that is not a number counts as different.
+    """
+    off = ~(np.abs(losses - reference) <= allowed_gap(reference, dtype))
+    return int(off.argmax()) + 1 if off.any() else None
+
+
 def in_eps(got: np.ndarray, expected: np.ndarray, *, step_by_step: bool = False) -> float:
     """The largest error in eps of the largest expected entry; step_by_step: of the largest entry of the same step."""
     scale = step_sizes(expected) if step_by_step else np.abs(expected).max(initial=0)

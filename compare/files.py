@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ try:
 except ImportError:  # on Windows
     fcntl = None
 
+AGAIN = "start over with --restart, or choose another folder with --out"
 PARTIAL = ".partial"  # how the names of files end that are being written
 
 
@@ -107,19 +108,11 @@ def remove(path) -> None:
         raise UserError(f"cannot remove {path}: {error.strerror}; choose another folder with --out") from error
 
 
-def write_history(path, rows: list[Row]) -> None:
+def write_csv(path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     """Floats are written in full, so that reading them back gives the same numbers."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows((*row[:3], repr(row.scratch), repr(row.torch)) for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_whole(path, text.getvalue().encode())
-
-
-def write_seconds(path, seconds: list[float]) -> None:
-    """The seconds of training after every step. They are not in history.csv: no two runs take the same time."""
-    lines = [f"{step},{time:.4f}\n" for step, time in enumerate(seconds, start=1)]
-    write_whole(path, "".join(["step,seconds\n", *lines]).encode())
 
 
 def write_json(path, content: dict) -> None:
@@ -157,14 +150,14 @@ def open_settings(path) -> Settings:
 
 
 @contextlib.contextmanager
-def reading(path, what: str) -> Iterator[None]:
+def reading(path, what: str, fix: str = "") -> Iterator[None]:
     """Whatever goes wrong within comes from what is in the file: raise UserError, the file is not `what`."""
     try:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; a run leaves results/<task>/checkpoint.safetensors") from error
     except Exception as error:
-        raise UserError(f"{path} is damaged, or not {what} ({error})") from error
+        raise UserError(f"{path} is damaged, or not {what} ({error}){fix}") from error
 
 
 def fingerprint_of(path) -> int | None:
@@ -215,7 +208,7 @@ def open_resume(path) -> Stopped | None:
     """
     if not Path(path).exists():
         return None
-    with reading(path, "the file of a run"):
+    with reading(path, "the file of a run", f"; {AGAIN}"):
         metadata, arrays = read_safetensors(path)
         about = json.loads(metadata["about"])
         stopped = Stopped(**about | {"settings": stored_settings(about["settings"]), "arrays": arrays})

@@ -15,18 +15,11 @@ import data
 import scratch
 import torch_impl
 from compare import USER_SETS_THREADS, agreement
-from compare.options import Settings, reading
+from compare.options import OPTIMIZERS, Settings, reading
 from data import UserError
 from data.masks import Masked
 
-OPTIMIZER_CLASSES = {
-    "sgd": "SGD",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-}
-KEPT = {"m", "v", "b", "s", "t"}  # the names under which scratch's optimizers keep something from step to step
+KEPT = {"m", "v", "b", "s", "t"}  # the attributes of scratch's optimizers that change from step to step
 TIMED = 3  # steps: the first is slower
 MOST_PARAMETERS = 10**8  # half a gigabyte for the weights alone, in float32; optimizers and torch keep as much again
 
@@ -122,7 +115,7 @@ def model_of(settings: Settings, dataset) -> dict:
     parameters = 4 * settings.hidden * (directions * (inputs + settings.hidden) + upper)  # of an LSTM
     if parameters > MOST_PARAMETERS:
         raise UserError(
-            f"some {parameters:.1g} parameters are too many to train here; use a smaller --hidden or --layers"
+            f"about {parameters:.1g} parameters are too many to train here; use a smaller --hidden or --layers"
         )
     return dict(
         cell=settings.cell,
@@ -150,10 +143,9 @@ def optimizer_numbers(settings: Settings) -> dict:
 
 def optimizers(settings: Settings, pair: Pair) -> tuple:
     """scratch's and torch's optimizer with the same numbers."""
-    name, numbers = OPTIMIZER_CLASSES[settings.optimizer], optimizer_numbers(settings)
-    return getattr(scratch, name)(pair.scratch.params, **numbers), getattr(torch.optim, name)(
-        pair.torch.parameters(), **numbers
-    )
+    name, numbers = OPTIMIZERS[settings.optimizer], optimizer_numbers(settings)
+    by_hand, by_torch = getattr(scratch, name), getattr(torch.optim, name)
+    return by_hand(pair.scratch.params, **numbers), by_torch(pair.torch.parameters(), **numbers)
 
 
 class Remaining:
@@ -196,7 +188,8 @@ def train(settings: Settings, dataset, pair: Pair, optimizers: tuple, start: int
                 must_be_finite(settings, ours.step, "loss", ours.loss, theirs.loss, entered)
                 must_be_finite(settings, ours.step, "gradient norm", ours.grad_norm, theirs.grad_norm, entered)
             except Diverged:
-                _put_back(pair, weights)
+                for p, before in weights:
+                    p[...] = before
                 raise
             yield ours, theirs
 
@@ -216,17 +209,9 @@ def _carried(pair, dataset, step):
 
 
 def _weights(pair):
-    """Copies of both models' weights. Copying takes far less time than a step."""
-    return [p.copy() for p in pair.scratch.params.values()], [p.detach().clone() for p in pair.torch.parameters()]
-
-
-def _put_back(pair, weights):
-    ours, theirs = weights
-    for p, before in zip(pair.scratch.params.values(), ours, strict=True):
-        p[...] = before
-    with torch.no_grad():
-        for p, before in zip(pair.torch.parameters(), theirs, strict=True):
-            p.copy_(before)
+    """Both models' weights, (array or tensor in use, its copy). Copying takes far less time than a step."""
+    ours, theirs = pair.scratch.params.values(), pair.torch.state_dict().values()
+    return [(p, p.copy()) for p in ours] + [(p, p.clone()) for p in theirs]
 
 
 def evaluate(settings: Settings, dataset, pair: Pair, step: int) -> tuple:
@@ -253,20 +238,7 @@ def must_be_finite(settings, step, what, ours, theirs, entered=None):
 
 def snapshot(pair: Pair, optimizers: tuple) -> dict[str, np.ndarray]:
     """All that training continues from: weights, what the optimizers keep, the last states."""
-    by_hand, by_torch = optimizers
-    ours = {f"weights/{name}": p for name, p in pair.scratch.params.items()}
-    for name in KEPT & vars(by_hand).keys():
-        value = getattr(by_hand, name)
-        ours |= {name: value} if name == "t" else {f"{name}/{p}": array for p, array in value.items()}
-    ours |= {f"state/{k}": s for k, s in enumerate(_as_list(pair.scratch.state_n))}
-
-    theirs = {f"weights/{name}": p for name, p in pair.torch.state_dict().items()}
-    for k, kept in by_torch.state_dict()["state"].items():
-        theirs |= {f"optimizer/{k}/{name}": tensor for name, tensor in kept.items()}
-    theirs |= {f"state/{k}": s.detach() for k, s in enumerate(_as_list(pair.torch.state_n))}
-
-    ours = {f"scratch/{name}": np.asarray(array) for name, array in ours.items()}
-    return ours | {f"torch/{name}": tensor.cpu().numpy() for name, tensor in theirs.items()}
+    return {name: torch.as_tensor(value).cpu().numpy() for name, value in _kept(pair, optimizers)}
 
 
 def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray], step: int, batch: data.Batch) -> None:
@@ -275,78 +247,51 @@ def restore(pair: Pair, optimizers: tuple, arrays: dict[str, np.ndarray], step: 
     Raises ValueError when it cannot have found these arrays.
     """
     by_hand, by_torch = optimizers
-    expected, found = _layout(pair, optimizers, batch.inputs.shape[1]), _described(arrays)
+    # one step creates every array that training continues from; then they are overwritten
+    pair.scratch.loss(batch)
+    by_hand.step(pair.scratch.backward())
+    pair.torch.loss(batch).backward()
+    by_torch.step()
+    expected, found = _described(snapshot(pair, optimizers)), _described(arrays)
     wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
     wrong += [name for name, a in arrays.items() if name == "scratch/t" or name.endswith("/step") if a != step]
     if wrong:
         raise ValueError(f"{wrong[0]} is that of another model or step")
-    _restore_scratch(pair.scratch, by_hand, _under("scratch/", arrays))
-    _restore_torch(pair.torch, by_torch, _under("torch/", arrays))
+    for name, value in _kept(pair, optimizers):
+        if isinstance(value, torch.Tensor):
+            value.copy_(torch.tensor(arrays[name]))
+        elif name == "scratch/t":
+            by_hand.t = step
+        else:
+            value[...] = arrays[name]
 
 
-def _layout(pair, optimizers, B):
-    """The shape and type of every array of a `snapshot` after a step on a batch of B rows, by name."""
+def _kept(pair, optimizers) -> Iterator[tuple]:
+    """(name, array, tensor or number) of all that training continues from; those of torch without their graph."""
     by_hand, by_torch = optimizers
-    params, layer = pair.scratch.params, pair.scratch.recurrent
-    state = np.broadcast_to(params["linear.bias"][0], (layer.num_layers * layer.directions, B, layer.hidden_size))
-    both = {f"weights/{name}": p for name, p in params.items()}
-    both |= {f"state/{k}": state for k in range(layer.states)}
-    ours = dict(both)
-    if not (isinstance(by_hand, scratch.SGD) and not by_hand.momentum):
-        kept = KEPT & vars(by_hand).keys()
-        ours |= {f"{name}/{p}": array for name in kept - {"t"} for p, array in params.items()}
-        ours |= {"t": np.asarray(0)} if "t" in kept else {}
-    on_meta = [torch.nn.Parameter(p.detach().to("meta")) for p in pair.torch.parameters()]  # takes no memory
-    stepped = type(by_torch)(on_meta)
-    stepped.param_groups[0] |= {name: value for name, value in by_torch.param_groups[0].items() if name != "params"}
-    for p in on_meta:
-        p.grad = p.detach()
-    stepped.step()
-    states = stepped.state_dict()["state"]
-    theirs = both | {f"optimizer/{k}/{name}": tensor for k, kept in states.items() for name, tensor in kept.items()}
-    return _described({f"scratch/{n}": a for n, a in ours.items()} | {f"torch/{n}": a for n, a in theirs.items()})
+    ours = {name: value for name, value in vars(by_hand).items() if name in KEPT}
+    ours |= {"weights": pair.scratch.params, "state": _by_place(pair.scratch.state_n)}
+    theirs = {"weights": pair.torch.state_dict(), "state": _by_place(pair.torch.state_n)}
+    yield from _flat("scratch", ours)
+    yield from _flat("torch", theirs | {"optimizer": by_torch.state_dict()["state"]})
+
+
+def _by_place(state):
+    """A state as a dict: {0: h}, for an LSTM {0: h, 1: c}."""
+    return dict(enumerate(state if isinstance(state, tuple) else (state,)))
+
+
+def _flat(name, value):
+    """The values of nested dicts, each with the keys that lead to it: "torch/optimizer/0/step"."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{name}/{key}", inner)
+    else:
+        yield name, value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def _described(arrays):
-    return {name: (tuple(array.shape), str(array.dtype).removeprefix("torch.")) for name, array in arrays.items()}
-
-
-def _restore_scratch(model, optimizer, arrays):
-    for name, p in model.params.items():
-        p[...] = arrays[f"weights/{name}"]
-    for name in KEPT & vars(optimizer).keys():
-        setattr(optimizer, name, int(arrays["t"]) if name == "t" else _under(f"{name}/", arrays))
-    model.state_n = _from_list(list(_under("state/", arrays).values()))
-
-
-def _restore_torch(model, optimizer, arrays):
-    model.load_state_dict({name: torch.tensor(a) for name, a in _under("weights/", arrays).items()})
-    state = {}
-    for name, array in _under("optimizer/", arrays).items():
-        k, name = name.split("/")
-        state.setdefault(int(k), {})[name] = torch.tensor(array)
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    device = model.linear.weight.device
-    model.state_n = _from_list([torch.tensor(a, device=device) for a in _under("state/", arrays).values()])
-
-
-def _under(prefix, arrays):
-    """Copies of the arrays whose names begin with `prefix`, by the rest of their names."""
-    return {name.removeprefix(prefix): a.copy() for name, a in sorted(arrays.items()) if name.startswith(prefix)}
-
-
-def _as_list(state):
-    """A state as a list: [h], for an LSTM [h, c], before any training []."""
-    if state is None:
-        return []
-    return list(state) if isinstance(state, tuple) else [state]
-
-
-def _from_list(states):
-    """The inverse of `_as_list`."""
-    if not states:
-        return None
-    return states[0] if len(states) == 1 else tuple(states)
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
 
 
 def worst_gradient(pair: Pair, batch) -> tuple[str, float]:
@@ -357,7 +302,8 @@ def worst_gradient(pair: Pair, batch) -> tuple[str, float]:
     largest difference relative to its largest entry (at least agreement.least_size).
     """
     same = build(pair.model, "float64", weights=pair.scratch.params, **pair.own)
-    batch = replace(batch, **{name: in_float64(getattr(batch, name)) for name in ("inputs", "targets")})
+    numbers = {name: array for name, array in vars(batch).items() if getattr(array, "dtype", None) == np.float32}
+    batch = replace(batch, **{name: array.astype(np.float64) for name, array in numbers.items()})
     ours, theirs = same.scratch.loss(batch), same.torch.loss(batch)
     theirs.backward()
     ours = {"loss": np.float64(ours)} | same.scratch.backward()
@@ -394,7 +340,3 @@ def _timed(model, batch):
         loss.backward()
         model.linear.bias.grad.sum().item()  # waits for a GPU
     return time.perf_counter() - began
-
-
-def in_float64(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import get_args, get_type_hints
 
 import scratch
@@ -12,7 +13,8 @@ from data.text import TOKENS
 # The cells as typed and as shown.
 CELLS = {name: {"rnn_relu": "ReLU RNN", "mingru": "minGRU"}.get(name, name.upper()) for name in scratch.CELLS}
 OWN_CELLS = ("rnn", "gru", "lstm", "mingru")  # those that may come from a file of the user's
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
+# The optimizers as typed, and the name of their classes in scratch and in torch.optim.
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
 LARGEST_BATCH = 10**7  # steps x rows: beyond it a single batch takes gigabytes
 REAL_TASKS = ("text", "names", "series")
 STATUS = "exit status: 0 agree, 1 differ, 2 could not run (reason on stderr), 3 internal error"
@@ -77,9 +79,14 @@ class Settings:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise UserError(f"--momentum is for sgd and rmsprop, not {self.optimizer}; add --optimizer sgd")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
-            raise UserError("--nesterov looks ahead along sgd's momentum; add --optimizer sgd --momentum 0.9")
+            raise UserError("--nesterov needs sgd with momentum; add --optimizer sgd --momentum 0.9")
         if self.batch_size * (self.window or 1) > LARGEST_BATCH:
             raise UserError(f"a batch of more than {LARGEST_BATCH} steps; use a smaller --batch-size or --window")
+
+
+def as_option(name: str) -> str:
+    """The option that sets a field of Settings."""
+    return "--cell" if name == "cell_file" else f"--{name.replace('_', '-')}"
 
 
 def stored_settings(stored: dict) -> Settings:
@@ -214,13 +221,13 @@ HIGHEST = 1e30  # of other numbers: float32 ends at 3e38
 
 def cell(text):
     if text not in CELLS and not text.endswith(".py"):
-        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(CELLS)}, nor a file FILE.py")
+        raise argparse.ArgumentTypeError(f"{text} is neither one of {', '.join(CELLS)} nor a file FILE.py")
     return text
 
 
 def python_file(text):
     if not text.endswith(".py"):
-        raise argparse.ArgumentTypeError(f"{text} is no Python file, FILE.py")
+        raise argparse.ArgumentTypeError(f"{text} is not a Python file, FILE.py")
     return text
 
 
@@ -230,12 +237,8 @@ def whole(text, least=1, most=LARGEST):
     return int(text)
 
 
-def layers(text):
-    return whole(text, most=MOST_LAYERS)
-
-
-def seed(text):
-    return whole(text, least=0)
+layers = partial(whole, most=MOST_LAYERS)
+seed = partial(whole, least=0)
 
 
 def folder(text):
@@ -254,17 +257,7 @@ def number(text, what, fits):
     return value
 
 
-def rate(text):
-    return number(text, f"above 0, at most {HIGHEST:g}", lambda value: value > 0)
-
-
-def not_negative(text):
-    return number(text, f"from 0 to {HIGHEST:g}", lambda value: value >= 0)
-
-
-def finite(text):
-    return number(text, f"from -{HIGHEST:g} to {HIGHEST:g}", lambda value: True)
-
-
-def share(text):
-    return number(text, "from 0 to below 1", lambda value: 0 <= value < 1)
+rate = partial(number, what=f"above 0, at most {HIGHEST:g}", fits=lambda value: value > 0)
+not_negative = partial(number, what=f"from 0 to {HIGHEST:g}", fits=lambda value: value >= 0)
+finite = partial(number, what=f"from -{HIGHEST:g} to {HIGHEST:g}", fits=lambda value: True)
+share = partial(number, what="from 0 to below 1", fits=lambda value: 0 <= value < 1)

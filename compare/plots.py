@@ -9,6 +9,7 @@ import warnings
 
 os.environ["MPLBACKEND"] = "agg"  # files, never windows, whatever a shell may say
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -28,9 +29,6 @@ BASELINES = (dict(color=GREY, linestyle=":", linewidth=1.4), dict(color=GREY, li
 # One colour per cell, the same in every picture.
 CELL_COLOURS = {"rnn": VERMILION, "rnn_relu": PINK, "gru": BLUE, "lstm": GREEN, "mingru": SKY}
 
-LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
-READABLE = dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1)  # behind words that stand among points
-
 matplotlib.rcParams.update(
     {
         "axes.spines.top": False,
@@ -45,6 +43,12 @@ matplotlib.rcParams.update(
 
 def short(label: str, most: int = 20) -> str:
     return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def in_blocks(values: np.ndarray, number: int = 100) -> np.ndarray:
+    """The means (about `number`, ...) of blocks of steps (N, ...): values of single batches are noisy."""
+    block = max(1, len(values) // number)
+    return values[: len(values) // block * block].reshape(-1, block, *values.shape[1:]).mean(axis=1)
 
 
 def save(figure: Figure, path) -> None:

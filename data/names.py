@@ -8,22 +8,16 @@ import numpy as np
 from data.baselines import Bigrams
 from data.errors import UserError
 from data.labelled import LONGEST, Labelled
-from data.reading import read_text
+from data.reading import accessible, read_text
 
 
 def read_classes(path):
     """dict: file stem -> its names, NFC-normalized, each once, in file order. Raises UserError."""
     path = Path(path)
-    try:
-        found = list(path.iterdir())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such directory; check the spelling") from None
-    except NotADirectoryError:
-        raise UserError(f"{path}: is a file; give a directory with one .txt file per class") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); try a copy of it") from None
-    except ValueError as error:  # a zero byte, or what no file system can write
-        raise UserError(f"{str(path)!r}: no directory can have this name ({error}); check the spelling") from None
+    with accessible(path, "directory"):
+        found = None if path.is_file() else list(path.iterdir())
+    if found is None:
+        raise UserError(f"{path}: is a file; give a directory with one .txt file per class")
     # Hidden files are not the user's: macOS leaves "._Name.txt" next to each Name.txt that it copies.
     files = sorted(file for file in found if file.suffix.lower() == ".txt" and not file.name.startswith("."))
     if not files:

@@ -50,32 +50,11 @@ class Series:
         window=96,
         dtype=np.float32,
     ):
-        own = {"column": column, "inputs": inputs, "missing": missing}
-        if path is None:
-            for option in (name for name, value in own.items() if value is not None):
-                raise UserError(f"--{option} is for your own CSV file; add --data FILE.csv, or leave it out")
-            path, own["column"] = Path(__file__).parent / "sunspots.csv", "sunspots"
-        table = read_columns(path, **own)
-        self.columns, self.output_size, self.input_size = table.names, table.targets, len(table.names)
-        self.column = ", ".join(table.names[: table.targets])
-        self.values, self.known, self.labels = table.values, table.known[:, : table.targets], table.labels
-        self.changes = self.values  # what the model reads and predicts, before it is standardized
-        self.difference = difference
-        if difference:
-            with np.errstate(over="ignore"):
-                self.changes = np.diff(self.values, axis=0)
-            self.values, self.known, self.labels = self.values[1:], self.known[1:], self.labels[1:]
-        self.seed, self.batch_size, self.window, self.dtype = seed, batch_size, window, dtype
-
+        self.difference, self.seed, self.dtype = difference, seed, dtype
+        self.batch_size, self.window = batch_size, window
+        self._read(path, column=column, inputs=inputs, missing=missing)
         self.split = split = len(self.values) * 8 // 10
-        needed = -(-10 * max(window + 1, 4) // 8)
-        if len(self.values) < needed:
-            raise UserError(
-                f"{path}: has {len(self.values)} {'differences' if difference else 'values'}, but window {window} "
-                f"needs {needed}; use a longer series or a smaller --window"
-            )
-        if not self.known[split:].any():
-            raise UserError(f"{path}: {self.column} has no values in the last 20 %; remove these rows")
+        self._refuse_too_few(path)
         self._standardize(path)
 
         self.run_in = min(window, split - 1)
@@ -84,6 +63,34 @@ class Series:
         self.stride = min(max(1, window // 4), starts)
         self.windows = starts // self.stride
         self.steps_per_epoch = -(-self.windows // batch_size)
+
+    def _read(self, path, **own):
+        """Set columns, values, known and labels, and changes: what the model reads, before it is standardized."""
+        if path is None:
+            for option in (name for name, value in own.items() if value is not None):
+                raise UserError(f"--{option} is for your own CSV file; add --data FILE.csv, or leave it out")
+            path, own["column"] = Path(__file__).parent / "sunspots.csv", "sunspots"
+        table = read_columns(path, **own)
+        self.columns, self.output_size, self.input_size = table.names, table.targets, len(table.names)
+        self.column = ", ".join(table.names[: table.targets])
+        self.values, self.known, self.labels = table.values, table.known[:, : table.targets], table.labels
+        self.changes = self.values
+        if self.difference:
+            with np.errstate(over="ignore"):
+                self.changes = np.diff(self.values, axis=0)
+            self.values, self.known, self.labels = self.values[1:], self.known[1:], self.labels[1:]
+
+    def _refuse_too_few(self, path):
+        """Raise UserError unless both parts have enough values."""
+        needed = -(-10 * max(self.window + 1, 4) // 8)
+        if len(self.values) < needed:
+            what = "differences" if self.difference else "values"
+            raise UserError(
+                f"{path}: has {len(self.values)} {what}, but window {self.window} needs {needed}; "
+                "use a longer series or a smaller --window"
+            )
+        if not self.known[self.split :].any():
+            raise UserError(f"{path}: {self.column} has no values in the last 20 %; remove these rows")
 
     def _standardize(self, path):
         """Set mean, std, scaled, metric and baselines. Raises UserError if the values do not allow it."""

@@ -64,13 +64,7 @@ class Text:
         self.sizes = np.array([len(token) for token in self.tokens])  # (V,) in characters
 
         self.train_ids, self.test_ids = self.encode(train), self.encode(test)
-        if len(self.train_ids) <= batch_size * window or len(self.test_ids) <= window:
-            needed = max(-(-10 * (batch_size * window + 1) // 9), 10 * window + 1)
-            raise UserError(
-                f"{path or 'the default text'}: has {len(self.train_ids) + len(self.test_ids):,} {tokens}, but batch "
-                f"size {batch_size} and window {window} need {'about ' * (tokens == 'words')}{needed:,}; "
-                "use a smaller --batch-size or --window, or more text"
-            )
+        self._refuse_too_short(path or "the default text", tokens)
         self.steps_per_epoch = (len(self.train_ids) - 1) // batch_size // window
         # A short test text gets fewer streams, so that each still has a complete window.
         self.test_streams = min(batch_size, (len(self.test_ids) - 1) // window)
@@ -80,6 +74,16 @@ class Text:
         bits = trigram_bits(self.train_ids, read, self.vocab_size) * scored
         self.baselines = {"trigram model": bits / int(self.sizes[read[2:]].sum())}
         self.characters_per_word = len(test) / len(WORD.findall(test))
+
+    def _refuse_too_short(self, path, tokens):
+        """Raise UserError unless both parts fill a window."""
+        B, T, found = self.batch_size, self.window, len(self.train_ids) + len(self.test_ids)
+        if len(self.train_ids) <= B * T or len(self.test_ids) <= T:
+            needed = max(-(-10 * (B * T + 1) // 9), 10 * T + 1)
+            raise UserError(
+                f"{path}: has {found:,} {tokens}, but batch size {B} and window {T} need "
+                f"{'about ' * (tokens == 'words')}{needed:,}; use a smaller --batch-size or --window, or more text"
+            )
 
     def perplexity(self, bits_per_character):
         """2 to the power of the bits per word, spaces, punctuation and line ends included."""

@@ -2,7 +2,6 @@
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from torch_impl import unrolled
 
@@ -32,9 +31,4 @@ class MinGRU(nn.Module):
 
     def forward(self, x, state=None):
         """x (T, B, I) or packed; state (L*D, B, H), None for zeros. Returns y (T, B, D*H), or packed, and h_n."""
-        if isinstance(x, PackedSequence):
-            x, lengths = pad_packed_sequence(x)
-            y, state_n, _ = unrolled.layers(self, x, lengths, state)
-            return pack_padded_sequence(y, lengths, enforce_sorted=False), state_n
-        y, state_n, _ = unrolled.layers(self, x, state=state)
-        return y, state_n
+        return unrolled.padded_or_packed(lambda *given: unrolled.layers(self, *given)[:2], x, state)

@@ -39,19 +39,10 @@ class SequenceModel(nn.Module):
         device="cpu",
     ):
         super().__init__()
-        if (vocab_size is None) == (input_size is None):
-            raise ValueError("give vocab_size for ids or input_size for numbers, and not both")
-        if predict not in ("each", "last"):
-            raise ValueError(f"predict is {predict!r}; it must be 'each' or 'last'")
-        if cell not in CELLS:
-            raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}; it must be from 0 to below 1")
-        if forget_bias and cell != "lstm":
-            raise ValueError("forget_bias is for an lstm: no other cell has a forget gate")
+        self._refuse(cell, vocab_size, input_size, predict, dropout, forget_bias)
         self.predict, self.dropout = predict, dropout
-        self.embedding = None
         place = dict(dtype=dtype, device=device)
+        self.embedding = None
         if vocab_size is not None:
             input_size = embedding_size or hidden_size
             self.embedding = nn.Embedding(vocab_size, input_size, **place)
@@ -63,6 +54,20 @@ class SequenceModel(nn.Module):
                 p.data[hidden_size : 2 * hidden_size] += forget_bias
         self.linear = nn.Linear((2 if bidirectional else 1) * hidden_size, output_size, **place)
         self.prediction = self.state_n = None
+
+    @staticmethod
+    def _refuse(cell, vocab_size, input_size, predict, dropout, forget_bias):
+        """Raise ValueError for arguments that make no model."""
+        if (vocab_size is None) == (input_size is None):
+            raise ValueError("give vocab_size for ids or input_size for numbers, and not both")
+        if predict not in ("each", "last"):
+            raise ValueError(f"predict is {predict!r}; it must be 'each' or 'last'")
+        if cell not in CELLS:
+            raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; it must be from 0 to below 1")
+        if forget_bias and cell != "lstm":
+            raise ValueError("forget_bias is for an lstm: no other cell has a forget gate")
 
     def _tensor(self, array):
         """A NumPy array of a batch, on the model's device."""

@@ -9,6 +9,7 @@ b_ih and b_hh (G*H,) for G gates.
 """
 
 import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
 def rnn(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh"):
@@ -81,47 +82,53 @@ def mingru(x, h_0, W_ih, b_ih):
 CELLS = {"RNN": rnn, "LSTM": lstm, "GRU": gru, "MinGRU": mingru}  # by the name of the layer's class
 
 
-def layers(recurrent, x, lengths=None, state=None):
+def layers(recurrent, x, lengths=None, state=None, run=None):
     """A whole layer of CELLS step by step, with that layer's own weights.
 
-    x (T, B, I); lengths (B,) or None; state as the layer takes it.
+    x (T, B, I); lengths (B,) or None; state as the layer takes it; run: what to use in place of `run_cell`.
     Returns y (T, B, D*H), the last state, and a list with one entry per layer and direction, in the state's order: the
     dict that the cell kept, and None, or for the reverse direction the index (T, B) that restores the order of time.
     """
-    T, B, _ = x.shape
-    rows = torch.arange(B, device=x.device)
+    (T, B), D = x.shape[:2], 1 + recurrent.bidirectional
+    rows, t = torch.arange(B, device=x.device), torch.arange(T, device=x.device)[:, None]  # t (T, 1)
     lengths = torch.full_like(rows, T) if lengths is None else torch.as_tensor(lengths, device=x.device)
-    t = torch.arange(T, device=x.device)[:, None]  # (T, 1)
     real = (t < lengths)[:, :, None]  # (T, B, 1)
     backwards = torch.where(t < lengths, lengths - 1 - t, t)  # (T, B)  each sequence's last real step first
-    D = 2 if recurrent.bidirectional else 1
-    is_lstm = isinstance(recurrent, torch.nn.LSTM)
-    options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
-    cell = CELLS[type(recurrent).__name__]
     if state is None:
         zeros = x.new_zeros(recurrent.num_layers * D, B, recurrent.hidden_size)
-        state = (zeros, zeros) if is_lstm else zeros
-    states = state if is_lstm else (state,)
-
-    last, everything = [[] for _ in states], []
+        state = (zeros, zeros) if isinstance(recurrent, torch.nn.LSTM) else zeros
+    states, last, everything = state if isinstance(state, tuple) else (state,), [], []
     for layer in range(recurrent.num_layers):
-        below, outputs = x, []
-        for direction in range(D):
-            k = layer * D + direction
-            weights = [getattr(recurrent, name) for name in recurrent._all_weights[k]]
-            if not recurrent.bias:
-                weights += len(weights) * [x.new_zeros(len(weights[0]))]  # a bias per matrix
-            source = below[backwards, rows] if direction else below
-            *_, kept = cell(source, *(s[k] for s in states), *weights, **options)
+        outputs = []
+        for k in range(layer * D, (layer + 1) * D):
+            kept = (run or run_cell)(recurrent, k, x[backwards, rows] if k % D else x, [s[k] for s in states])
             # the state at each row's last real step; nothing uses what the cell computed from padding
-            for name, s_n in zip("hc", last, strict=False):
-                s_n.append(torch.stack(kept[name])[lengths - 1, rows])
+            last.append([torch.stack(kept[name])[lengths - 1, rows] for name in "hc"[: len(states)]])
             y = torch.where(real, torch.stack(kept["h"]), 0)
-            outputs.append(y[backwards, rows] if direction else y)
-            everything.append((kept, backwards if direction else None))
+            outputs.append(y[backwards, rows] if k % D else y)
+            everything.append((kept, backwards if k % D else None))
         x = torch.cat(outputs, dim=2)
-    last = [torch.stack(s_n) for s_n in last]
-    return x, tuple(last) if is_lstm else last[0], everything
+    last = tuple(torch.stack(s) for s in zip(*last, strict=True))
+    return x, last if isinstance(state, tuple) else last[0], everything
+
+
+def run_cell(recurrent, k, x, states):
+    """What a cell keeps for x (T, B, I) and states (B, H), with the k-th set of weights of its layer."""
+    weights = [getattr(recurrent, name) for name in recurrent._all_weights[k]]
+    if not recurrent.bias:
+        weights += len(weights) * [x.new_zeros(len(weights[0]))]  # a bias per matrix
+    options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
+    *_, kept = CELLS[type(recurrent).__name__](x, *states, *weights, **options)
+    return kept
+
+
+def padded_or_packed(layers, x, state):
+    """layers(x, lengths, state) for x (T, B, I), with None for lengths, or packed; y is then packed, too."""
+    if not isinstance(x, PackedSequence):
+        return layers(x, None, state)
+    x, lengths = pad_packed_sequence(x)
+    y, state_n = layers(x, lengths, state)
+    return pack_padded_sequence(y, lengths, enforce_sorted=False), state_n
 
 
 def gradients(loss, everything):

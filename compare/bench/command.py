@@ -14,11 +14,10 @@ def add_arguments(parser):
     parser.add_argument(
         "--tricks", action="store_true", help="time a step without each of the optimizations, and a scan, instead"
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_out(parser, "bench.png")
 
 
 def run(options):
     from compare.bench import timing
 
-    return timing.main(options.out, quick=options.quick, as_json=options.json, tricks=options.tricks)
+    return timing.main(options.out, quick=options.quick, tricks=options.tricks)

@@ -4,21 +4,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from compare.bench.tables import KINDS
-from compare.plots import BLUE, CELL_COLOURS, GREEN, GREY, LEGEND, ORANGE, READABLE, save
+from compare.bench.worker_process import LONG_B, LONG_CELL, LONG_H
+from compare.plots import BLUE, CELL_COLOURS, GREEN, GREY, ORANGE, WIDTH, save
 
-SMALL = 9  # points: the smallest text in any picture
+LEGEND = dict(frameon=True, framealpha=0.85, edgecolor="none")
+READABLE = dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1)  # behind numbers between bars
 BAR = 0.27  # of the distance between two sizes
 STYLES = {"scratch": (ORANGE, "o-"), "checkpointed": (GREEN, "s-"), "torch": (BLUE, "^--")}
 
 
 def draw(path, figures):
     """figures: compare.bench.timing.Figures."""
-    figure = Figure(figsize=(8.5, 7), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 7), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 0.9))
     _ratios(above.subplots(), figures.steps)
     memory, time = below.subplots(1, 2)
     _lengths(memory, time, figures.long_runs)
-    figure.supxlabel("\n".join((figures.processor, *figures.libraries)), fontsize=SMALL, color=GREY)
+    figure.supxlabel("\n".join((figures.processor, *figures.libraries)), fontsize=9, color=GREY)
     save(figure, path)
 
 
@@ -31,14 +33,14 @@ def _ratios(axes, steps):
         places = np.arange(len(sizes)) + (k - (len(cells) - 1) / 2) * BAR
         axes.bar(places, ratios, 0.93 * BAR, color=CELL_COLOURS[cell], label=cell.upper())
         for place, ratio in zip(places, ratios, strict=True):
-            text = axes.annotate(f"{ratio:.2f}", (place, ratio), (0, 2), textcoords="offset points", bbox=READABLE)
-            text.set(ha="center", va="bottom", fontsize=SMALL)
+            above = dict(textcoords="offset points", ha="center", va="bottom")
+            axes.annotate(f"{ratio:.2f}", (place, ratio), (0, 2), bbox=READABLE, **above)
     axes.axhline(1, color=GREY, linestyle="--", linewidth=1.2, label="as fast as torch", zorder=0)
-    axes.set_xticks(range(len(sizes)), [f"batch {B}\n{T} steps\nH = {H}" for B, T, H in sizes], fontsize=SMALL)
+    axes.set_xticks(range(len(sizes)), [f"batch {B}\n{T} steps\nH = {H}" for B, T, H in sizes])
     axes.set_title("One training step on one thread: below 1, scratch is faster")
     axes.set_ylabel("time of scratch / time of torch")
     axes.set_ylim(top=1.3 * max(1, *(step.ratio for step in steps)))
-    axes.legend(ncols=4, loc="upper left", fontsize=SMALL, **LEGEND)
+    axes.legend(ncols=4, loc="upper left", **LEGEND)
 
 
 def _lengths(memory, time, long_runs):
@@ -49,12 +51,11 @@ def _lengths(memory, time, long_runs):
         if all(run.bytes is not None for run in runs):
             memory.loglog(lengths, [run.bytes / 1e6 for run in runs], style, color=colour, label=KINDS[kind])
         time.semilogx(lengths, [1e6 * run.seconds / run.T for run in runs], style, color=colour, label=KINDS[kind])
-    about = f"{long_runs[0].cell.upper()}, B = {long_runs[0].B}, H = {long_runs[0].H}"
+    about = f"{LONG_CELL.upper()}, B = {LONG_B}, H = {LONG_H}"
     memory.set(title=f"Memory: {about}", xlabel="steps T", ylabel="megabytes")
     time.set(title=f"Forward and backward: {about}", xlabel="steps T", ylabel="microseconds per time step")
     time.set_ylim(0, 1.4e6 * max(run.seconds / run.T for run in long_runs))  # room for the legend
     for axes in (memory, time):
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.tick_params(labelsize=SMALL)
-        axes.legend(loc="upper left", fontsize=SMALL, **LEGEND)
+        axes.legend(loc="upper left", **LEGEND)
     memory.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")

@@ -2,6 +2,8 @@
 
 from rich.table import Table
 
+from compare.bench.worker_process import LONG_B, LONG_CELL, LONG_H
+
 KINDS = {"scratch": "scratch", "checkpointed": "scratch, checkpointed", "torch": "torch"}  # of long runs
 
 
@@ -10,8 +12,8 @@ def step_table(steps) -> Table:
     table = Table(title="One training step: below a ratio of 1, scratch is faster", title_justify="left")
     table.caption = """\
 milliseconds, and the time of scratch divided by that of torch.nn: the median
-(lowest to highest of the rounds); by that of a loop in torch, of JAX (jit of
-lax.scan, compiled before; where it is installed): the median"""
+(lowest to highest of the rounds); by that of a loop in torch, and of JAX where
+it is installed (jit of lax.scan, without the time to compile): the median"""
     table.caption_justify = "left"
     table.add_column("B, T, I=H")
     table.add_column("cell")
@@ -39,8 +41,7 @@ def scan_table(scans) -> Table:
 
 def length_table(long_runs) -> Table:
     """LongRuns: one row per length, one column per kind."""
-    about = long_runs[0]
-    table = Table(title=f"{about.cell} on long sequences of ids, B={about.B}, H={about.H}", title_justify="left")
+    table = Table(title=f"{LONG_CELL} on long sequences of ids, B={LONG_B}, H={LONG_H}", title_justify="left")
     table.caption, table.caption_justify = "memory; time per step t, forward and backward", "left"
     table.add_column("T", justify="right")
     for name in KINDS.values():

@@ -1,9 +1,7 @@
 """How long a training step takes, by hand and in torch, and how much memory a long sequence needs: `byhand bench`."""
 
 import contextlib
-import json
 import multiprocessing
-import os
 import platform
 import statistics
 from collections.abc import Iterator, Sequence
@@ -55,10 +53,7 @@ class LongRun:
     """Forward and backward over T steps: bytes of memory (None: not known) and seconds. kind: see peak_memory."""
 
     kind: str
-    cell: str
-    B: int
     T: int
-    H: int
     bytes: int | None
     seconds: float
 
@@ -85,60 +80,42 @@ class ScanTime:
 
 
 @dataclass(frozen=True)
-class Tricks:
-    """All that `byhand bench --tricks` measures."""
-
-    costs: tuple[Cost, ...]
-    scans: tuple[ScanTime, ...]
-
-
-@dataclass(frozen=True)
 class Figures:
     """All that `byhand bench` measures, and on what."""
 
     processor: str
-    cores: int | None
     libraries: tuple[str, ...]
     steps: tuple[StepTime, ...]
     long_runs: tuple[LongRun, ...]
 
 
-def main(out: str, *, quick: bool = False, as_json: bool = False, tricks: bool = False) -> int:
+def main(out: str, *, quick: bool = False, tricks: bool = False) -> int:
     """Measure, print the tables, leave bench.png and bench.json in the folder `out`. Returns the exit status, 0.
 
     quick: few sizes, short sequences; tricks: time a step without each optimization instead, leave no files.
     """
     folder = files.folder(out)
     sizes, lengths = (QUICK_SIZES, QUICK_LENGTHS) if quick else (SIZES, LENGTHS)
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, disable=as_json) as progress:
-        found = Tricks(costs(sizes, progress), scan_times()) if tricks else measured(sizes, lengths, progress)
-    text = json.dumps(asdict(found), indent=2)
-    if not tricks:
-        plot.draw(folder / "bench.png", found)
-        files.write_whole(folder / "bench.json", f"{text}\n".encode())
-    if as_json:
-        print(text)
-    elif tricks:
-        rich.print(tables.cost_table(found.costs))
-        rich.print(tables.scan_table(found.scans))
-    else:
-        rich.print(tables.step_table(found.steps))
-        rich.print(tables.length_table(found.long_runs))
-        print(f"picture: {folder / 'bench.png'}\nall figures: {folder / 'bench.json'}")
+    with Progress(TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn()) as shown:
+        found = (costs(sizes, shown), scan_times()) if tricks else measured(sizes, lengths, shown)
+    if tricks:
+        rich.print(tables.cost_table(found[0]), tables.scan_table(found[1]))
+        return 0
+    plot.draw(folder / "bench.png", found)
+    files.write_json(folder / "bench.json", asdict(found))
+    rich.print(tables.step_table(found.steps), tables.length_table(found.long_runs))
+    print(f"picture: {folder / 'bench.png'}\nall figures: {folder / 'bench.json'}")
     return 0
 
 
 def measured(sizes, lengths, progress) -> Figures:
     """Everything but the costs."""
-    with processes("scratch", "torch") as (by_hand, by_torch):
-        libraries = (
-            ask(by_hand, worker_process.version, "scratch"),
-            ask(by_torch, worker_process.version, "torch"),
-        )
+    names = ("scratch", "torch")
+    with processes(*names) as pair:
+        libraries = tuple(ask(process, worker_process.version, name) for process, name in zip(pair, names, strict=True))
     libraries += (f"jax {metadata.version('jax')}",) if find_spec("jax") else ()
     steps, long_runs = step_times(sizes, progress), memory_by_length(lengths, progress)
-    return Figures(processor(), os.cpu_count(), libraries, steps, long_runs)
+    return Figures(processor(), libraries, steps, long_runs)
 
 
 def step_times(sizes, progress) -> tuple[StepTime, ...]:
@@ -202,22 +179,21 @@ def in_turn(variants: Sequence[tuple[ProcessPoolExecutor, Step]], seconds: float
     return times
 
 
-def memory_by_length(lengths, progress, cell="lstm", B=16, H=64) -> tuple[LongRun, ...]:
+def memory_by_length(lengths, progress) -> tuple[LongRun, ...]:
     """Memory and time of long sequences, each in a fresh process: one that had used more would reuse it unnoticed."""
     found = []
     job = progress.add_task("long sequences", total=len(lengths) * len(tables.KINDS))
     for T in lengths:
         for kind in tables.KINDS:
             with processes("torch" if kind == "torch" else "scratch") as (process,):
-                ask(process, worker_process.peak_memory, kind, cell, B, 2, H)  # the first call loads libraries
-                used, elapsed = ask(process, worker_process.peak_memory, kind, cell, B, T, H)
-            found.append(LongRun(kind, cell, B, T, H, used, elapsed))
+                ask(process, worker_process.peak_memory, kind, 2)  # the first call loads libraries
+                found.append(LongRun(kind, T, *ask(process, worker_process.peak_memory, kind, T)))
             progress.advance(job)
     return tuple(found)
 
 
 def processor() -> str:
-    """Its name, if the system tells."""
+    """Its name, if the system reports it."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("model name"):

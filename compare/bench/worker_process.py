@@ -20,6 +20,7 @@ from compare.bench.ablations import ABLATIONS
 
 V = 65  # characters
 LEARNING_RATE = 0.1
+LONG_CELL, LONG_B, LONG_H = "lstm", 16, 64  # of long sequences
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,13 @@ def scan_seconds(width: int, T: int, calls: int = 50) -> tuple[float, float]:
 # ---- memory ---------------------------------------------------------------------------------------------------------
 
 
-def peak_memory(kind: str, cell: str, B: int, T: int, H: int) -> tuple[int | None, float]:
-    """(bytes, seconds) of one forward and backward of a layer on ids; bytes is None if the system does not tell.
+def peak_memory(kind: str, T: int) -> tuple[int | None, float]:
+    """(bytes, seconds) of one forward and backward of a layer on ids; bytes is None if the system does not report it.
 
-    kind: "scratch", "checkpointed" (scratch in little memory) or "torch". The bytes are the rise of this process's peak
-    over what it had before, with the ids. The loss is half the sum of squares of y, whose gradient is y.
+    kind: "scratch", "checkpointed" (scratch in little memory) or "torch". The bytes are by how much this process's
+    memory rises at its peak; the ids were there before. The loss is half the sum of squares of y, whose gradient is y.
     """
-    run = LONG_RUNS[kind](cell, B, T, H)
+    run = LONG_RUNS[kind](T)
     gc.collect()
     before = reset_peak()
     start = time.perf_counter()
@@ -186,13 +187,13 @@ def peak_memory(kind: str, cell: str, B: int, T: int, H: int) -> tuple[int | Non
     return used, elapsed
 
 
-def long_by_hand(cell, B, T, H, *, checkpointed=False):
+def long_by_hand(T, *, checkpointed=False):
     import scratch
     from scratch.checkpointed import gradients
 
     rng = np.random.default_rng(0)
-    layer = scratch.CELLS[cell][0](H, H, rng=rng)
-    ids, embedding = rng.integers(V, size=(T, B)), rng.standard_normal((V, H), np.float32)
+    layer = scratch.CELLS[LONG_CELL][0](LONG_H, LONG_H, rng=rng)
+    ids, embedding = rng.integers(V, size=(T, LONG_B)), rng.standard_normal((V, LONG_H), np.float32)
 
     def half_sum_of_squares(y, _):
         return 0.5 * float(np.vdot(y, y)), y
@@ -204,13 +205,13 @@ def long_by_hand(cell, B, T, H, *, checkpointed=False):
     return partial(gradients, layer, ids, half_sum_of_squares, embedding=embedding) if checkpointed else run
 
 
-def long_by_torch(cell, B, T, H):
+def long_by_torch(T):
     import torch
 
     from torch_impl.model import CELLS
 
-    layer = CELLS[cell][0](H, H)
-    embedding, ids = torch.nn.Embedding(V, H), torch.randint(V, (T, B))
+    layer = CELLS[LONG_CELL][0](LONG_H, LONG_H)
+    embedding, ids = torch.nn.Embedding(V, LONG_H), torch.randint(V, (T, LONG_B))
 
     def run():
         y, _ = layer(embedding(ids))

@@ -75,32 +75,42 @@ def draw(path: Path, run) -> None:
     dataset, horizon = run.dataset, run.settings.horizon
     starts = start_places(dataset, horizon)
     outputs = both(run.pair, dataset, starts, horizon)
-    ours, theirs = (dataset.ahead(side, starts) for side in outputs)
+    forecasts = [dataset.ahead(side, starts) for side in outputs]
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     above, below = figure.subplots(2, 1)
-    x = time_axis(above, dataset.labels, dataset.split - 1)
-    truth = np.where(dataset.known[:, 0], dataset.values[:, 0], np.nan)[dataset.split - 1 :]
-    above.plot(x, truth, color="black", linewidth=0.8, label="truth")
-    for k in np.unique(np.linspace(0, len(starts) - 1, SHOWN).astype(int)):
-        first = starts[k] + 1 - (dataset.split - 1)
-        for side, style, width in zip((ours, theirs), run.styles, (3.5, 1), strict=True):
-            above.plot(x[first : first + horizon], side[:, k, 0], **style | dict(linewidth=width))
-    above.margins(x=0)
-    above.set_ylabel(short(dataset.columns[0], 30))
-    steps, marker = np.arange(1, horizon + 1), "o" if horizon == 1 else None
-    for (label, values), style in zip(baselines(dataset, starts, horizon).items(), BASELINES, strict=False):
-        below.plot(steps, errors(dataset, values, starts), marker=marker, **style | dict(label=label))
-    for side, style in zip((ours, theirs), run.styles, strict=True):
-        below.plot(steps, errors(dataset, side, starts), marker=marker, **style)
-    below.set_ylim(bottom=0)
-    below.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    below.set(
-        xlabel=f"steps ahead (mean of {len(starts)} starts)",
-        ylabel=dataset.metric.split(" (")[0].replace(" in ", "\nin "),
-    )
+    _draw_forecasts(above, run, forecasts, starts)
+    _draw_errors(below, run, forecasts, starts)
     words, _ = agree([outputs[0]], [outputs[1]])
     figure.suptitle(f"{run.title}: both models run ahead on their own outputs\nforecasts {words}", x=0.01, ha="left")
     handles = {label: handle for handle, label in zip(*below.get_legend_handles_labels(), strict=True)}
     handles["truth"] = above.lines[0]
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
     plots.save(figure, path)
+
+
+def _draw_forecasts(axes, run, forecasts, starts):
+    """The held-out part of the first target, and SHOWN forecasts of both models."""
+    dataset, first = run.dataset, run.dataset.split - 1
+    x = time_axis(axes, dataset.labels, first)
+    truth = np.where(dataset.known[:, 0], dataset.values[:, 0], np.nan)[first:]
+    axes.plot(x, truth, color="black", linewidth=0.8, label="truth")
+    for k in np.unique(np.linspace(0, len(starts) - 1, SHOWN).astype(int)):
+        ahead = x[starts[k] + 1 - first :][: run.settings.horizon]
+        for side, style, width in zip(forecasts, run.styles, (3.5, 1), strict=True):
+            axes.plot(ahead, side[:, k, 0], **style | dict(linewidth=width))
+    axes.margins(x=0)
+    axes.set_ylabel(short(dataset.columns[0], 30))
+
+
+def _draw_errors(axes, run, forecasts, starts):
+    """The error of the baselines and of both models by horizon."""
+    dataset, horizon = run.dataset, run.settings.horizon
+    steps, marker = np.arange(1, horizon + 1), "o" if horizon == 1 else None
+    for (label, values), style in zip(baselines(dataset, starts, horizon).items(), BASELINES, strict=False):
+        axes.plot(steps, errors(dataset, values, starts), marker=marker, **style | dict(label=label))
+    for side, style in zip(forecasts, run.styles, strict=True):
+        axes.plot(steps, errors(dataset, side, starts), marker=marker, **style)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    measure = dataset.metric.split(" (")[0].replace(" in ", "\nin ")
+    axes.set(xlabel=f"steps ahead (mean of {len(starts)} starts)", ylabel=measure)

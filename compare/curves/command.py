@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import fields, replace
+from functools import partial
 
 from compare.options import (
     OPTIMIZERS,
@@ -11,6 +12,7 @@ from compare.options import (
     add_data,
     add_model,
     add_out,
+    as_option,
     configure,
     defaults,
     finite,
@@ -23,7 +25,7 @@ from compare.options import (
 )
 from data import TASKS, UserError, check_task
 
-MOST_SEEDS = 1000
+seeds = partial(whole, most=1000)
 DESCRIPTION = """\
 Train both models on each TASK, from the same weights on the same batches, and
 plot both training curves and their gap. Unset options default per task (see
@@ -46,59 +48,56 @@ def add_arguments(parser):
         help=f"{', '.join(TASKS)} (default: {', '.join(REAL_TASKS)}; memory is the generated adding problem)",
     )
     add_model(parser, own_cells=True)
-    training = parser.add_argument_group("training")
-    training.add_argument(
+    add_training(parser.add_argument_group("training"))
+    add_files(parser.add_argument_group("data and results"))
+    add_several(parser.add_argument_group("several runs (overlay.png)"))
+
+
+def add_training(group):
+    group.add_argument(
         "--dropout", type=share, metavar="P", help="drop embedded ids and the linear layer's inputs with probability P"
     )
-    training.add_argument(
+    group.add_argument(
         "--forget-bias", type=finite, metavar="X", help="add X to the first biases of the forget gates, with lstm"
     )
-    training.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
-    training.add_argument("--lr", type=rate, metavar="X", help="learning rate")
-    training.add_argument("--momentum", type=share, metavar="X", help="momentum for sgd and rmsprop, 0 <= X < 1")
-    training.add_argument("--nesterov", action="store_true", default=None, help="Nesterov momentum, with sgd")
-    training.add_argument(
+    group.add_argument("--optimizer", choices=OPTIMIZERS, help="as in torch.optim")
+    group.add_argument("--lr", type=rate, metavar="X", help="learning rate")
+    group.add_argument("--momentum", type=share, metavar="X", help="momentum for sgd and rmsprop, 0 <= X < 1")
+    group.add_argument("--nesterov", action="store_true", default=None, help="Nesterov momentum, with sgd")
+    group.add_argument(
         "--weight-decay", type=not_negative, metavar="X", help="L2 penalty; decoupled weight decay for adamw"
     )
-    training.add_argument("--clip", type=not_negative, metavar="X", help="largest gradient norm; 0 for no clipping")
-    length = training.add_mutually_exclusive_group()
+    group.add_argument("--clip", type=not_negative, metavar="X", help="largest gradient norm; 0 for no clipping")
+    length = group.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole, metavar="N", help="batches to train on")
     length.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data, instead of --steps")
-    training.add_argument("--batch-size", type=whole, metavar="N", help="sequences per batch")
-    training.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names, digits")
-    training.add_argument("--dtype", choices=("float32", "float64"), help="(default float32)")
-    training.add_argument("--seed", type=seed, metavar="N", help="seed of weights, batches and split (default 0)")
-    training.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")
-    files = parser.add_argument_group("data and results")
-    add_data(files)
-    files.add_argument(
+    group.add_argument("--batch-size", type=whole, metavar="N", help="sequences per batch")
+    group.add_argument("--window", type=whole, metavar="N", help="time steps per batch; not for names, digits")
+    group.add_argument("--dtype", choices=("float32", "float64"), help="(default float32)")
+    group.add_argument("--seed", type=seed, metavar="N", help="seed of weights, batches and split (default 0)")
+    group.add_argument("--device", metavar="NAME", help="where the torch model computes (default cpu)")
+
+
+def add_files(group):
+    add_data(group)
+    group.add_argument(
         "--horizon", type=whole, metavar="N", help="after training on a series, also run ahead N steps (horizon.png)"
     )
-    add_out(files, "the results")
-    files.add_argument(
-        "--checkpoint-every",
-        type=whole,
-        metavar="N",
-        help="save the run every N steps (default: at most 0.5%% of the run time)",
+    add_out(group, "the results")
+    group.add_argument(
+        "--checkpoint-every", type=whole, metavar="N", help="save the run every N steps (default: every 10 seconds)"
     )
-    overlaid = parser.add_argument_group("several runs (overlay.png)")
-    several = overlaid.add_mutually_exclusive_group()
-    several.add_argument("--seeds", type=seeds, metavar="N", help="repeat the run with N seeds: median and range")
-    several.add_argument(
-        "--overlay",
-        nargs="+",
-        type=folder,
-        metavar="DIR",
-        help="train nothing: draw the finished runs in these folders",
-    )
-    overlaid.add_argument("--x", choices=("steps", "seconds"), default="steps", help="what their curves are drawn over")
-    interrupted = files.add_mutually_exclusive_group()
+    interrupted = group.add_mutually_exclusive_group()
     interrupted.add_argument("--resume", action="store_true", help="resume an interrupted run, if there is one")
     interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run and start over")
 
 
-def seeds(text):
-    return whole(text, most=MOST_SEEDS)
+def add_several(group):
+    several = group.add_mutually_exclusive_group()
+    several.add_argument("--seeds", type=seeds, metavar="N", help="repeat the run with N seeds: median and range")
+    what = "train nothing: draw the finished runs in these folders"
+    several.add_argument("--overlay", nargs="+", type=folder, metavar="DIR", help=what)
+    group.add_argument("--x", choices=("steps", "seconds"), default="steps", help="what their curves are drawn over")
 
 
 def run(options):
@@ -128,7 +127,7 @@ def overlay(options):
     """Draw finished runs. Raises UserError for options of a training run."""
     given = vars(options).keys() & {field.name for field in fields(Settings)}
     for name in sorted(name for name in given if getattr(options, name) is not None):
-        raise UserError(f"--overlay draws runs as they are, without --{name.replace('_', '-')}; leave one of them out")
+        raise UserError(f"--overlay draws runs as they are, without {as_option(name)}; leave one of them out")
     for task in options.tasks:
         check_task(task)
     draw(options, options.overlay)

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from compare import files, plots
-from compare.curves.stopped_run import as_option
-from compare.options import Settings
-from compare.plots import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, WIDTH, short
+from compare.options import Settings, as_option
+from compare.plots import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION, WIDTH, in_blocks, short
 from data import TASKS, UserError
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PINK, SKY, GREY)
@@ -107,12 +106,8 @@ def draw(path: Path, runs: list[Finished], x: str = "steps") -> None:
 def _draw_group(axes, group, split, x, colour):
     """The median over the seeds, and scratch's range."""
     steps = group[0].steps[split]
-    values = np.array([run.values[split] for run in group])  # (seeds, N, 2)
-    across = np.median([run.seconds[steps] for run in group], axis=0) if x == "seconds" else steps
-    block = max(1, len(steps) // 50)  # values of single batches are noisy
-    cut = len(steps) // block * block
-    across = across[:cut].reshape(-1, block).mean(axis=1)
-    values = values[:, :cut].reshape(len(group), -1, block, 2).mean(axis=2)
+    across = in_blocks(np.median([run.seconds[steps] for run in group], axis=0) if x == "seconds" else steps, 50)
+    values = np.array([in_blocks(run.values[split], 50) for run in group])  # (seeds, N, 2)
     ours, theirs = np.median(values, axis=0).T
     axes.fill_between(across, *np.quantile(values[..., 0], (0, 1), axis=0), color=colour, alpha=0.2, linewidth=0)
     axes.plot(across, ours, color=colour, linewidth=1.6)

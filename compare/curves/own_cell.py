@@ -1,4 +1,4 @@
-"""The user's own cell in a run: a NumPy file that `byhand check` accepts in place of scratch's, or a torch module.
+"""The user's own cell in a run: a NumPy file that `byhand check` accepts, or a torch module.
 
 Layers, directions and sequences of different lengths stay the project's own: a cell sees one layer, one direction, and
 rows of equal length.
@@ -14,7 +14,6 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import scratch
 from compare.learner import check, examine, problems
@@ -23,6 +22,7 @@ from compare.learner.switches import executed
 from compare.options import OWN_CELLS, Settings
 from data import UserError
 from data.errors import printable
+from torch_impl import unrolled
 
 
 def named(cell: str | None, torch_cell: str | None) -> dict:
@@ -106,7 +106,7 @@ class OwnCell:
     def forward(self, x, *arrays, y=None, **options):
         """As the cells of scratch; for ids, the user's forward gets the one-hot vectors that they stand for.
 
-        To a file with a backward pass alone belongs the forward pass of scratch.
+        A file with only a backward pass gets the forward pass of scratch.
         """
         ids = x.ndim == 2
         if ids:
@@ -194,33 +194,22 @@ class OwnLayers(torch.nn.Module):
         return y, [s[0] for s in (last if isinstance(last, tuple) else (last,))]
 
     def forward(self, x, state=None):
-        if isinstance(x, PackedSequence):
-            x, lengths = pad_packed_sequence(x)
-            y, state_n = self.padded(x, lengths.to(x.device), state)
-            return pack_padded_sequence(y, lengths, enforce_sorted=False), state_n
-        return self.padded(x, None, state)
+        return unrolled.padded_or_packed(self.layers, x, state)
 
-    def padded(self, x, lengths, state):
-        """x (T, B, I), lengths (B,) or None. With lengths, the last c of an lstm is that of the last padded step: it is
-        not read, because no state is carried from such a batch to the next.
+    def layers(self, x, lengths, state):
+        """With lengths, the last c of an lstm is that of the last padded step. It is not read: no state is carried from
+        such a batch to the next.
         """
-        (T, B), D = x.shape[:2], 1 + self.bidirectional
-        rows, t = torch.arange(B, device=x.device), torch.arange(T, device=x.device)[:, None]
-        ends = torch.full_like(rows, T) if lengths is None else lengths
-        backwards = torch.where(t < ends, ends - 1 - t, t)  # (T, B)  each sequence's last real step first
+
+        def run(_, k, x, states):
+            with one_line(self.file):
+                y, last = self.called(self.entries[k], x, states)
+            return {"h": list(y), "c": last[1:] * len(y)}
+
         if state is None:
-            state = (x.new_zeros(self.num_layers * D, B, self.hidden_size),) * self.states
-        state, lasts = state if isinstance(state, tuple) else (state,), []
-        for layer in range(self.num_layers):
-            outputs = []
-            for k in range(layer * D, (layer + 1) * D):
-                with one_line(self.file):
-                    y, last = self.called(self.entries[k], x[backwards, rows] if k % D else x, [s[k] for s in state])
-                lasts.append([y[ends - 1, rows], *last[1:]])
-                outputs.append(y[backwards, rows] if k % D else y)
-            x = torch.cat(outputs, dim=2)
-        last = tuple(torch.stack(s) for s in zip(*lasts, strict=True))
-        return x, last if self.states == 2 else last[0]
+            zeros = x.new_zeros(self.num_layers * (1 + self.bidirectional), x.shape[1], self.hidden_size)
+            state = (zeros, zeros) if self.states == 2 else zeros
+        return unrolled.layers(self, x, lengths, state, run)[:2]
 
 
 def class_in(module: ModuleType) -> type:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from compare import plots
-from compare.plots import BASELINES, GREEN, GREY, PINK, VERMILION, WIDTH, short
+from compare.plots import BASELINES, GREEN, GREY, PINK, VERMILION, WIDTH, in_blocks, short
 
 EPS = dict(color=GREY, linestyle="--", linewidth=1.2)
 LIMIT = dict(color=VERMILION, linewidth=1.2)
@@ -30,7 +30,8 @@ def curves(path: Path, runs: list) -> None:
         metric, gap = (figure.add_subplot(grid[2 * k : 2 * k + 2, column]) for column in (1, 2))
         loss.set_title(f"{run.title}\n", loc="left", fontsize=10, fontweight="bold")
         _draw_steps(loss, run, "loss")
-        loss.set(title="training loss", ylabel=run.loss_unit)
+        mse = run.settings.task in ("series", "memory")
+        loss.set(title="training loss", ylabel="mean squared error" if mse else "cross-entropy (nats)")
         _draw_norm(norm, run)
         _draw_metric(metric, run)
         _draw_gap(gap, run)
@@ -47,23 +48,17 @@ def curves(path: Path, runs: list) -> None:
     plots.save(figure, path)
 
 
-def _in_blocks(values):
-    """The mean of each hundredth of a run: values of single batches are noisy."""
-    block = max(1, len(values) // 100)
-    return values[: len(values) // block * block].reshape(-1, block).mean(axis=1)
-
-
 def _draw_steps(axes, run, what):
     """Both models' values of every training step."""
     every_step = run.series("train", what)
-    steps, *both = map(_in_blocks, every_step)
+    steps, *both = map(in_blocks, every_step)
     block = len(every_step[0]) // len(steps)
-    marker = "o" if len(steps) == 1 else None  # a line of one point is not seen
+    marker = "o" if len(steps) == 1 else None  # a line of one point would be invisible
     for values, style, size in zip(both, run.styles, (7, 2.5), strict=True):
         axes.plot(steps, values, marker=marker, markersize=size, **style)
     largest = np.abs(both).max()
     if np.ptp(both) < 1e-4 * largest:
-        axes.set_ylim(0.9 * largest, 1.1 * largest)  # not the rounding of a constant
+        axes.set_ylim(0.9 * largest, 1.1 * largest)  # do not magnify the rounding of a constant
     return f"step (mean of {block} each)" if block > 1 else "step"
 
 
@@ -82,7 +77,7 @@ def _draw_metric(axes, run):
         lines.append(axes.axhline(value, **style, label=f"{label}: {value:.4g}"))
     others = list(baselines.values())
     if "accuracy" in run.train_metrics:
-        # the mean since the last evaluation: that of a batch jumps, as the names in it are equally long
+        # the mean since the last evaluation: a single batch is noisy, because its names have similar lengths
         ends = [step for step in steps if step]
         both = [[part.mean() for part in np.split(a, ends) if len(part)] for a in run.series("train", "accuracy")[1:]]
         trained = [*ends, run.step][: len(both[0])]
@@ -93,8 +88,8 @@ def _draw_metric(axes, run):
     for values, style, size in zip((ours, theirs), run.styles, (7, 2.5), strict=True):
         axes.plot(steps[first:], values[first:], marker="o", markersize=size, **style)
     axes.set_xlim(-0.03 * steps[-1], 1.03 * steps[-1] or 1)
-    title = f"held out ({run.dataset.better} is better)"
-    axes.set(title=title, xlabel="step", ylabel=_in_two_lines(run.dataset.metric))
+    metric = "\n".join(short(line, 24) for line in textwrap.wrap(run.dataset.metric, 24)[:2])  # fits the panel's height
+    axes.set(title=f"held out ({run.dataset.better} is better)", xlabel="step", ylabel=metric)
     below = offset_copy(axes.transAxes, axes.figure, y=-30, units="points")  # of the label of the x axis
     axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, frameon=False)
 
@@ -125,21 +120,15 @@ def _draw_gap(axes, run):
     floor = eps / 30
     axes.semilogy(steps, np.maximum(gap, floor), **GAP)
     axes.axhline(eps, **EPS)
-    axes.semilogy(_in_blocks(steps), _in_blocks(limit), **LIMIT)
+    axes.semilogy(in_blocks(steps), in_blocks(limit), **LIMIT)
     title = f"gap: at most {gap.max():.1e}"
-    if run.diverges_at():
-        first = np.searchsorted(steps, run.diverges_at())
-        axes.plot(steps[first], gap[first], "o", color=VERMILION, markersize=8, markerfacecolor="none")
-        title = f"curves differ from step {steps[first]}"
+    if first := run.diverges_at():
+        axes.plot(first, gap[first - 1], "o", color=VERMILION, markersize=8, markerfacecolor="none")
+        title = f"curves differ from step {first}"
     top = 5 * max(limit.max(), gap.max())
     axes.set_ylim(floor / 2, top)
-    apart = max(10.0, (top / floor) ** (1 / 6))  # the least ratio of two ticks, that their labels have room
+    apart = max(10.0, (top / floor) ** (1 / 6))  # the smallest ratio of two ticks that leaves room for their labels
     tens = 10.0 ** np.arange(np.floor(np.log10(top)), np.log10(floor * apart / 2), -np.ceil(np.log10(apart)))
     axes.set_yticks([floor, *tens], ["0", *(f"{value:.0e}" for value in tens)])
     axes.minorticks_off()
     axes.set(title=title, xlabel="step", ylabel="|{} - {}|".format(*run.sides))
-
-
-def _in_two_lines(label):
-    """A label that fits a panel's height."""
-    return "\n".join(short(line, 24) for line in textwrap.wrap(label, 24)[:2])

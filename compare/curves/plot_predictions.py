@@ -82,7 +82,7 @@ def _matrices(run, truth, guesses, same):
 
 
 def _draw_matrix(axes, share, classes):
-    """share (C, C): per cent of each true class, a row each."""
+    """share (C, C): row k is true class k, in per cent."""
     C = len(classes)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     if C <= 20:  # in more cells the numbers would overlap

@@ -42,9 +42,9 @@ def run(options):
     pair, settings = files.open_checkpoint(path), files.open_settings(path)
     dataset = model_pair.load(settings)
     if stopped_run.fingerprint(dataset) != files.fingerprint_of(path):
-        raise UserError(f"{path} was trained on other data than those that are there now; train again")
+        raise UserError(f"{path} was trained on other data (they have changed since); train again")
     if model_pair.model_of(settings, dataset) != pair.model:
-        raise UserError(f"{path} holds another model than its settings name; train again")
+        raise UserError(f"{path} holds another model than its settings describe; train again")
     ask = {"names": classes, "digits": classes, "text": continuation, "series": next_values}.get(settings.task)
     if ask is None:
         raise UserError(f"the sequences of {settings.task} are generated, so there is nothing to ask")

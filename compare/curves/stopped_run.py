@@ -6,7 +6,6 @@ it is never half-written.
 
 import signal
 import threading
-import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,35 +16,20 @@ import numpy as np
 
 from compare import files, model_pair
 from compare.curves import summary
+from compare.files import AGAIN
+from compare.options import as_option
 from data import UserError
 from data.errors import printable
 
 FILE = "resume.safetensors"
-SAVING = 0.005  # the fraction of the run time that saving may take
-AGAIN = "start over with --restart, or choose another folder with --out"
 
 
-class Saver:
-    """Saves a curves.training.Run after every `every` steps; None: as often as takes SAVING of the run time."""
-
-    def __init__(self, run, folder: Path, every: int | None):
-        self.run, self.folder, self.every = run, folder, every
-        self.saved, self.took = time.perf_counter(), 0.0
-
-    def due(self) -> bool:
-        if self.every:
-            return self.run.step % self.every == 0
-        return SAVING * (time.perf_counter() - self.saved) >= self.took
-
-    def save(self) -> None:
-        began, run = time.perf_counter(), self.run
-        arrays = model_pair.snapshot(run.pair, run.optimizers)
-        arrays["rows"] = np.array([(row.scratch, row.torch) for row in run.rows])
-        arrays["seconds"] = np.array(run.times)
-        stopped = files.Stopped(run.settings, run.fingerprint, run.code, run.step, arrays)
-        files.write_resume(self.folder / FILE, stopped)
-        self.saved = time.perf_counter()
-        self.took = self.saved - began
+def save(run, folder: Path) -> None:
+    """Save a curves.training.Run."""
+    arrays = model_pair.snapshot(run.pair, run.optimizers)
+    arrays["rows"] = np.array([(row.scratch, row.torch) for row in run.rows])
+    arrays["seconds"] = np.array(run.times)
+    files.write_resume(folder / FILE, files.Stopped(run.settings, run.fingerprint, run.code, run.step, arrays))
 
 
 def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
@@ -56,7 +40,7 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     """
     folders = [out / run.settings.task for run in runs]
     for run, folder in zip(runs, folders, strict=True):
-        left = None if restart else opened(folder / FILE)
+        left = None if restart else files.open_resume(folder / FILE)
         if left and resume:
             continue_from(run, folder, left)
         elif left and left.step < left.settings.steps:
@@ -73,8 +57,8 @@ def begin(runs: list, out: Path, *, resume: bool, restart: bool) -> None:
     fresh = [run for run in runs if not run.step]
     say_what_is_replaced(fresh, out)
     for run in reversed(fresh):
-        # the first: of a finished run, too, or it would be taken for a task of this one; the others: should this run
-        # stop, they would not be its own
+        # FILE of a finished run would be taken for a task of this run; the others would be left next to this run's
+        # files if it stops
         for name in (FILE, "checkpoint.safetensors", "predictions.png", "horizon.png"):
             files.remove(out / run.settings.task / name)
 
@@ -90,13 +74,6 @@ def say_what_is_resumed(runs: list, out: Path) -> None:
         named, found = ", ".join(run.settings.task for run in runs), ", ".join(others)
         raise UserError(f"{out} holds no run of {named} to resume, but of {found}; name {found}, or drop --resume")
     print(f"{out} holds no run to resume: starting at step 0")
-
-
-def opened(path):
-    try:
-        return files.open_resume(path)
-    except UserError as error:
-        raise UserError(f"{error}; {AGAIN}") from error
 
 
 def say_what_is_replaced(runs: list, out: Path) -> None:
@@ -118,23 +95,16 @@ def continue_from(run, folder: Path, left: files.Stopped) -> None:
         raise UserError(f"{folder} holds a run on other data; {AGAIN}")
     if left.code != run.code:
         raise UserError(f"{folder} holds a run of another version of {' or '.join(run.settings.own)}; {AGAIN}")
-    try:
+    last = next(iter(model_pair.Remaining(run.dataset, left.step - 1).train_batches(0)))
+    with files.reading(folder / FILE, "the file of this run", f"; {AGAIN}"):
         run.record_all(left.step, left.arrays.pop("rows"), left.arrays.pop("seconds"))
-        last = next(iter(model_pair.Remaining(run.dataset, left.step - 1).train_batches(0)))
         model_pair.restore(run.pair, run.optimizers, left.arrays, left.step, last)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / FILE} is damaged, or not the file of this run ({error}); {AGAIN}") from error
 
 
 def differences(before: dict, now: dict) -> str:
     """Which of the settings `now` were others before, as options; "" when none was."""
     changed = (name for name in now if before.get(name) != now[name])
     return ", ".join(f"{as_option(name)} {before.get(name)} (now {now[name]})" for name in changed)
-
-
-def as_option(name: str) -> str:
-    """The option that sets a field of Settings."""
-    return "--cell" if name == "cell_file" else f"--{name.replace('_', '-')}"
 
 
 def fingerprint(dataset) -> int:

@@ -3,6 +3,7 @@
 import json
 import platform
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ class Entry:
 
     settings: dict
     environment: dict  # what it was computed with
-    parameters: int
     metric: str
     better: str  # "lower" or "higher"
     scratch: float
@@ -59,7 +59,6 @@ def of(run) -> Entry:
     return Entry(
         settings=asdict(run.settings),
         environment=environment(),
-        parameters=sum(p.size for p in run.pair.scratch.params.values()),
         metric=run.dataset.metric,
         better=run.dataset.better,
         scratch=ours[-1],
@@ -138,8 +137,9 @@ def remarks(run, entry: Entry) -> list[str]:
     if not entry.agrees:
         curves = "agree" if entry.diverges_at is None else f"differ from step {entry.diverges_at} on"
         said.append(f"the training curves {curves}. {cause(run, entry)}.")
-    label, best = best_baseline(entry)
-    if beats(entry, best, entry.scratch):
+    lower = entry.better == "lower"
+    label, best = (min if lower else max)(entry.baselines.items(), key=itemgetter(1))
+    if best < entry.scratch if lower else best > entry.scratch:
         advice = f"try more --steps (now {run.settings.steps}) or another --lr (now {run.settings.lr:g})"
         if run.settings.task == "series" and leaves_its_range(run.dataset):
             advice = "the held-out values leave the range of the training values"
@@ -162,15 +162,6 @@ def cause(run, entry: Entry) -> str:
         return f"At equal weights {differ}: one of the forward passes is wrong{where}"
     worst = f"most that of {entry.worst_gradient}, by {entry.gradient_gap:.1e} of its largest entry"
     return f"At equal weights the gradients differ, {worst}: one of the backward passes is wrong{where}"
-
-
-def best_baseline(entry: Entry) -> tuple[str, float]:
-    choose = min if entry.better == "lower" else max
-    return choose(entry.baselines.items(), key=lambda item: item[1])
-
-
-def beats(entry: Entry, value: float, other: float) -> bool:
-    return value < other if entry.better == "lower" else value > other
 
 
 def leaves_its_range(series) -> bool:

@@ -14,13 +14,14 @@ import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from compare import files, model_pair
-from compare.agreement import AGREEMENT
+from compare.agreement import allowed_gap, diverges_at
 from compare.curves import ahead, first_nonfinite, own_cell, plot, plot_predictions, stopped_run, summary
 from compare.options import CELLS, Settings
 from compare.plots import SCRATCH, TORCH, short
 from data import UserError
 
 EVALUATIONS = 12  # evaluations of the held-out metric during a run, but at most one every 25 steps
+SAVED_AGAIN = 10  # seconds: how often a run is saved, unless --checkpoint-every says so
 FILES = {  # of a task
     "predictions.png": "what both models predict",
     "history.csv": "every loss, gradient norm and metric",
@@ -112,10 +113,6 @@ class Run:
     def finished(self) -> bool:
         return bool(self.rows) and self.rows[-1][:2] == (self.settings.steps, "test")
 
-    @property
-    def loss_unit(self) -> str:
-        return "mean squared error" if self.settings.task in ("series", "memory") else "cross-entropy (nats)"
-
     def series(self, split: str, metric: str | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The recorded values of a metric, by default the training loss or the held-out one: steps, both models'."""
         metric = metric or ("loss" if split == "train" else self.dataset.metric)
@@ -130,14 +127,12 @@ class Run:
 
     def limit(self) -> np.ndarray:
         """The largest gap at every step that rounding explains."""
-        _, ours, _ = self.series("train")
-        return AGREEMENT[self.settings.dtype] * np.maximum(1, np.abs(ours))
+        return allowed_gap(self.series("train")[1], self.settings.dtype)
 
     def diverges_at(self) -> int | None:
         """The first step at which the losses differ by more than rounding explains, or None."""
-        steps, _, _ = self.series("train")
-        beyond = self.gap() > self.limit()
-        return int(steps[beyond.argmax()]) if beyond.any() else None
+        _, ours, theirs = self.series("train")
+        return diverges_at(theirs, ours, self.settings.dtype)
 
 
 def main(
@@ -151,7 +146,7 @@ def main(
 ) -> int:
     """Run the tasks and leave pictures and files in `out`. Returns the exit status: 0 the curves agree, 1 they differ.
 
-    every: save after so many steps, None for as often as costs little; resume: continue an interrupted run; restart:
+    every: save after so many steps, None for every ten seconds; resume: continue an interrupted run; restart:
     start over even if an interrupted run is lost; again: the command that resumes this run.
     Raises UserError for what cannot be run or diverged, KeyboardInterrupt for a run that was stopped.
     """
@@ -198,7 +193,7 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
         for k, run in enumerate(runs):
             folder, problem = out / run.settings.task, None
             try:
-                train(run, stopped_run.Saver(run, folder, every), asked, partial(show, k))
+                train(run, folder, every, asked, partial(show, k))
             except model_pair.Diverged as error:
                 files.remove(folder / stopped_run.FILE)  # it would only diverge again
                 problem = UserError(explained(error, run))
@@ -206,8 +201,9 @@ def train_all(runs: list[Run], out: Path, *, every: int | None, again: str) -> t
                 if not run.finished:
                     stopped = f"{run.settings.task} was stopped at step {run.step} of {run.settings.steps}"
                     problem = KeyboardInterrupt(f"{stopped}; to resume: {again}")
-            files.write_history(folder / "history.csv", run.rows)
-            files.write_seconds(folder / "seconds.csv", run.times)
+            seconds = ((step, f"{time:.4f}") for step, time in enumerate(run.times, start=1))
+            files.write_csv(folder / "history.csv", files.Row._fields, run.rows)
+            files.write_csv(folder / "seconds.csv", ("step", "seconds"), seconds)  # they differ from run to run
             if problem:
                 return runs[: k + 1], problem
             files.write_checkpoint(
@@ -234,13 +230,14 @@ def display(runs):
         yield show
 
 
-def train(run: Run, saver: stopped_run.Saver, asked: threading.Event, show: Callable[[str], None]) -> None:
+def train(run: Run, folder: Path, every: int | None, asked: threading.Event, show: Callable[[str], None]) -> None:
     """Train to the end, or until `asked` is set; record every step, and save now and then and at the end.
 
-    show: called with a line of status after every step. Raises model_pair.Diverged.
+    every: as in `main`; show: called with a line of status after every step. Raises model_pair.Diverged.
     """
     steps = run.settings.steps
-    began = time.perf_counter() - run.seconds
+    saved = time.perf_counter()
+    began = saved - run.seconds
     evaluations = evaluation_steps(steps)
     if run.finished:
         evaluate(run, steps)  # for the predictions, which are not saved
@@ -253,8 +250,10 @@ def train(run: Run, saver: stopped_run.Saver, asked: threading.Event, show: Call
         if ours.step in evaluations:
             run.record_test(ours.step, *evaluate(run, ours.step))
         run.times.append(time.perf_counter() - began)
-        if saver.due() or asked.is_set() or ours.step == steps:
-            saver.save()
+        due = ours.step % every == 0 if every else time.perf_counter() - saved > SAVED_AGAIN
+        if due or asked.is_set() or ours.step == steps:
+            stopped_run.save(run, folder)
+            saved = time.perf_counter()
         if asked.is_set():
             return
 

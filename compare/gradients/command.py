@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from compare.options import DEFAULTS, STATUS, add_data, add_model, configure, folder, seed, whole
+from compare.options import DEFAULTS, STATUS, add_data, add_model, as_option, configure, folder, seed, whole
 from data import READING, TASKS, UserError
 
 DESCRIPTION = """\
@@ -29,7 +29,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--out", type=folder, metavar="DIR", help="folder for gradients.png (default results)")
     other = output.add_mutually_exclusive_group()
-    other.add_argument("--json", action="store_true", help="print the table as JSON")
     other.add_argument(
         "--tape",
         action="store_true",
@@ -61,7 +60,7 @@ def refuse_others(options: Namespace, mode: str) -> None:
     given = [name for name in OPTIONS if getattr(options, name) is not None and name not in ACCEPTED[mode]]
     if given:
         accepted = " and ".join(f"--{name}" for name in ACCEPTED[mode])
-        drop = ", ".join(options.task if name == "task" else f"--{name.replace('_', '-')}" for name in given)
+        drop = ", ".join(options.task if name == "task" else as_option(name) for name in given)
         raise UserError(f"--{mode} accepts only {accepted}; drop {drop}")
 
 
@@ -76,6 +75,6 @@ def compare_gradients(options: Namespace) -> int:
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
     try:
         (settings,) = configure([task], window=window, dtype=options.dtype or "float64", **given)
-        return table.main(settings, cells, options.out or "results", as_json=options.json)
+        return table.main(settings, cells, options.out or "results")
     except UserError as error:
         raise UserError(str(error).replace("--window", "--steps")) from error

@@ -1,8 +1,7 @@
 """Every gradient of one batch, by hand and by autograd: a table of the errors, and gradients.png."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ class Row:
     problem: str | None  # where and by how much it differs, in a few lines
 
 
-def main(settings: Settings, cells: Iterable[str], out: str, *, as_json: bool = False) -> int:
+def main(settings: Settings, cells: Iterable[str], out: str) -> int:
     """Compare the gradients of one batch for each of `cells`; draw the picture. Returns 0, or 1 when one differs."""
     torch.set_num_threads(1)
     dataset = model_pair.load(settings)
@@ -55,15 +54,9 @@ def main(settings: Settings, cells: Iterable[str], out: str, *, as_json: bool = 
     reads = "only the last step" if dataset.predict == "last" else "every step"
     about = f"{steps} steps, {B} rows, {settings.dtype}"
     plot.draw(path, flows, f"task {settings.task}, {about}, untrained; the loss reads {reads}")
-    if as_json:
-        cells = {cell: [asdict(row) for row in of_cell] for cell, of_cell in rows.items()}
-        facts = {"task": settings.task, "steps": steps, "rows": B, "dtype": settings.dtype, "picture": str(path)}
-        print(json.dumps(facts | {"agree": not wrong_cells(rows), "cells": cells}, indent=2))
-    else:
-        for cell, model in models.items():
-            size = f"{model['num_layers']} x {model['hidden_size']}"
-            show(rows[cell], f"{cell} {size} on {settings.task}: {about}")
-        conclude(rows, path)
+    for cell, model in models.items():
+        show(rows[cell], f"{cell} {model['num_layers']} x {model['hidden_size']} on {settings.task}: {about}")
+    conclude(rows, path)
     return 1 if wrong_cells(rows) else 0
 
 
@@ -124,15 +117,12 @@ def table(rows: list[Row], title: str) -> Table:
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("verdict", no_wrap=True)
     for row in rows:
-        errors = ("-", "-") if row.error is None else (f"{row.error:.1e}", in_few_digits(row.error_in_eps))
+        few_digits = ".1f" if row.error is not None and row.error_in_eps < 1e5 else ".1e"
+        errors = ("-", "-") if row.error is None else (f"{row.error:.1e}", f"{row.error_in_eps:{few_digits}}")
         colour = {"differs": "bold red", "identical": "green"}.get(row.verdict)
         shape = "x".join(map(str, row.shape))
         result.add_row(escape(row.name), shape, f"{row.largest:.1e}", *errors, row.verdict, style=colour)
     return result
-
-
-def in_few_digits(value: float) -> str:
-    return f"{value:.1f}" if value < 1e5 else f"{value:.1e}"
 
 
 def conclude(rows: dict[str, list[Row]], path: Path) -> None:

@@ -23,7 +23,7 @@ class GradientFlow:
 
     @property
     def changed(self) -> bool:
-        """Are the weights others than the initial ones?"""
+        """Do the weights differ from the initial ones?"""
         return self.name != CELLS[self.cell]
 
 

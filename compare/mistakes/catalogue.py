@@ -590,14 +590,14 @@ The two lines run in either order without an error, and the reported norm is rig
 }
 
 
-def entries() -> Iterator[Mistake]:
-    """The Mistakes that CHANGES describes, in its order."""
-    for file, text in CHANGES.items():
+def entries(changes: dict[str, str]) -> Iterator[tuple]:
+    """The fields of each Mistake that a dict such as CHANGES describes, in its order."""
+    for file, text in changes.items():
         for entry in text.strip("\n").split("\n\n"):
             name, why, *change = entry.split("\n")
             right, wrong = ("\n".join(line[2:] for line in change if line.startswith(sign)) for sign in "-+")
-            yield Mistake(name, file, why, right if wrong else f"{right}\n", wrong)
+            yield name, file, why, right if wrong else f"{right}\n", wrong
 
 
-MISTAKES = tuple(entries())
+MISTAKES = tuple(Mistake(*entry) for entry in entries(CHANGES))
 BY_NAME = {mistake.name: mistake for mistake in MISTAKES}

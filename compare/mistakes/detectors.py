@@ -45,7 +45,8 @@ class Trial:
 
     weights: a factor for the parameters; upstream: "all" for random gradients on y, h_n and c_n, "outputs" for y alone,
     "ones" for ones on y, from a state of zeros.
-    `arrays` holds what has a gradient: "h_0", for an LSTM "c_0", "x" and the parameters.
+    `arrays` holds what has a gradient: "h_0", for an LSTM "c_0", "x" and the parameters. `given` also holds the
+    upstream gradients: all that the layer gets and must leave unchanged.
     """
 
     def __init__(self, package: ModuleType, setting: Setting, *, weights: float = 1.0, upstream: str = "all"):
@@ -55,38 +56,32 @@ class Trial:
         sizes = dict(num_layers=s.layers, bidirectional=s.bidirectional)
         self.layer = kind(s.I, s.H, **sizes, **options, dtype=np.float64, rng=rng)
         self.lengths = None if s.lengths is None else np.array(s.lengths)
-        self.states = ("h_0", "c_0")[: kind.states]
+        self.states, self.ends = ("h_0", "c_0")[: kind.states], ("h_n", "c_n")[: kind.states]
         shape = (s.layers * D, s.B, s.H)
         # ten times as large as usual, so that a gradient that is clipped on its way shows it
-        self.dy = 10 * rng.standard_normal((s.T, s.B, D * s.H)) if upstream != "ones" else np.ones((s.T, s.B, D * s.H))
-        self.dstate_n = [10 * rng.standard_normal(shape) * (upstream == "all") for _ in self.states]
+        dy = 10 * rng.standard_normal((s.T, s.B, D * s.H)) if upstream != "ones" else np.ones((s.T, s.B, D * s.H))
+        dends = {f"d{name}": 10 * rng.standard_normal(shape) * (upstream == "all") for name in self.ends}
 
         self.arrays = {name: rng.standard_normal(shape) * (upstream != "ones") for name in self.states}
         self.arrays["x"] = rng.standard_normal((s.T, s.B, s.I))
         self.arrays |= {name: weights * p for name, p in self.layer.params.items()}
-
-    def given(self) -> dict:
-        """Everything that the layer gets and must leave unchanged, by name."""
-        dstate_n = {f"d{name[0]}_n": d for name, d in zip(self.states, self.dstate_n, strict=True)}
-        return {**self.arrays, "dy": self.dy, **dstate_n}
+        self.given = self.arrays | {"dy": dy} | dends
 
     def forward(self, arrays: dict) -> dict:
         """Run the layer on these arrays in place of `arrays`. Returns y and the last states, by name."""
         self.layer.params = {name: arrays[name] for name in self.layer.params}
         state = self.pack([arrays[name] for name in self.states])
         y, state_n = self.layer.forward(arrays["x"], state, self.lengths)
-        return {"y": y, **{f"{name[0]}_n": s for name, s in zip(self.states, self.unpack(state_n), strict=True)}}
+        return {"y": y} | dict(zip(self.ends, self.unpack(state_n), strict=True))
 
     def backward(self, given: dict) -> dict:
         """The gradients of `arrays`, by name, for the upstream gradients in `given`."""
-        dstate_n = [given[f"d{name[0]}_n"] for name in self.states]
-        dx, dstate = self.layer.backward(given["dy"], self.pack(dstate_n))
-        dstate = dict(zip(self.states, self.unpack(dstate), strict=True))
-        return {**dstate, "x": dx, **self.layer.grads}
+        dx, dstate = self.layer.backward(given["dy"], self.pack([given[f"d{name}"] for name in self.ends]))
+        return dict(zip(self.states, self.unpack(dstate), strict=True)) | {"x": dx} | self.layer.grads
 
     def gradients(self) -> dict:
         """Forward and backward. The layer gets copies: no way of checking sees by accident what it overwrites."""
-        given = copies(self.given())
+        given = copies(self.given)
         self.forward(given)
         return self.backward(given)
 
@@ -94,7 +89,7 @@ class Trial:
         """The number whose gradient `backward` computes: the sum of every output times its upstream gradient."""
         dtype = np.result_type(*arrays.values())  # all complex where one is: a mistake may write one into another
         out = self.forward({name: array.astype(dtype) for name, array in arrays.items()})
-        return sum(np.sum(out[name] * self.given()[f"d{name}"]) for name in out)
+        return sum(np.sum(out[name] * self.given[f"d{name}"]) for name in out)
 
     def pack(self, state: list):
         return state[0] if len(self.states) == 1 else tuple(state)
@@ -130,10 +125,10 @@ def one_step(package: ModuleType) -> None:
     """Every gradient with its shape, frozen arguments and a second call, but on sequences of one step."""
     for setting in (*ONE_LAYER, *STACKED):
         trial = Trial(package, replace(setting, T=1))
-        given = copies(trial.given())
+        given = copies(trial.given)
         trial.forward(given)
         gradient = trial.backward(given)
-        for name, array in trial.given().items():
+        for name, array in trial.given.items():
             ensure(np.array_equal(given[name], array), f"{name} was overwritten")
         for one, other in combinations(gradient, 2):  # otherwise clipping one in place would also scale the other
             ensure(not np.shares_memory(gradient[one], gradient[other]), f"d{one} and d{other} share memory")
@@ -143,7 +138,7 @@ def one_step(package: ModuleType) -> None:
             ensure(shape == array.shape, f"the gradient of {name} has shape {shape}, it should be {array.shape}")
         slopes_agree(trial, once, trial.arrays)
         assert_all_same(trial.gradients(), once, "forward and backward once more: gradient of", setting.cell)
-        assert_all_same(trial.backward(copies(trial.given())), once, "backward once more: gradient of", setting.cell)
+        assert_all_same(trial.backward(copies(trial.given)), once, "backward once more: gradient of", setting.cell)
 
 
 def one_row_with_tiny_weights(package: ModuleType) -> None:

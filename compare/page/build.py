@@ -7,7 +7,7 @@ style.css and the scripts in SCRIPTS, next to this module, become one file that 
 import json
 import re
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
@@ -35,8 +35,9 @@ def main(out: str, *, open_it: bool = False) -> int:
     torch.set_num_threads(1)
     path = files.folder(out) / "page.html"
     window = measurements.window()
-    cells = {cell: measure(cell, window) for cell in measurements.CELLS}
-    files.write_whole(path, document(window, cells).encode())
+    found, articles = zip(*(measure(cell, window) for cell in measurements.CELLS), strict=True)
+    cells = dict(zip(measurements.CELLS, found, strict=True))
+    files.write_whole(path, document(window, cells, articles).encode())
     wrong = [
         f"{cell} {name}"
         for cell in cells
@@ -60,8 +61,8 @@ def compared(cell: dict) -> Iterator[tuple[str, dict]]:
                 yield name, number
 
 
-def measure(cell: str, window: Window) -> dict:
-    """Everything that the page shows of one cell, ready for JSON but for "names" and "operations", which rows.py needs.
+def measure(cell: str, window: Window) -> tuple[dict, str]:
+    """Everything that the page shows of one cell: what its scripts need, ready for JSON, and its lines as HTML.
 
     "numbers" are those that do not depend on which steps the loss reads, "each" and "last" the others; "mistakes" holds
     what planting.plant returns.
@@ -73,9 +74,7 @@ def measure(cell: str, window: Window) -> dict:
     )
     same = [name for name in each if each[name] == last[name]]
     weights = measurements.weights_of(pair.scratch)
-    return {
-        "names": right["each"],
-        "operations": measurements.operations(cell, pair.torch, window),
+    found = {
         "numbers": {name: each[name] for name in same},
         "each": {name: number for name, number in each.items() if name not in same},
         "last": {name: number for name, number in last.items() if name not in same},
@@ -91,6 +90,7 @@ def measure(cell: str, window: Window) -> dict:
             m.name: {"why": named(m.why), **plant(cell, m, pair.scratch, window, right)} for m in mistakes_in(cell)
         },
     }
+    return found, article(cell, right["each"], measurements.operations(cell, pair.torch, window))
 
 
 def side_by_side(hand: ByHand, by_torch: Numbers) -> dict[str, dict]:
@@ -166,8 +166,8 @@ def with_bias(cell, bias, shifts):
     return result
 
 
-def document(window: Window, cells: dict[str, dict]) -> str:
-    """The whole page, from the results of `measure` by cell."""
+def document(window: Window, cells: dict[str, dict], articles: Iterable[str]) -> str:
+    """The whole page, from the results of `measure`."""
     here = Path(__file__).parent
     values = {
         "steps": window.months,
@@ -176,9 +176,7 @@ def document(window: Window, cells: dict[str, dict]) -> str:
         "mean": window.mean,
         "std": window.std,
         "checks": list(WEAK),
-        "cells": {
-            cell: {k: v for k, v in found.items() if k not in ("names", "operations")} for cell, found in cells.items()
-        },
+        "cells": cells,
     }
     everything = [number for found in cells.values() for _, number in compared(found)]
     parts = {
@@ -191,7 +189,7 @@ def document(window: Window, cells: dict[str, dict]) -> str:
         "std": f"{window.std:.1f}",
         "choices": "\n".join(map(choice, cells)),
         "chain": chain(window.months),
-        "cells": "\n".join(article(cell, found["names"], found["operations"]) for cell, found in cells.items()),
+        "cells": "\n".join(articles),
         # a script element has no escapes, and "</" would end it
         "values": json.dumps(values, separators=(",", ":")).replace("</", "<\\/"),
     }

@@ -1,5 +1,5 @@
-// Changed numbers: one weight, input or bias, or a preset. The page computes everything again, and next to the gradient
-// stands the slope of the loss, from two more forward passes.
+// Changed numbers: one weight, input or bias, or a preset. The page computes everything again, and compares the gradient
+// with the slope of the loss, from two more forward passes.
 
 const STEP = 1e-5;  // of the central difference
 

@@ -101,22 +101,18 @@ def by_hand(
     """What scratch computes; or another `package` with its `source` of the cell's module, such as a planted one."""
     module, source = package.module_of(cell), source or source_of(cell)
     states = "hc"[: model.recurrent.states]
-    arrays = {"x": window.x, **{f"{s}_0": np.zeros((1, H)) for s in states}}
-    arrays |= {name: array for name, array in weights_of(model).items() if name in WEIGHTS}
-    arrays = {name: array.copy() for name, array in arrays.items()}
-    given = {name: array.copy() for name, array in arrays.items()}
+    given = {"x": window.x, **{f"{s}_0": np.zeros((1, H)) for s in states}}
+    given |= {name: array for name, array in weights_of(model).items() if name in WEIGHTS}
+    arrays = {name: array.copy() for name, array in given.items()}
     forward = execute(module, source, "forward", *arrays.values())
     y, *_, cache = forward.result
 
-    valid = read_by(reads)
-    yhat = model.linear.forward(y)
-    loss, dyhat = losses.mse(yhat, window.targets, valid)
-    upstream = {"dy": model.linear.backward(dyhat), **{f"d{s}_n": np.zeros((1, H)) for s in states}}
+    loss, dy, numbers = loss_by_hand(model, y, window, reads)
+    upstream = {"dy": dy, **{f"d{s}_n": np.zeros((1, H)) for s in states}}
     given |= {name: array.copy() for name, array in upstream.items()}
     backward = execute(module, source, "backward", *upstream.values(), cache)
 
-    numbers = {"dy": given["dy"][:, 0]} | named(cell, forward, backward)
-    numbers |= {"yhat": yhat[:, 0], "target": window.targets[:, 0], "m": valid / valid.sum(), "dyhat": dyhat[:, 0]}
+    numbers = {"dy": given["dy"][:, 0]} | named(cell, forward, backward) | numbers
     gradients = dict(zip(arrays, backward.result, strict=True))
     shapes = {name: (np.shape(d), arrays[name].shape) for name, d in gradients.items()}
     return ByHand(
@@ -128,8 +124,17 @@ def by_hand(
         changed=[name for name, array in (arrays | upstream).items() if not np.array_equal(array, given[name])],
         shared=[(a, b) for a, b in combinations(gradients, 2) if np.shares_memory(gradients[a], gradients[b])],
         shapes={name: pair for name, pair in shapes.items() if pair[0] != pair[1]},
-        loss=float(loss),
+        loss=loss,
     )
+
+
+def loss_by_hand(model, y, window: Window, reads: str) -> tuple[float, np.ndarray, dict]:
+    """The loss, dy, and the numbers between y and the loss by name."""
+    valid = read_by(reads)
+    yhat = model.linear.forward(y)
+    loss, dyhat = losses.mse(yhat, window.targets, valid)
+    numbers = {"yhat": yhat[:, 0], "target": window.targets[:, 0], "m": valid / valid.sum(), "dyhat": dyhat[:, 0]}
+    return float(loss), model.linear.backward(dyhat), numbers
 
 
 def split(module, dy, states, cache):

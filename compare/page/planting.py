@@ -1,10 +1,8 @@
 """Each mistake of the catalogue that is in a cell: which numbers of the page it makes wrong, and where that begins."""
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -13,14 +11,14 @@ from compare.agreement import least_size, tolerance
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted, planted_source
 from compare.mistakes.table import seen_by
-from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, Window, by_hand, weights_of
+from compare.page.measurements import LOSSES, WEIGHTS, ByHand, H, T, Window, by_hand, weights_of
 from compare.page.source import source_of
 from scratch import losses
 
 
 def mistakes_in(cell: str) -> list[Mistake]:
     """The mistakes of the catalogue in the module of a cell."""
-    return [mistake for mistake in MISTAKES if mistake.file == Path(scratch.module_of(cell).__file__).stem]
+    return [mistake for mistake in MISTAKES if mistake.file == scratch.file_of(cell)]
 
 
 def plant(cell: str, mistake: Mistake, model, window: Window, right: dict[str, ByHand]) -> dict:
@@ -35,32 +33,27 @@ def plant(cell: str, mistake: Mistake, model, window: Window, right: dict[str, B
     found = {reads: by_hand(cell, model, window, reads, **numbers) for reads in LOSSES}
     compared = {reads: against(found[reads], right[reads]) for reads in LOSSES}
     names = {name for reads in LOSSES for name in compared[reads]["wrong"]}
-    notes = [*effects(found["each"]), *when_it_shows(names, Another(cell, package, model, window))]
+    notes = [*effects(found["each"]), *when_it_shows(names, partial(differs, cell, package, model, window))]
     return {"diff": changes(cell, mistake), "checks": seen_by(mistake), "notes": notes, **compared}
 
 
 def against(found: ByHand, right: ByHand) -> dict:
     """The wrong numbers of one run: name -> row -> numbers, None where right, "none" where not computed."""
-    least = least_size([*right.steps.values(), *right.whole.values()])
-    wrong = {}
-    for name, expected in {**right.steps, **right.whole}.items():
-        rows = wrong_rows((found.steps | found.whole)[name], expected, least)
-        if rows:
-            wrong[name] = rows
-    first = [k for k, (_, t, names) in enumerate(right.executed) if is_wrong(wrong, names, t)]
+    got, expected = found.steps | found.whole, right.steps | right.whole
+    least = least_size(expected.values())
+
+    def all_wrong(pairs):
+        return {name: rows for name, *pair in pairs if (rows := wrong_rows(*pair, least))}
+
+    wrong = all_wrong((name, got[name], array) for name, array in expected.items())
+    wrong_at = {(name, t) for name, rows in wrong.items() for t in (None, *rows)}
+    first = [k for k, (_, t, names) in enumerate(right.executed) if any((name, t) in wrong_at for name in names)]
     return {
         "wrong": wrong,
         "first": first[0] if first else None,
-        "split": dict(rows_of_each(found.split, right.split, least)),
-        "sums": dict(rows_of_each(found.sums, right.sums, least)),
+        "split": all_wrong(zip(range(T), found.split, right.split, strict=True)),
+        "sums": all_wrong(zip(range(T), found.sums, right.sums, strict=True)),
     }
-
-
-def rows_of_each(found, right, least):
-    for k, (got, expected) in enumerate(zip(found, right, strict=True)):
-        rows = wrong_rows(got, expected, least)
-        if rows:
-            yield k, rows
 
 
 def wrong_rows(got: np.ndarray, expected: np.ndarray, least: float) -> dict[int, list]:
@@ -81,11 +74,6 @@ def as_shown(value: float) -> float | str:
     return round(float(value), 4) if abs(value) >= 0.001 else float(f"{value:.1e}")
 
 
-def is_wrong(wrong, names, t):
-    """Does one of the names have a wrong number at step t, or at any step where t is None?"""
-    return any(name in wrong and (t is None or t in wrong[name]) for name in names)
-
-
 def changes(cell: str, mistake: Mistake) -> list:
     """[first line, last line, [new lines]] of each change to the file; an empty range inserts before `first`."""
     source, new = source_of(cell).splitlines(), planted_source(mistake).splitlines()
@@ -103,18 +91,18 @@ def effects(found: ByHand) -> Iterable[str]:
         yield f"d{name} has the shape {shape}; the shape of {name} is {expected}."
 
 
-def when_it_shows(names: set, another: "Another") -> Iterable[str]:
+def when_it_shows(names: set, differs: Callable[..., bool]) -> Iterable[str]:
     """Where nothing on the page is wrong: what it would take. Otherwise: what does not travel, what T = 1 hides."""
     if not names:
         yield "No number on this page is wrong."
-        needed = [needs for needs, setting in OTHER_SETTINGS.items() if another.differs(**setting)]
+        needed = [needs for needs, setting in OTHER_SETTINGS.items() if differs(**setting)]
         if needed:
             yield f"It shows with {' or '.join(needed)}."
         return
     if not any(name in ("dh", "dc") or name.endswith("_sent") for name in names):
         verb = "are" if len(names) > 1 else "is"
         yield f"What travels between the steps is right; only {listed(names)} {verb} wrong."
-    if not another.differs(steps=1):
+    if not differs(steps=1):
         yield "With one step (T = 1) and this loss, no gradient would be wrong."
 
 
@@ -131,29 +119,22 @@ OTHER_SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Another:
-    """The page's model with another package in place of scratch: do its gradients differ in another setting?"""
+def differs(cell, package, model, window, *, steps=None, rows=1, state=0.0, scale=1.0, **options) -> bool:
+    """Does any gradient of another package differ from scratch's, in this setting?
 
-    cell: str
-    package: ModuleType
-    model: scratch.SequenceModel
-    window: Window
-
-    def differs(self, *, steps=None, rows=1, state=0.0, scale=1.0, **options) -> bool:
-        """Does any gradient of `steps` steps and `rows` rows, from a first state, with dy times `scale`, differ?"""
-        if not options.keys() <= scratch.CELLS[self.cell][1].keys():
-            return False
-        weights = [array for name, array in weights_of(self.model).items() if name in WEIGHTS]
-        x, targets = (np.repeat(array[:steps], rows, axis=1) for array in (self.window.x, self.window.targets))
-        first = [np.full((rows, H), state) for _ in range(self.model.recurrent.states)]
-        results = []
-        for package in (scratch, self.package):
-            module = package.module_of(self.cell)
-            y, *_, cache = module.forward(x, *first, *(w.copy() for w in weights), **options)
-            _, dyhat = losses.mse(self.model.linear.forward(y), targets)
-            dy = scale * self.model.linear.backward(dyhat)
-            results.append(module.backward(dy, *(np.zeros_like(s) for s in first), cache))
-        least = least_size(results[0])
-        pairs = zip(*results, strict=True)
-        return any(wrong_rows(np.reshape(b, (1, -1)), np.reshape(a, (1, -1)), least) for a, b in pairs)
+    The setting: `steps` steps (None: all) and `rows` rows, from a first state, with dy times `scale`.
+    """
+    if not options.keys() <= scratch.CELLS[cell][1].keys():
+        return False
+    weights = [array for name, array in weights_of(model).items() if name in WEIGHTS]
+    x, targets = (np.repeat(array[:steps], rows, axis=1) for array in (window.x, window.targets))
+    first = [np.full((rows, H), state) for _ in range(model.recurrent.states)]
+    results = []
+    for module in (scratch.module_of(cell), package.module_of(cell)):
+        y, *_, cache = module.forward(x, *first, *(w.copy() for w in weights), **options)
+        _, dyhat = losses.mse(model.linear.forward(y), targets)
+        dy = scale * model.linear.backward(dyhat)
+        results.append(module.backward(dy, *(np.zeros_like(s) for s in first), cache))
+    least = least_size(results[0])
+    pairs = zip(*results, strict=True)
+    return any(wrong_rows(np.reshape(b, (1, -1)), np.reshape(a, (1, -1)), least) for a, b in pairs)

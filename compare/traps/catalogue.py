@@ -158,43 +158,36 @@ def keep_one_bias(run):
 
 
 def never_detach(run):
-    run.model.recurrent = NeverDetached(run.model.recurrent)
-
-
-class NeverDetached:
-    """A recurrent layer whose gradient flows on from each window into the windows before it.
+    """Let the gradient flow on from each window into the windows before it.
 
     torch refuses this at the second step ("backward through the graph a second time"). It computes exactly this with
     retain_graph=True and weights that are updated through p.data, which autograd does not see. Six windows are kept: in
     the default run, earlier ones change no loss by more than 1e-8. Only for ids that are looked up in the projected
     table (see scratch/model.py): only then does every window's part of the embedding's gradient pass through here.
     """
+    layer, windows = run.model.recurrent, deque(maxlen=6)
+    forward, backward = layer.forward, layer.backward
 
-    def __init__(self, layer):
-        self.layer = layer
-        self.windows = deque(maxlen=6)
-
-    def forward(self, x, state=None, lengths=None, embedding=None):
+    def forward_and_keep(x, state=None, lengths=None, embedding=None):
         if state is None:  # an epoch begins
-            self.windows.clear()
+            windows.clear()
         # the layer keeps its own states, but uses the weights as they are now; autograd keeps the rows it looked up
-        out = self.layer.forward(x, state, lengths, embedding.copy())
-        self.windows.append(self.layer.kept)
+        out = forward(x, state, lengths, embedding.copy())
+        windows.append(layer.kept)
         return out
 
-    def backward(self, dy=None, dstate_n=None, trace=None):
-        dx, grads = 0, dict.fromkeys(self.layer.params, 0)
-        for cache in reversed(self.windows):
-            self.layer.kept = cache
-            dx_window, dstate_n = self.layer.backward(dy, dstate_n)
+    def backward_through_windows(dy=None, dstate_n=None, trace=None):
+        dx, grads = 0, dict.fromkeys(layer.params, 0)
+        for kept in reversed(windows):
+            layer.kept = kept
+            dx_window, dstate_n = backward(dy, dstate_n)
             dy = None  # the losses of earlier windows were differentiated in their own steps
             dx = dx + dx_window  # of ids: the table's gradient, to which every window adds
-            grads = {name: g + self.layer.grads[name] for name, g in grads.items()}
-        self.layer.grads = grads
+            grads = {name: g + layer.grads[name] for name, g in grads.items()}
+        layer.grads = grads
         return dx, dstate_n
 
-    def __getattr__(self, name):
-        return getattr(self.layer, name)
+    layer.forward, layer.backward = forward_and_keep, backward_through_windows
 
 
 def hard_sigmoid(run, value):
@@ -510,7 +503,7 @@ TRAPS = (
         "scratch/training.py passes on only its values.",
         fix="detach the state before you pass it on",
         applies=lambda s, data: (
-            data.carry_state and data.vocab_size < s.batch_size * s.window and not s.dropout  # see NeverDetached
+            data.carry_state and data.vocab_size < s.batch_size * s.window and not s.dropout  # see never_detach
         ),
         change=never_detach,
     ),

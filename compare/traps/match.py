@@ -1,8 +1,8 @@
 """`byhand traps --match FILE`: does a user's curve follow the reference run, a trap, or neither?
 
 Every known run is trained in float64 and, next to it, in float32: the difference between the two shows how rounding
-grows in that run. A run is trained only as long as a user's curve agrees with it within rounding of float32, because a
-curve that has left it cannot be its own.
+grows in that run. A run is trained only as long as a user's curve agrees with it within rounding of float32: after that
+it cannot be the run that the curve is from.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ import numpy as np
 
 import scratch
 from compare import model_pair
-from compare.agreement import AGREEMENT, GROWN, MOST_GROWN
+from compare.agreement import AGREEMENT, GROWN, MOST_GROWN, diverges_at
 from compare.mistakes.catalogue import MISTAKES, Mistake
 from compare.mistakes.plant import planted
 from compare.options import Settings
 from compare.traps import verdict_text
 from compare.traps.catalogue import TRAPS, Variant
 from compare.traps.own_curve import OwnCurve, read, settings_of
-from compare.traps.training import STEPS, display, diverges_at, prepared, reference_losses
+from compare.traps.training import STEPS, display, prepared, reference_losses
 from data import Dataset, UserError
 
 EPS = {dtype: float(np.finfo(dtype).eps) for dtype in ("float64", "float32")}

@@ -1,7 +1,5 @@
 """`byhand traps` without --match: train every trap, print the table, leave the picture and the files."""
 
-import csv
-import io
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,12 +40,8 @@ def write_files(runs: TrapRuns, folder: Path) -> None:
     start = model_pair.build(model_pair.model_of(settings, runs.dataset), settings.dtype, settings.seed)
     files.write_checkpoint(folder / f"{settings.task}.safetensors", start, settings=asdict(settings))
     columns = {"reference": runs.reference, "torch": runs.torch, "float32": runs.float32, **runs.trapped}
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("step", *columns))
-    for step, row in enumerate(zip(*columns.values(), strict=True), start=1):
-        writer.writerow((step, *(repr(float(loss)) for loss in row)))
-    files.write_whole(folder / f"{settings.task}.csv", text.getvalue().encode())
+    losses = enumerate(zip(*(of.tolist() for of in columns.values()), strict=True), start=1)
+    files.write_csv(folder / f"{settings.task}.csv", ("step", *columns), ((step, *row) for step, row in losses))
 
 
 def table(runs: dict[str, TrapRuns], shown: list[tuple[Variant, TrapRuns]]) -> Table:

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from compare.plots import VERMILION, WIDTH, save
 
 SMALLEST, LARGEST = 1e-16, 1.0  # gaps at the ends of the colour scale
-SMALL = 9  # points: the smallest text in any picture
 HEADINGS = {
     0: "no trap: rounding alone",
     1: "from step 1, before any update",
@@ -30,21 +29,21 @@ def draw(path, runs, shown):
     axes.set_yticks(range(len(rows)), ["" if np.isnan(gap).all() else words for words, *_, gap in rows])
     for k, (words, task, step, gap) in enumerate(rows):
         if np.isnan(gap).all():
-            axes.text(0.55, k + 0.1, words, fontsize=SMALL, fontweight="bold", va="center")
+            axes.text(0.55, k + 0.1, words, fontweight="bold", va="center")
         elif step:
             axes.plot(step, k, "o", color=VERMILION, markersize=6, markerfacecolor="none", markeredgewidth=1.5)
-        axes.annotate(task, (1.01, k), xycoords=("axes fraction", "data"), fontsize=SMALL, va="center")
+        axes.annotate(task, (1.01, k), xycoords=("axes fraction", "data"), va="center")
     axes.set(xscale="log", xlim=(0.5, steps + 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks([k * ten for ten in (1, 10, 100, 1000) for k in (1, 2, 5) if k * ten <= steps])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()
-    axes.tick_params(left=False, labelsize=SMALL)
+    axes.tick_params(left=False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("step (ring: the first one that differs)", fontsize=SMALL)
+    axes.set_xlabel("step (ring: the first one that differs)")
     bar = figure.colorbar(mesh, ax=axes, location="bottom", shrink=0.6, aspect=45, pad=0.01)
-    bar.set_ticks([1e-16, 1e-12, 1e-8, 1e-4, 1], labels=["1e-16", "1e-12", "1e-8", "1e-4", "1"], fontsize=SMALL)
+    bar.set_ticks([1e-16, 1e-12, 1e-8, 1e-4, 1], labels=["1e-16", "1e-12", "1e-8", "1e-4", "1"])
     bar.ax.minorticks_off()
-    bar.set_label("gap to the loss of the reference run (white: exactly 0)", fontsize=SMALL)
+    bar.set_label("gap to the loss of the reference run (white: exactly 0)")
     figure.suptitle("Both correct, yet different curves: one convention changed at a time", fontsize=11)
     save(figure, path)
 

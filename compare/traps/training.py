@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 import scratch
 from compare import model_pair
-from compare.agreement import AGREEMENT
-from compare.options import DEFAULTS, Settings
+from compare.agreement import diverges_at
+from compare.options import DEFAULTS, OPTIMIZERS, Settings
 from compare.traps.catalogue import TRAPS, Run, Variant
 from data import Dataset
 
@@ -39,15 +39,6 @@ class TrapRuns:
 
     def diverges_at(self, losses: np.ndarray) -> int | None:
         return diverges_at(losses, self.reference)
-
-
-def diverges_at(losses: np.ndarray, reference: np.ndarray) -> int | None:
-    """The first step, from 1, whose loss differs from the reference by more than float64's rounding; or None.
-
-    A loss that is not a number counts as different.
-    """
-    off = ~(np.abs(losses - reference) <= AGREEMENT["float64"] * np.maximum(1, reference))
-    return int(off.argmax()) + 1 if off.any() else None
 
 
 def reference(task: str) -> Settings:
@@ -94,7 +85,7 @@ def prepared(settings, dataset, steps, package=scratch, change=None) -> Iterator
     """
     rng = np.random.default_rng(settings.seed)
     model = package.SequenceModel(**model_pair.model_of(settings, dataset), dtype=np.dtype(settings.dtype), rng=rng)
-    optimizer_class = getattr(package, model_pair.OPTIMIZER_CLASSES[settings.optimizer])
+    optimizer_class = getattr(package, OPTIMIZERS[settings.optimizer])
     optimizer = optimizer_class(model.params, **model_pair.optimizer_numbers(settings))
     run = Run(model, copy.copy(dataset), optimizer, settings.clip)
     if change:

@@ -71,7 +71,7 @@ def explained(verdict):
         for trap in dict.fromkeys(candidate.variant.trap for candidate in fitting):
             yield f"{trap.why} To fix it, {trap.fix}."
     else:
-        yield f"{name}: no trap fits{longest(verdict)}. (Two at once are not tried, nor other than the usual numbers.)"
+        yield f"{name}: no trap fits{longest(verdict)}. (Only single traps with their usual values are tried.)"
         for mistake in verdict.mistakes:
             yield f"But a mistake of the catalogue fits: {mistake.name} in {mistake.file}.py. {mistake.why}"
         if not verdict.mistakes:

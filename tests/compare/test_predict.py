@@ -189,7 +189,7 @@ def test_a_checkpoint_of_another_model_is_not_asked(runs, tmp_path, capsys):
     other = model_pair.build(model, "float32")
     files.write_checkpoint(tmp_path / path.name, other, settings=asdict(settings), data=about)
     assert main(["predict", str(tmp_path), "Kowal"]) == 2
-    assert "holds another model than its settings name" in capsys.readouterr().err
+    assert "holds another model than its settings describe" in capsys.readouterr().err
 
 
 def test_two_different_answers_are_both_shown(runs, monkeypatch, capsys):

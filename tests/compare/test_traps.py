@@ -236,7 +236,8 @@ def test_not_detached_is_torch_without_detach():
 def test_an_epoch_begins_without_earlier_windows():
     rng = np.random.default_rng(0)
     layer = scratch.GRU(3, 4, dtype=np.float64, rng=rng)
-    undetached = catalogue.NeverDetached(layer)
+    undetached = copy.copy(layer)
+    catalogue.never_detach(run_of(undetached))
     ids, table = rng.integers(5, size=(2, 6, 2)), rng.standard_normal((5, 3))
     _, state = undetached.forward(ids[0], None, None, table)
     y, _ = undetached.forward(ids[1], state, None, table)
