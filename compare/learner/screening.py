@@ -45,10 +45,10 @@ class Place:
             try:
                 self.known[key] = True, self.computed(node)
             except (Exception, Endless) as error:
-                self.known[key] = False, ValueError(str(error))
+                self.known[key] = False, str(error)
         good, value = self.known[key]
         if not good:
-            raise value
+            raise ValueError(value)
         return value
 
     def with_part(self, node, value, chain):
