@@ -380,11 +380,14 @@ def by_name(returned, names, kept, what) -> dict:
 
 
 def entries(table: dict):
-    """(key, value) of everything in a dict and in what it contains."""
+    """(key, value) of everything in a dict and in the dicts, lists and tuples in it."""
     for key, one in table.items():
-        inner = enumerate(one) if isinstance(one, list | tuple) else [("", one)]
-        for k, value in inner:
-            yield from entries(value) if isinstance(value, dict) else [(key if k == "" else f"{key}[{k}]", value)]
+        if isinstance(one, dict):
+            yield from entries(one)
+            continue
+        yield key, one
+        for k, part in enumerate(one) if isinstance(one, list | tuple) else ():
+            yield from entries(part) if isinstance(part, dict) else [(f"{key}[{k}]", part)]
 
 
 def kept_by(obj) -> dict[str, tuple]:

@@ -120,15 +120,17 @@ class Search:
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
         right = [one.order for one in possible if self.is_right(held[one.slot])]
         for one in possible:
-            needed = [leaf for time in one.expected for leaf in one.chosen(time)]
-            spoiled = (
-                self.is_right([a]) and not np.allclose(a, b, 1e-6) for a, b in zip(held[one.slot], needed, strict=True)
-            )
             only_zeros = not any(map(np.any, held[one.slot]))
-            one.innocent = one.order <= max(right, default=-1) or only_zeros or any(spoiled)
+            one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
         self.working = [one for one in possible if not self.only_reads(one.slot)]
         self.working.sort(key=lambda one: (one.innocent, self.returns(one.slot), not one.named, one.order))
         self.possible = [one for one in self.working if one.rank < 0.9 * self.gradient_entries]
+
+    def spoils(self, suspect, held) -> bool:
+        """Whether what a statement should hold would replace a value that is right."""
+        needed = [leaf for time in suspect.expected for leaf in suspect.chosen(time)]
+        pairs = [(a, b) for a, b in zip(held, needed, strict=False) if a.shape == b.shape]
+        return any(self.is_right([a]) and not np.allclose(a, b, 1e-6) for a, b in pairs)
 
     def when(self, statement) -> int:
         """When a statement had its first value; what it calls had its values before."""

@@ -182,10 +182,11 @@ def probed(statement) -> list | None:
 def terms_of(value):
     """What a value is a sum of, if the axis is kept, as in np.mean(terms, axis=1, keepdims=True); None if it is not."""
     for node in ast.walk(value):
-        if isinstance(node, ast.Call) and any(keyword.arg == "keepdims" for keyword in node.keywords):
+        method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if method and any(keyword.arg == "keepdims" for keyword in node.keywords):
             module = isinstance(node.func.value, ast.Name) and node.func.value.id in syntax.MODULES
-            terms = node.args[0] if module else node.func.value
-            return terms if can_be_read_again(terms) else None
+            terms = [*node.args, None][0] if module else node.func.value
+            return terms if terms is not None and can_be_read_again(terms) else None
     return None
 
 
