@@ -124,12 +124,12 @@ class Scope:
         """
         known = set(self.locals)
         for outer in functions(tree):
-            if any(getattr(node, "body", None) is self.body for node in ast.walk(outer)):
-                known |= {node.arg for node in ast.walk(outer) if isinstance(node, ast.arg)}
-                for node in ast.walk(outer):
-                    if isinstance(node, ast.Name) and not is_no_value(node.id):
-                        known.add(node.id)
-                        self.add(node, outer)
+            inside = list(ast.walk(outer))
+            if outer.body is not self.body and any(getattr(node, "body", None) is self.body for node in inside):
+                stored = {node.id for node in inside if isinstance(node, ast.Name) and not is_load(node)}
+                known |= stored | {node.arg for node in inside if isinstance(node, ast.arg)}
+        for text in known - self.locals:
+            self.ingredients.setdefault(text, (name(text), set()))
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript):
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
