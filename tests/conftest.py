@@ -27,11 +27,12 @@ GROUPS = {name: name for name in ALONE}
 GROUPS |= {"page_browser": "page", "match": "traps", "traps_in_torch": "traps"}  # need the same page and the same runs
 LONG_SET_UP = {f"tests/compare/test_{name}.py": group for name, group in GROUPS.items()}
 
-# default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
-# thorough: many more, at random, with a blob that replays a failure
+# default: the same examples in every run, for users; detect: the same, but a failing one is not simplified; quick: a
+# third of these; thorough: many more, at random, with a blob that replays a failure
 common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile("default", max_examples=30, derandomize=True, **common)
 settings.register_profile("detect", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
+settings.register_profile("quick", settings.get_profile("detect"), max_examples=10)
 settings.register_profile("thorough", max_examples=10_000, print_blob=True, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
