@@ -1,8 +1,8 @@
 """Shared by all tests: what can run here, in which order, and what a red run says at its end."""
 
-import importlib
 import importlib.util
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -39,16 +39,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 @cache
 def missing(package):
-    """Is a package absent?"""
-    if package is None:
-        return False
-    try:
-        module = importlib.import_module(package)
-    except ImportError:
-        return True
-    if package == "torch":
-        module.set_num_threads(1)  # NumPy's threads and torch's would wait for each other
-    return False
+    """Is a package absent? (It is not imported: the process that only distributes the tests has no use for torch.)"""
+    return package is not None and importlib.util.find_spec(package) is None
 
 
 def room(path):
@@ -128,6 +120,8 @@ def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
         items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
     items.sort(key=position)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # NumPy's threads and torch's would wait for each other
 
 
 def position(item):

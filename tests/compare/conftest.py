@@ -2,10 +2,9 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-from helpers import contents
+from helpers import contents, leave_undrawn
 
 from compare.__main__ import main
 
@@ -40,10 +39,7 @@ def refused(folder, capsys):
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Write pictures without drawing them, which takes most of a short run's time."""
-    from compare import plots
-
-    monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).write_bytes(b"a picture"))
+    leave_undrawn(monkeypatch)
 
 
 @pytest.fixture(scope="session")

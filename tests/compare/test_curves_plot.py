@@ -56,9 +56,9 @@ def change(run, step, **values):
 
 
 def test_no_text_is_small_or_cut_and_no_legend_covers_data(runs, drawn):
-    different = [replace(run, torch_predictions=[-p for p in run.predictions]) for run in runs.values()]
+    different = replace(runs["names"], torch_predictions=[-p for p in runs["names"].predictions])  # two matrices
     figures = [drawn(plot.curves, list(runs.values()))]
-    figures += [drawn(plot_predictions.draw, run) for run in [*runs.values(), *different]]
+    figures += [drawn(plot_predictions.draw, run) for run in [*runs.values(), different]]
     for figure in figures:
         assert figure.get_figwidth() == WIDTH
         for text in texts_of(figure):

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers import leave_undrawn
 from PIL import Image
 
 import data
@@ -76,9 +77,11 @@ def test_every_gradient_of_a_batch_agrees(arguments, cells, folder, undrawn, cap
         assert {row["verdict"] for row in rows} <= {"identical", "within rounding"}
 
 
-def test_the_table_fits_80_columns_and_has_the_names_of_the_json(folder, capsys):
+def test_the_table_fits_80_columns_and_has_the_names_of_the_json(folder, monkeypatch, capsys):
     arguments = ["gradients", "names", "--cell", "lstm", "--layers", "2", "--bidirectional", *SMALL]
-    assert main([*arguments, "--json"]) == 0
+    with monkeypatch.context() as during:
+        leave_undrawn(during)
+        assert main([*arguments, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["cells"]["lstm"]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -98,7 +101,7 @@ def test_identical_means_bit_for_bit():
     assert verdicts == ["identical", "within rounding", "differs"]
 
 
-def test_a_wrong_line_is_red_named_and_explained(folder, monkeypatch, capsys):
+def test_a_wrong_line_is_red_named_and_explained(folder, undrawn, monkeypatch, capsys):
     """dc replaced, not added to: what backward computes before dc is right, and what it computes from dc is wrong."""
     monkeypatch.setattr(lstm, "backward", planted(BY_NAME["dc_replaced"]).lstm.backward)
     assert main(["gradients", "--cell", "lstm", *SMALL]) == 1
@@ -113,7 +116,7 @@ def test_a_wrong_line_is_red_named_and_explained(folder, monkeypatch, capsys):
     assert advice.startswith("run: byhand check ") and advice.endswith("scratch/lstm.py")
 
 
-def test_what_has_vanished_must_be_right_too(folder, monkeypatch, capsys):
+def test_what_has_vanished_must_be_right_too(folder, undrawn, monkeypatch, capsys):
     """A gradient that is cut where hardly any is left: a millionth of the largest entry, but all that its step has."""
     monkeypatch.setattr("scratch.stretches.ROWS", 10**9)
     right = rnn.backward

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from helpers import ROOT, contents, interrupt
+from helpers import ROOT, contents, interrupt, leave_undrawn
 
 import scratch
 from compare import files, model_pair, plots
@@ -56,7 +56,7 @@ def save_undrawn(figure, path):
 def quick():
     """Write pictures without drawing them, and short texts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save", save_undrawn)
+        leave_undrawn(patch)
         patch.setattr(sample_text, "LENGTH", 10)
         yield
 
