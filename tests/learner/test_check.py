@@ -155,9 +155,7 @@ def slow(*values):
         slow("dh = dh + dy[t]", "dh = dh + dy.sum(axis=0)", "", "dh + dy[t]"),
         ("dW_ih += da", "dW_ih = da", "This replaces a value that should be added to.", "dW_ih += da.T @ x[t]"),
         slow("in reversed(range(T))", "in range(T)", "`range(T)` is wrong.", "in reversed(range(T))"),
-        slow(
-            "            db += da.sum(axis=0)\n", "            db += da.sum(axis=0) / 2\n", "", "db += da.sum(axis=0)"
-        ),
+        slow("db += da.sum(axis=0)\n", "db += da.sum(axis=0) / 2\n", "", "db += da.sum(axis=0)"),
     ],
 )
 def test_the_line_its_mistake_and_its_fix(tmp_path, right, wrong, kind, fix):
