@@ -120,7 +120,7 @@ def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
         items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
     items.sort(key=position)
-    if "torch" in sys.modules:
+    if sys.modules.get("torch"):
         sys.modules["torch"].set_num_threads(1)  # NumPy's threads and torch's would wait for each other
 
 

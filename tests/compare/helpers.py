@@ -14,6 +14,7 @@ from compare.gradients import plot as gradients_plot
 from compare.traps import plot as traps_plot
 
 ROOT = Path(__file__).parents[2]
+CHECKED = ("slope_from_c", "weights_of_the_last_step_only", "dc_replaced")  # mistakes of the LSTM on the page
 
 
 def contents(folder):

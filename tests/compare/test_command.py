@@ -292,13 +292,14 @@ def test_escape_codes_are_shown_and_not_obeyed(folder, undrawn, monkeypatch, cap
     assert main(series) == 2
     assert main([*series, "--column", f"{escape}a"]) == 0
     assert main(["text", "--data", f"{escape}.txt"]) == 2
-    monkeypatch.setattr("compare.traps.match.MISTAKES", ())
+    for known in ("TRAPS", "MISTAKES"):
+        monkeypatch.setattr(f"compare.traps.match.{known}", ())
     Path(f"[red]{escape}.csv").write_text(f"{escape}\n1\n1\n1\n", encoding="utf-8")
     assert main(["traps", "memory", "--steps", "3", "--match", f"[red]{escape}.csv", "--column", escape]) == 0
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
     assert "(\\x1b[31ma)" in captured.out
-    assert r"[red]\x1b[31m.csv, \x1b[31m: this may be" in captured.out
+    assert r"[red]\x1b[31m.csv, \x1b[31m: this is the reference run" in captured.out
     assert r"\x1b[31m.txt: no such file" in captured.err
 
 
