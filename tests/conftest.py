@@ -27,6 +27,10 @@ GROUPS = {name: name for name in ALONE}
 GROUPS |= {"page_browser": "page", "match": "traps", "traps_in_torch": "traps"}  # need the same page and the same runs
 LONG_SET_UP = {f"tests/compare/test_{name}.py": group for name, group in GROUPS.items()}
 
+# Slow tests that take a minute: they begin first, so that none of them is left alone at the end.
+LONGEST = ("test_the_suite_sees_every_mistake_and_names_the_gradient_of_a_wrong_cell",)
+LONGEST += ("test_mistakes_in_other_styles", "test_the_mistakes_of_the_catalogue_are_named_with_their_lines")
+
 # default: the same examples in every run, for users; detect: the same, but a failing one is not simplified; quick: a
 # third of these; thorough: many more, at random, with a blob that replays a failure
 common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -119,7 +123,7 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
         items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
-    items.sort(key=position)
+    items.sort(key=lambda item: (item.name not in LONGEST, position(item)))
     if sys.modules.get("torch"):
         sys.modules["torch"].set_num_threads(1)  # NumPy's threads and torch's would wait for each other
 

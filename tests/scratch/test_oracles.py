@@ -150,6 +150,11 @@ def test_where_a_function_curves_fast_the_complex_step_is_believed():
     assert slope == pytest.approx(np.sum(1e6 * np.cos(1e6 * x["x"]) * direction["x"]), rel=1e-9)
 
 
+def test_where_a_difference_is_all_rounding_the_complex_step_is_believed():
+    """Next to 1e12, a step of 1e-5 changes nothing."""
+    assert numerical.complex_step(lambda p: np.sum(p["x"]) + 1e12, {"x": np.zeros(2)}, {"x": np.ones(2)}) == 2
+
+
 def test_what_is_not_finite_gets_no_verdict():
     arrays, direction = {"a": np.array([1.0, 2.0])}, {"a": np.ones(2)}
     for gradient, function in (
@@ -188,9 +193,21 @@ def test_taylor_says_when_the_remainder_is_rounding():
         return np.sum(p["a"] * np.array([3, 5], p["a"].dtype))
 
     right = {"a": np.array([3.0, 5.0])}
-    assert numerical.taylor(linear, arrays, right, direction).verdict.startswith("right: the remainder is rounding")
-    wrong = {"a": np.array([3.0, 5.001])}
-    assert numerical.taylor(linear, arrays, wrong, direction).verdict == "wrong: slope 1"
+    found = numerical.taylor(linear, arrays, right, direction)
+    said = re.fullmatch(r"right: the remainder is rounding \(errors below (.*) would not show\)", found.verdict)
+    shows = {"a": right["a"] + np.array([4 * float(said[1]) / 0.3, 0])}
+    assert numerical.taylor(linear, arrays, shows, direction).verdict == "wrong: slope 1"
     single = {"a": arrays["a"].astype(np.float32)}
     direction = {"a": direction["a"].astype(np.float32)}
-    assert numerical.taylor(linear, single, right, direction).verdict == "cannot tell: use float64"
+    in_single = numerical.taylor(linear, single, right, direction)
+    assert in_single.verdict == "cannot tell: use float64"
+    for each in (found, in_single):
+        assert np.isnan(each.slope) and len(each.remainders) == len(numerical.STEPS)
+
+
+def test_three_steps_are_enough_for_a_slope():
+    """Of which the remainders are those of the square."""
+    steps, arrays, direction = np.array([0.5, 0.25, 0.125]), {"a": np.array([1.0])}, {"a": np.ones(1)}
+    found = numerical.taylor(lambda p: np.sum(p["a"] ** 2), arrays, {"a": np.array([2.0])}, direction, steps)
+    np.testing.assert_array_equal(found.remainders, steps**2)
+    assert found.verdict == "right: slope 2"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import for_each_cell, gradients, outputs, run
+from cases import Case, for_each_cell, gradients, outputs, run
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
@@ -68,6 +68,15 @@ def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(layer, dty
         moved = [*arguments[:k], argument + 1e-3j, *arguments[k + 1 :]]
         y, *state_n, _ = cell.forward(*moved)
         assert all(np.abs(array.imag).max() > 0 for array in (y, *state_n)), shapes[k]
+
+
+@pytest.mark.parametrize("cell", [cell for cell, (_, options) in scratch.CELLS.items() if not options])
+def test_a_cell_by_itself_is_the_layers(cell):
+    """Without options, a plain RNN's nonlinearity is tanh."""
+    case = Case(cell, 1, False, True, T=4, B=3, I=2, H=3, padded=False, seed=0)
+    x, state, *_ = case.problem()
+    y, *_ = case.module.forward(x, *(s[0] for s in state), *case.layer().params.values())
+    assert_same(y, run(case)["y"], "y")
 
 
 class TestMistakesOfTheCaller:
