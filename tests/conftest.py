@@ -177,3 +177,35 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.write_line(
                 "All cells differ: look first at what they share, scratch/inputs.py and others."
             )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The test's own folder, empty at first, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(folder, capsys):
+    """A function: run a command that must end with status 2, one line and no file changed; return the line."""
+    from compare.__main__ import main
+
+    def files():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def run(command):
+        before = files()
+        capsys.readouterr()
+        try:
+            status = main(command)
+        except SystemExit as stopped:  # what argparse refuses
+            status = stopped.code
+        said = capsys.readouterr()
+        assert status == 2
+        assert said.err.startswith("error: ") and said.err.endswith("\n") and said.err.count("\n") == 1, said.err
+        assert not said.out, "it is refused before anything is done"
+        assert files() == before
+        return said.err
+
+    return run

@@ -1,4 +1,4 @@
-"""Shared by the tests of the commands: a folder to run in, refusals, runs that draw nothing, and the page."""
+"""Shared by the tests of the commands: data that is read once, runs that draw nothing, and the page."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from copy import copy
 from functools import cache
 
 import pytest
-from helpers import CHECKED, contents, leave_undrawn
+from helpers import CHECKED, leave_undrawn
 
 import data
 from compare.__main__ import main
@@ -25,34 +25,6 @@ def own_data_read_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", load_or_copy)
         yield
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The test's own folder, empty at first, as the current one."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def refused(folder, capsys):
-    """A function: run a command that must end with status 2, one line and no file changed; return the line."""
-
-    def run(command):
-        before = contents(folder)
-        capsys.readouterr()
-        try:
-            status = main(command)
-        except SystemExit as stopped:  # what argparse refuses
-            status = stopped.code
-        said = capsys.readouterr()
-        assert status == 2
-        assert said.err.startswith("error: ") and said.err.endswith("\n") and said.err.count("\n") == 1, said.err
-        assert not said.out, "it is refused before anything is done"
-        assert contents(folder) == before
-        return said.err
-
-    return run
 
 
 @pytest.fixture

@@ -69,12 +69,11 @@ def test_jax_trains_the_same_network_from_the_same_weights(cell, inputs):
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def tiny(folder, monkeypatch):
     monkeypatch.setattr(timing, "QUICK_SIZES", ((2, 3, 4),))
     monkeypatch.setattr(timing, "QUICK_LENGTHS", (80,))
     monkeypatch.setattr(timing, "CELLS", ("gru",))
-    return tmp_path
+    return folder
 
 
 @pytest.mark.slow

@@ -139,8 +139,7 @@ def test_a_model_that_its_baseline_beats_is_mentioned(folder, undrawn, capsys):
     assert "(always 1): try more --steps (now 1) or another --lr" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_picture_that_fails_costs_no_results(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_a_picture_that_fails_costs_no_results(folder, monkeypatch, capsys):
     monkeypatch.setattr("compare.plots.save", lambda *_: 1 / 0)
     assert main(["memory", "--steps", "1", *SIZES]) == 3
     captured = capsys.readouterr()

@@ -78,8 +78,7 @@ def test_the_change_is_added_up(table):
     np.testing.assert_allclose(plain.ahead(plain.scaled[places], starts), plain.values[places], atol=1e-4)
 
 
-def test_horizon_from_the_command_line(table, monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_horizon_from_the_command_line(table, folder, monkeypatch, capsys):
     save = plots.save
     leave_undrawn(monkeypatch)
     monkeypatch.setattr(plots, "save", save)  # horizon.png alone is drawn
@@ -91,13 +90,13 @@ def test_horizon_from_the_command_line(table, monkeypatch, tmp_path, capsys):
     ):
         assert main(arguments) == 2
         assert said in capsys.readouterr().err
-    assert not (tmp_path / "results").exists()
+    assert not (folder / "results").exists()
     assert main([*own, "--horizon", "40"]) == 0
     assert "series/horizon.png             forecasts up to 40 steps ahead" in capsys.readouterr().out
-    assert (tmp_path / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
     assert main([*own, "--horizon", "1"]) == 0
     assert main(own) == 0
-    assert not (tmp_path / "results/series/horizon.png").exists(), "it was the earlier run's"
+    assert not (folder / "results/series/horizon.png").exists(), "it was the earlier run's"
 
 
 def test_with_inputs_only_the_next_value_is_known(table, folder, undrawn, capsys):
