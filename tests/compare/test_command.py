@@ -24,7 +24,7 @@ from compare.agreement import AGREEMENT, tolerance
 SIZES = ["--hidden", "8", "--batch-size", "16"]
 
 
-TASKS = ("names", "series", "memory")  # text in test_resume.py
+TASKS = ("names", "memory")  # text in test_resume.py, series in test_own_data_and_options
 
 
 @pytest.fixture(scope="module")

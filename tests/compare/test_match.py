@@ -73,8 +73,7 @@ def test_the_curve_alone_tells_which_run_it_is(task, written, capsys):
         assert {name for name, gap in distance.items() if gap < 1e-14} - hidden(verdict) <= set(fitting(verdict))
         # "in full" tells apart whatever differs, the others what exceeds such rounding
         assert not [n for n in fitting(verdict) if distance[n] > (1e-12 if written == "in full" else 5e-6)]
-        said = printed(verdict, capsys)
-        assert verdict_text.REFERENCE in said
+        said = " ".join(verdict_text.explained(verdict))
         if verdict.reference.fits:
             assert distance[None] < 5e-6, "hardly above such rounding"
         else:
@@ -83,6 +82,7 @@ def test_the_curve_alone_tells_which_run_it_is(task, written, capsys):
         others = [c.variant for c in verdict.fitting if c.variant][not verdict.reference.fits :]
         assert (f"cannot be told apart from: {verdict_text.titles(others)}. " in said) == bool(others)
         assert ("cannot be told apart" in said) == bool(others)
+    assert verdict_text.REFERENCE in printed(verdict, capsys)
     for losses in (WRITTEN[written](runs.reference), runs.float32, runs.torch):
         verdict = match.judge(curve_of(losses), known(task))
         assert verdict.reference.fits

@@ -255,7 +255,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_every_optimizer_resumes_to_the_last_bit(here, options):
     """Stopped within an epoch, at its last step, and one step later: the same records, and the same final weights."""
-    options = dict(cell="lstm", hidden=6, batch_size=4, window=8, steps=40, data="text.txt") | options
+    options = dict(cell="lstm", hidden=6, batch_size=4, window=8, steps=30, data="text.txt") | options
     (settings,) = configure(["text"], **options)
     alone = training.prepare(settings)
     assert alone.dataset.steps_per_epoch == 28

@@ -72,7 +72,12 @@ def test_a_right_file_is_right_and_a_wrong_one_is_wrong():
     assert found.verdict == "unsolved" and found.line
 
 
-@pytest.mark.parametrize("exercise", ladder.BY_NAME)
+FAST = ("lstm", "adam", "embedding", "truncated")  # one of each kind
+
+
+@pytest.mark.parametrize(
+    "exercise", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in ladder.BY_NAME]
+)
 def test_the_solutions_are_right(exercise):
     text = ladder.solution(ladder.BY_NAME[exercise])
     if exercise == "embedding":  # its solution calls a helper that is the answer

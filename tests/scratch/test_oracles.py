@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from cases import CELLS, for_each_cell, loss_of, run, run_by_tape, seeds
+from cases import CELLS, Case, for_each_cell, loss_of, run, run_by_tape, seeds
 
 import scratch
-from compare.agreement import assert_all_same
+from compare.agreement import assert_all_same, assert_same
 from scratch import numerical, rtrl, tape
 
 single = dict(layers=1, bidirectional=False, bias=True, padded=False)
@@ -89,6 +89,16 @@ def test_the_complex_step_in_a_random_direction(case, seed):
     size = sum(np.sum(np.abs(gradient[name] * direction[name])) for name in arrays)
     got = numerical.complex_step(loss, arrays, direction)
     assert abs(got - numerical.along(gradient, direction)) <= 1e-12 * size
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_complex_step_may_move_one_array_alone(cell):
+    """All others are real then, and no imaginary part may be lost on the way."""
+    case = Case(cell, 2, True, True, T=4, B=3, I=2, H=3, padded=True, seed=0)
+    loss, arrays, gradient = loss_of(case)
+    for name, direction in numerical.random_direction(arrays, np.random.default_rng(1)).items():
+        got = numerical.complex_step(loss, arrays, {name: direction})
+        assert_same(got, np.sum(gradient[name] * direction), name)
 
 
 @for_each_cell(seeds, layers=1, cell=[cell for cell in CELLS if cell != "rnn_relu"])  # which has kinks
