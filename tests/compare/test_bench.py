@@ -138,6 +138,7 @@ def test_the_picture_is_legible(figures, tmp_path, monkeypatch):
     assert len(ratios) == len(figures.steps) and not overlapping(ratios)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_in_one_line():
     with timing.processes("scratch") as (process,), pytest.raises(timing.UserError, match="was killed"):
         timing.ask(process, end_the_process)

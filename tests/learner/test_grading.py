@@ -271,7 +271,9 @@ def socket():
 """
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (words == LATE)) for name, (_, words) in ATTACKS.items()]
+)
 def test_an_attack_ends_in_time_and_has_a_reason(name):
     code, words = ATTACKS[name]
     found = graded(FORWARD + RIGHT + SOCKET + code, seconds=1 if words == LATE else 20)
