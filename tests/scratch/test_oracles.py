@@ -28,7 +28,8 @@ def test_what_the_tape_says_is_what_it_does(cell):
     shapes |= {kind: (G * H, *columns[kind]) for kind in layer.weights}
     t = tape.Tape()
     leaves = [t.variable(rng.standard_normal(shape), name) for name, shape in shapes.items()]
-    results = getattr(tape, f"{scratch.file_of(cell)}_step")(*leaves, **options)
+    step = getattr(tape, f"{scratch.file_of(cell)}_step")
+    results = step(*leaves, **options) if cell == "rnn_relu" else step(*leaves)  # tanh where nothing is named
     results = results if isinstance(results, tuple) else (results,)
     t.backward({result: rng.standard_normal((2, H)) for result in results})
 
