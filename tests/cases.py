@@ -173,14 +173,37 @@ def diagnose(case, oracle):
         p.flags.writeable = False
     try:
         got = run(case, layer=layer, trace=trace)
-    except Exception as error:  # such as a write into an array that is an argument
+    except Exception as error:
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if path in frame.filename][-1:]
-        return "".join(f"{path}, line {f.lineno}: {f.line}\n" for f in where) + f"{type(error).__name__}: {error}"
+        lines = "".join(f"{path}, line {f.lineno}: {f.line}\n" for f in where) + f"{type(error).__name__}: {error}"
+        return "".join(f"{path}: {sentence}\n" for sentence in overwritten(case)) + lines
     for (name, array), (other, result) in combinations(got.items(), 2):
         if name != "y" and np.shares_memory(array, result):
             return f"{path}: the gradients {name} and {other} share memory: scaling one in place also scales the other"
     problem = explain(got | trace[0], oracle(case), case)
     return problem and f"{path}: {problem}"
+
+
+def overwritten(case):
+    """A sentence for each array that a cell is given and writes into, where such arrays may be written to."""
+    layer, (x, state, dy, dstate_n, lengths) = case.layer(), case.problem()
+    x, dy, state, dstate_n = x.copy(), dy.copy(), [s.copy() for s in state], [d.copy() for d in dstate_n]
+    given = {"x": x, "dy": dy, **layer.params}
+    given |= {f"{name}_0": s for name, s in zip("hc", state, strict=False)}
+    given |= {f"d{name}_n": d for name, d in zip("hc", dstate_n, strict=False)}
+    before = {name: array.copy() for name, array in given.items()}
+    try:
+        run(case, (x, state, dy, dstate_n, lengths), layer)
+    except Exception:  # what stopped the cell was something else
+        return []
+    changed = [name for name in given if not np.array_equal(given[name], before[name])]
+    upstream = [f"the gradient {name}, which backward is given, is overwritten" for name in changed if name[0] == "d"]
+    arguments = [name for name in changed if name[0] != "d"]
+    return upstream + [
+        f"the gradient {name if name in layer.params else f'd{name}'} is taken at other values than {name} then has: "
+        "the cell overwrites it"
+        for name in arguments
+    ]
 
 
 def explain(got, expected, case):

@@ -1,8 +1,8 @@
 """Shared by all tests: what can run here, in which order, and what a red run says at its end."""
 
-import importlib
 import importlib.util
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -27,27 +27,24 @@ GROUPS = {name: name for name in ALONE}
 GROUPS |= {"page_browser": "page", "match": "traps", "traps_in_torch": "traps"}  # need the same page and the same runs
 LONG_SET_UP = {f"tests/compare/test_{name}.py": group for name, group in GROUPS.items()}
 
-# default: the same examples in every run, for users; detect: the same, but a failing one is not simplified;
-# thorough: many more, at random, with a blob that replays a failure
+# Slow tests that take a minute: they begin first, so that none of them is left alone at the end.
+LONGEST = ("test_the_suite_sees_every_mistake_and_names_the_gradient_of_a_wrong_cell",)
+LONGEST += ("test_mistakes_in_other_styles", "test_the_mistakes_of_the_catalogue_are_named_with_their_lines")
+
+# default: the same examples in every run, for users; detect: the same, but a failing one is not simplified; quick: a
+# third of these; thorough: many more, at random, with a blob that replays a failure
 common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile("default", max_examples=30, derandomize=True, **common)
 settings.register_profile("detect", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
+settings.register_profile("quick", settings.get_profile("detect"), max_examples=10)
 settings.register_profile("thorough", max_examples=10_000, print_blob=True, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @cache
 def missing(package):
-    """Is a package absent?"""
-    if package is None:
-        return False
-    try:
-        module = importlib.import_module(package)
-    except ImportError:
-        return True
-    if package == "torch":
-        module.set_num_threads(1)  # NumPy's threads and torch's would wait for each other
-    return False
+    """Is a package absent? (It is not imported: the process that only distributes the tests has no use for torch.)"""
+    return package is not None and importlib.util.find_spec(package) is None
 
 
 def room(path):
@@ -126,7 +123,9 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items, config):
     if config.getoption("cell"):
         items[:] = [item for item in items if item.path.name == "test_properties.py" or "own_forward" in item.name]
-    items.sort(key=position)
+    items.sort(key=lambda item: (item.name not in LONGEST, position(item)))
+    if sys.modules.get("torch"):
+        sys.modules["torch"].set_num_threads(1)  # NumPy's threads and torch's would wait for each other
 
 
 def position(item):
@@ -178,3 +177,35 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.write_line(
                 "All cells differ: look first at what they share, scratch/inputs.py and others."
             )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The test's own folder, empty at first, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(folder, capsys):
+    """A function: run a command that must end with status 2, one line and no file changed; return the line."""
+    from compare.__main__ import main
+
+    def files():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def run(command):
+        before = files()
+        capsys.readouterr()
+        try:
+            status = main(command)
+        except SystemExit as stopped:  # what argparse refuses
+            status = stopped.code
+        said = capsys.readouterr()
+        assert status == 2
+        assert said.err.startswith("error: ") and said.err.endswith("\n") and said.err.count("\n") == 1, said.err
+        assert not said.out, "it is refused before anything is done"
+        assert files() == before
+        return said.err
+
+    return run

@@ -59,7 +59,7 @@ def run_tests(name, output):
         for module in [m for m in sys.modules if m.split(".")[0] in ("compare", "scratch", "data", "torch_impl")]:
             del sys.modules[module]
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            options = ["-x", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=detect", f"--plant={name}"]
+            options = ["-x", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=quick", f"--plant={name}"]
             status = pytest.main([*options, "tests/parity", "tests/scratch"])
             output.flush()
     finally:

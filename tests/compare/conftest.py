@@ -1,56 +1,44 @@
-"""Shared by the tests of the commands: a folder to run in, refusals, runs that draw nothing, and the page."""
+"""Shared by the tests of the commands: data that is read once, runs that draw nothing, and the page."""
 
 import json
 import re
-from pathlib import Path
+from copy import copy
+from functools import cache
 
 import pytest
-from helpers import contents
+from helpers import CHECKED, leave_undrawn
 
+import data
 from compare.__main__ import main
+from compare.mistakes.table import seen_by
+from compare.page import planting
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The test's own folder, empty at first, as the current one."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="package", autouse=True)
+def own_data_read_once():
+    """The project's own data is read once per process: that takes longer than most of the runs here."""
+    load, read = data.load, cache(data.load)
 
+    def load_or_copy(task, path=None, **options):
+        return copy(read(task, **options)) if path is None else load(task, path, **options)
 
-@pytest.fixture
-def refused(folder, capsys):
-    """A function: run a command that must end with status 2, one line and no file changed; return the line."""
-
-    def run(command):
-        before = contents(folder)
-        capsys.readouterr()
-        try:
-            status = main(command)
-        except SystemExit as stopped:  # what argparse refuses
-            status = stopped.code
-        said = capsys.readouterr()
-        assert status == 2
-        assert said.err.startswith("error: ") and said.err.endswith("\n") and said.err.count("\n") == 1, said.err
-        assert not said.out, "it is refused before anything is done"
-        assert contents(folder) == before
-        return said.err
-
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", load_or_copy)
+        yield
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Write pictures without drawing them, which takes most of a short run's time."""
-    from compare import plots
-
-    monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).write_bytes(b"a picture"))
+    leave_undrawn(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def page_path(tmp_path_factory):
-    """The page, built once per process."""
+    """The page, built once per process. Whether the weak ways of checking see a mistake is asked for CHECKED alone."""
     folder = tmp_path_factory.mktemp("page")
-    assert main(["page", "--out", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planting, "seen_by", lambda mistake: seen_by(mistake) if mistake.name in CHECKED else [])
+        assert main(["page", "--out", str(folder)]) == 0
     return folder / "page.html"
 
 

@@ -8,8 +8,13 @@ from pathlib import Path
 from matplotlib.text import Text
 
 import scratch
+from compare import plots
+from compare.curves import plot, plot_predictions
+from compare.gradients import plot as gradients_plot
+from compare.traps import plot as traps_plot
 
 ROOT = Path(__file__).parents[2]
+CHECKED = ("slope_from_c", "weights_of_the_last_step_only", "dc_replaced")  # mistakes of the LSTM on the page
 
 
 def contents(folder):
@@ -36,6 +41,18 @@ def interrupt(monkeypatch, step, times=1):
         return loss(*arguments)
 
     monkeypatch.setattr(scratch.SequenceModel, "loss", interrupted)
+
+
+def leave_undrawn(patch):
+    """Write a few bytes in place of pictures: drawing takes most of a short run's time."""
+
+    def write(path, *_):
+        Path(path).write_bytes(b"a picture")
+
+    patch.setattr(plots, "save", lambda figure, path: write(path))
+    patch.setattr(plot, "curves", write)
+    for module in (plot_predictions, gradients_plot, traps_plot):
+        patch.setattr(module, "draw", write)
 
 
 def texts_of(figure):

@@ -69,12 +69,11 @@ def test_jax_trains_the_same_network_from_the_same_weights(cell, inputs):
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def tiny(folder, monkeypatch):
     monkeypatch.setattr(timing, "QUICK_SIZES", ((2, 3, 4),))
     monkeypatch.setattr(timing, "QUICK_LENGTHS", (80,))
     monkeypatch.setattr(timing, "CELLS", ("gru",))
-    return tmp_path
+    return folder
 
 
 @pytest.mark.slow
@@ -138,6 +137,7 @@ def test_the_picture_is_legible(figures, tmp_path, monkeypatch):
     assert len(ratios) == len(figures.steps) and not overlapping(ratios)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_in_one_line():
     with timing.processes("scratch") as (process,), pytest.raises(timing.UserError, match="was killed"):
         timing.ask(process, end_the_process)

@@ -1,17 +1,19 @@
 """The command `curves` as a user runs it: short runs end to end, and one line for every mistake."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from helpers import ROOT, rows_of
+from helpers import ROOT, leave_undrawn, rows_of
 
 import scratch
 import torch_impl
@@ -22,20 +24,20 @@ from compare.agreement import AGREEMENT, tolerance
 SIZES = ["--hidden", "8", "--batch-size", "16"]
 
 
-TASKS = ("names", "series", "memory")  # text in test_resume.py
+TASKS = ("names", "memory")  # text in test_resume.py, series in test_own_data_and_options
 
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory):
-    """These tasks, briefly, twice with one seed: by the real command, and in this process without pictures."""
+    """These tasks, briefly, twice with one seed: with what the command prints, and without pictures."""
     once, again = (tmp_path_factory.mktemp("run") / "results" for _ in range(2))
     command = ["curves", *TASKS, "--steps", "25", *SIZES, "--out"]
-    real = [sys.executable, "-m", "compare", *command, once]
-    done = subprocess.run(real, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (once / "said.txt").write_text(done.stdout, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save", lambda figure, path: None)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as said:
+        patch.setenv("COLUMNS", "80")
+        assert main([*command, str(once)]) == 0
+        said.flush()
+        (once / "said.txt").write_bytes(said.buffer.getvalue())
+        leave_undrawn(patch)
         assert main([*command, str(again)]) == 0
     return once, again
 
@@ -137,8 +139,7 @@ def test_a_model_that_its_baseline_beats_is_mentioned(folder, undrawn, capsys):
     assert "(always 1): try more --steps (now 1) or another --lr" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_picture_that_fails_costs_no_results(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_a_picture_that_fails_costs_no_results(folder, monkeypatch, capsys):
     monkeypatch.setattr("compare.plots.save", lambda *_: 1 / 0)
     assert main(["memory", "--steps", "1", *SIZES]) == 3
     captured = capsys.readouterr()
@@ -170,8 +171,9 @@ OWN += ("memory --optimizer sgd --momentum 0.9 --nesterov --steps 3 --clip 0",)
 
 
 @pytest.mark.parametrize("arguments", OWN)
-def test_own_data_and_options(own_data, arguments, undrawn, monkeypatch):
+def test_own_data_and_options(own_data, arguments, monkeypatch):
     monkeypatch.chdir(own_data)
+    monkeypatch.setattr(plots, "save", lambda figure, path: None)
     assert main(["curves", *arguments.split(), *SIZES, "--out", "out", "--dtype", "float64"]) == 0
     (entry,) = entries(Path("out"))
     assert entry["settings"]["steps"] > 0
@@ -242,7 +244,7 @@ def test_odd_names_are_drawn_as_they_are(own_data, monkeypatch):
 def test_a_run_that_diverges_says_where_and_keeps_what_it_has(own_data, steps, said, folder, monkeypatch, capsys):
     data = ["--data", "table.csv", "--column", "sold", "--window", "20", "--out", "out"]
     with monkeypatch.context() as earlier:
-        earlier.setattr(plots, "save", lambda figure, path: None)
+        leave_undrawn(earlier)
         assert main(["series", *data, *SIZES, "--steps", "2"]) == 0
     capsys.readouterr()
     unstable = ["--cell", "rnn_relu", "--hidden", "64", "--optimizer", "sgd", "--lr", "1e30", "--clip", "0"]
@@ -289,17 +291,18 @@ def test_escape_codes_are_shown_and_not_obeyed(folder, undrawn, monkeypatch, cap
     assert main(series) == 2
     assert main([*series, "--column", f"{escape}a"]) == 0
     assert main(["text", "--data", f"{escape}.txt"]) == 2
-    monkeypatch.setattr("compare.traps.match.MISTAKES", ())
+    for known in ("TRAPS", "MISTAKES"):
+        monkeypatch.setattr(f"compare.traps.match.{known}", ())
     Path(f"[red]{escape}.csv").write_text(f"{escape}\n1\n1\n1\n", encoding="utf-8")
     assert main(["traps", "memory", "--steps", "3", "--match", f"[red]{escape}.csv", "--column", escape]) == 0
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
     assert "(\\x1b[31ma)" in captured.out
-    assert r"[red]\x1b[31m.csv, \x1b[31m: this may be" in captured.out
+    assert r"[red]\x1b[31m.csv, \x1b[31m: this is the reference run" in captured.out
     assert r"\x1b[31m.txt: no such file" in captured.err
 
 
-@pytest.mark.parametrize("user_sets", [False, True])
+@pytest.mark.parametrize("user_sets", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_numpy_and_torch_get_one_thread_each_unless_the_user_sets_threads(user_sets):
     code = (
         "import numpy, torch; from compare import model_pair; from compare.curves.summary import environment as now; "

@@ -22,6 +22,7 @@ for path in NAMES:
         SOURCES[f"{found[2]}/{found[3]}"] = text_of(path)
 SOURCES |= {f"{name}/starter": ladder.solution(ladder.BY_NAME[name]) for name in ("rnn", "gru", "lstm", "mingru")}
 SIZES = ["--hidden", "4", "--batch-size", "32", "--steps", "4"]
+MEMORY = ["curves", "memory", "--window", "6", *SIZES]  # the shortest of runs
 
 # The last line but one of the torch module is a GRU's convex combination.
 TORCH_GRU = """
@@ -118,8 +119,8 @@ WRONG = {
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "gru/recompute")) for n in WRONG])
 def test_a_wrong_cell_is_drawn_and_named_as_wrong(name, folder, capsys, monkeypatch):
-    drawn, save = [], plots.save
-    monkeypatch.setattr(plots, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
+    drawn = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
     cell, (mistake, worst) = name.split("/")[0], WRONG[name]
     program = f"developed/solutions/{name.replace('/', '_')}.py"
     (chosen,) = [one for one in planted("developed") if (one.program, one.name) == (program, mistake)]
@@ -130,14 +131,13 @@ def test_a_wrong_cell_is_drawn_and_named_as_wrong(name, folder, capsys, monkeypa
     assert "one of the backward passes is wrong; `byhand check mine.py` looks for the line." in said
     legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert legend[:2] == ["mine.py (NumPy, yours)", "torch (autograd)"]
-    assert Path("results/curves.png").read_bytes().startswith(b"\x89PNG")
     assert len(rows_of("results/names/history.csv")) == 4 * 3 + 2
 
 
 def test_a_wrong_forward_is_named_as_one(folder, undrawn, capsys):
     source = SOURCES["lstm/starter"].replace("c[t] = f * c_before + i * g", "c[t] = f * c_before - i * g")
     Path("lstm.py").write_text(source, encoding="utf-8")
-    assert main(["curves", "names", "--cell", "lstm.py", *SIZES]) == 1
+    assert main([*MEMORY, "--cell", "lstm.py"]) == 1
     assert "At equal weights the losses differ" in " ".join(capsys.readouterr().out.split())
 
 
@@ -181,10 +181,10 @@ def test_a_torch_module_in_layers_directions_and_lengths(cell, source, text):
 def test_a_wrong_torch_module_and_two_own_cells(folder, undrawn, capsys):
     Path("gru.py").write_text(SOURCES["gru/starter"], encoding="utf-8")
     Path("gru_torch.py").write_text(TORCH_GRU, encoding="utf-8")
-    assert main(["curves", "names", "--cell", "gru.py", "--torch-cell", "gru_torch.py", *SIZES]) == 0
+    assert main([*MEMORY, "--cell", "gru.py", "--torch-cell", "gru_torch.py"]) == 0
     Path("gru_torch.py").write_text(TORCH_GRU.replace("(1 - z) * n + z * h", "z * n + (1 - z) * h"), encoding="utf-8")
     capsys.readouterr()
-    assert main(["curves", "names", "--torch-cell", "gru_torch.py", *SIZES]) == 1
+    assert main([*MEMORY, "--torch-cell", "gru_torch.py"]) == 1
     assert "At equal weights the losses differ" in " ".join(capsys.readouterr().out.split())
 
 
@@ -241,7 +241,7 @@ def test_a_cell_that_fails_late_or_diverges_is_one_line(folder, undrawn, capsys)
         "    T, B, H = len(x), *h_0.shape\n", "    T, B, H = len(x), *h_0.shape\n    assert H < 4, H\n"
     )
     Path("lstm.py").write_text(late, encoding="utf-8")
-    assert main(["curves", "names", "--cell", "lstm.py", *SIZES]) == 2
+    assert main([*MEMORY, "--cell", "lstm.py"]) == 2
     said = capsys.readouterr().err
     assert re.fullmatch(r"error: lstm.py, line \d+: AssertionError: 4\n", said)
     nan = RIGHT.replace(
@@ -250,7 +250,7 @@ def test_a_cell_that_fails_late_or_diverges_is_one_line(folder, undrawn, capsys)
     )
     assert nan != RIGHT
     Path("lstm.py").write_text(nan, encoding="utf-8")
-    assert main(["curves", "names", "--cell", "lstm.py", *SIZES]) == 2
+    assert main([*MEMORY, "--cell", "lstm.py"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "the scratch gradient norm became nan at step 1" in said
     assert "it began with the gradient of recurrent." in said
@@ -271,7 +271,7 @@ def test_a_torch_module_that_diverges_is_traced(factor, said, folder, undrawn, c
 
 
 def test_a_stopped_run_is_resumed_with_the_same_file_only(folder, undrawn, capsys, monkeypatch):
-    command = ["curves", "names", "--cell", "lstm.py", "--hidden", "4", "--batch-size", "32", "--steps", "6"]
+    command = [*MEMORY, "--cell", "lstm.py"]
     Path("lstm.py").write_text(RIGHT, encoding="utf-8")
     assert main([*command, "--out", "whole"]) == 0
     with monkeypatch.context() as during:
@@ -285,4 +285,4 @@ def test_a_stopped_run_is_resumed_with_the_same_file_only(folder, undrawn, capsy
     assert "--cell lstm.py (now None)" in capsys.readouterr().err
     Path("lstm.py").write_text(RIGHT, encoding="utf-8")
     assert main([*command, "--resume"]) == 0
-    assert Path("results/names/history.csv").read_bytes() == Path("whole/names/history.csv").read_bytes()
+    assert Path("results/memory/history.csv").read_bytes() == Path("whole/memory/history.csv").read_bytes()

@@ -23,13 +23,12 @@ SIZES = dict(hidden=6, batch_size=32, steps=30)
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """A function that draws; returns the figure, laid out."""
+    """A function that draws; returns the figure."""
 
     def draw(function, *arguments):
         figures = []
         monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
         function("unused", *arguments)
-        figures[0].draw_without_rendering()
         return figures[0]
 
     return draw
@@ -56,9 +55,9 @@ def change(run, step, **values):
 
 
 def test_no_text_is_small_or_cut_and_no_legend_covers_data(runs, drawn):
-    different = [replace(run, torch_predictions=[-p for p in run.predictions]) for run in runs.values()]
+    different = replace(runs["names"], torch_predictions=[-p for p in runs["names"].predictions])  # two matrices
     figures = [drawn(plot.curves, list(runs.values()))]
-    figures += [drawn(plot_predictions.draw, run) for run in [*runs.values(), *different]]
+    figures += [drawn(plot_predictions.draw, run) for run in [*runs.values(), different]]
     for figure in figures:
         assert figure.get_figwidth() == WIDTH
         for text in texts_of(figure):
@@ -72,10 +71,12 @@ def test_no_text_is_small_or_cut_and_no_legend_covers_data(runs, drawn):
             assert not any(box.overlaps(axes.bbox) for axes in figure.axes)
 
 
-def test_the_titles_of_a_long_name_do_not_collide(drawn):
-    run = trained("names", cell="gru", layers=2, bidirectional=True, steps=1)
+def test_the_titles_of_a_long_name_do_not_collide(runs, drawn):
+    settings = replace(runs["names"].settings, cell="gru", layers=2, bidirectional=True)
+    run = replace(runs["names"], settings=settings)
     assert run.title == "names, bidirectional GRU 2 x 6"
     figure = drawn(plot.curves, [run])
+    figure.draw_without_rendering()
     titles = [t for axes in figure.axes for t in (axes.title, axes._left_title) if t.get_text()]
     (name,) = (t for t in titles if run.title in t.get_text())
     titles.remove(name)  # its first line is above the others, its second is empty
@@ -180,10 +181,9 @@ def test_of_many_classes_a_few_pairs_are_named_and_none_need_be(runs, drawn):
         run = replace(runs["names"], dataset=dataset, predictions=logits, torch_predictions=logits)
         figure = drawn(plot_predictions.draw, run)
         (axes,) = figure.axes
-        labels = axes.get_yticklabels()
+        texts, labels = texts_of(figure), axes.get_yticklabels()
         assert len(labels) == (25 if guesses is not truth else 0) and not overlapping(labels)
-        assert all(text.get_fontsize() >= 9 for text in texts_of(figure))
-        assert all(text.get_window_extent().x0 >= 0 for text in texts_of(figure))
+        assert all(text.get_fontsize() >= 9 and text.get_window_extent().x0 >= 0 for text in texts)
 
 
 def test_texts_that_differ_are_marked_at_the_first_difference(runs, drawn, monkeypatch):
@@ -258,7 +258,9 @@ def test_numbers_are_labels_of_their_own():
 def test_ticks_do_not_overprint(label, tmp_path, drawn):
     (tmp_path / "own.csv").write_text("when,v\n" + "".join(f"{label(k)},{k % 7}\n" for k in range(200)), "utf-8")
     run = trained("series", data=str(tmp_path / "own.csv"), column="v", window=9, steps=1)
-    shown = [text for text in drawn(plot_predictions.draw, run).axes[1].get_xticklabels() if text.get_text()]
+    figure = drawn(plot_predictions.draw, run)
+    figure.draw_without_rendering()
+    shown = [text for text in figure.axes[1].get_xticklabels() if text.get_text()]
     assert len(shown) >= 2 and not overlapping(shown)
 
 

@@ -96,7 +96,7 @@ def test_identical_means_bit_for_bit():
     assert verdicts == ["identical", "within rounding", "differs"]
 
 
-def test_a_wrong_line_is_red_named_and_explained(folder, monkeypatch, capsys):
+def test_a_wrong_line_is_red_named_and_explained(folder, undrawn, monkeypatch, capsys):
     """dc replaced, not added to: what backward computes before dc is right, and what it computes from dc is wrong."""
     monkeypatch.setattr(lstm, "backward", planted(BY_NAME["dc_replaced"]).lstm.backward)
     assert main(["gradients", "--cell", "lstm", *SMALL]) == 1
@@ -111,7 +111,7 @@ def test_a_wrong_line_is_red_named_and_explained(folder, monkeypatch, capsys):
     assert advice.startswith("run: byhand check ") and advice.endswith("scratch/lstm.py")
 
 
-def test_what_has_vanished_must_be_right_too(folder, monkeypatch, capsys):
+def test_what_has_vanished_must_be_right_too(folder, undrawn, monkeypatch, capsys):
     """A gradient that is cut where hardly any is left: a millionth of the largest entry, but all that its step has."""
     monkeypatch.setattr("scratch.stretches.ROWS", 10**9)
     right = rnn.backward

@@ -1,11 +1,10 @@
 """Finished runs in one picture: `byhand curves --overlay` and `--seeds`."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import texts_of
+from helpers import leave_undrawn, texts_of
 
 from compare import plots
 from compare.__main__ import main
@@ -20,7 +19,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as during:
         during.chdir(folder)
-        during.setattr(plots, "save", lambda figure, path: Path(path).write_bytes(b"a picture"))
+        leave_undrawn(during)
         assert main(["memory", *SIZES, "30", "--seeds", "3", "--seed", "5", "--out", "three"]) == 0
         assert main(["memory", *SIZES, "60", "--cell", "lstm", "--out", "one"]) == 0
         assert main(["names", "--hidden", "4", "--steps", "30", "--out", "one"]) == 0

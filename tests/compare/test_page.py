@@ -9,11 +9,14 @@ from html import escape, unescape
 
 import numpy as np
 import pytest
+from helpers import CHECKED
 
 import scratch
 from compare.__main__ import main
 from compare.mistakes.catalogue import BY_NAME
+from compare.mistakes.detectors import WEAK
 from compare.mistakes.plant import planted, planted_source
+from compare.mistakes.table import seen_by
 from compare.page import build, measurements, planting
 from compare.page.cells import LOSS, SHOWN
 from compare.page.equations import typeset
@@ -303,11 +306,8 @@ def test_the_diff_turns_the_right_file_into_the_wrong_one(page_values, cell, mis
 
 
 def test_the_checks_are_those_of_the_table(page_values):
-    from compare.mistakes.detectors import WEAK
-    from compare.mistakes.table import seen_by
-
     assert page_values["checks"] == list(WEAK)
-    for name in ("slope_from_c", "weights_of_the_last_step_only"):
+    for name in CHECKED:
         assert page_values["cells"]["lstm"]["mistakes"][name]["checks"] == seen_by(BY_NAME[name])
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from helpers import leave_undrawn
 
 import data
 from compare import files, model_pair, plots
@@ -77,8 +78,10 @@ def test_the_change_is_added_up(table):
     np.testing.assert_allclose(plain.ahead(plain.scaled[places], starts), plain.values[places], atol=1e-4)
 
 
-def test_horizon_from_the_command_line(table, monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_horizon_from_the_command_line(table, folder, monkeypatch, capsys):
+    save = plots.save
+    leave_undrawn(monkeypatch)
+    monkeypatch.setattr(plots, "save", save)  # horizon.png alone is drawn
     own = ["series", "--data", table, "--column", "sold", "--window", "9", *SIZES]
     for arguments, said in (
         ([*own, "--horizon", "41"], "longer than the 40 held-out values"),
@@ -87,18 +90,16 @@ def test_horizon_from_the_command_line(table, monkeypatch, tmp_path, capsys):
     ):
         assert main(arguments) == 2
         assert said in capsys.readouterr().err
-    assert not (tmp_path / "results").exists()
+    assert not (folder / "results").exists()
     assert main([*own, "--horizon", "40"]) == 0
     assert "series/horizon.png             forecasts up to 40 steps ahead" in capsys.readouterr().out
-    assert (tmp_path / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(plots, "save", lambda figure, path: figure.draw_without_rendering())
+    assert (folder / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
     assert main([*own, "--horizon", "1"]) == 0
     assert main(own) == 0
-    assert not (tmp_path / "results/series/horizon.png").exists(), "it was the earlier run's"
+    assert not (folder / "results/series/horizon.png").exists(), "it was the earlier run's"
 
 
-def test_with_inputs_only_the_next_value_is_known(table, monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_with_inputs_only_the_next_value_is_known(table, folder, undrawn, capsys):
     assert main(["series", "--data", table, "--column", "sold", "--inputs", "costs", "--window", "9", *SIZES]) == 0
     assert main(["predict", "results/series"]) == 2
     assert "ask for 1 step" in capsys.readouterr().err
@@ -111,7 +112,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(plots, "save", lambda figure, path: None)
+        leave_undrawn(patch)
         assert main(["names", "digits", "series", "memory", *SIZES, "--dropout", "0.5", "--layers", "2"]) == 0
         (folder / "own.txt").write_text("to be or not to be, that is the question.\n" * 60)
         assert main(["text", "--data", "own.txt", "--tokens", "words", "--window", "5", *SIZES]) == 0

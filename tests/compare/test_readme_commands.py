@@ -96,10 +96,9 @@ def test_every_option_that_is_shown_exists():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(c for c in BYHAND if not {c, c.split(" ")[0]} & RUN_ELSEWHERE.keys()))
-def test_it_runs(command, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_it_runs(command, folder, capsys):
     for name, content in FILES.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content, encoding="utf-8")
     arguments, name = words(command)

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from helpers import ROOT, contents, interrupt
+from helpers import ROOT, contents, interrupt, leave_undrawn
 
 from compare import files, model_pair, plots
 from compare.__main__ import main
@@ -55,7 +55,7 @@ def save_undrawn(figure, path):
 def quick():
     """Write pictures without drawing them, and short texts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save", save_undrawn)
+        leave_undrawn(patch)
         patch.setattr(sample_text, "LENGTH", 10)
         yield
 
@@ -254,7 +254,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_every_optimizer_resumes_to_the_last_bit(here, options):
     """Stopped within an epoch, at its last step, and one step later: the same records, and the same final weights."""
-    options = dict(cell="lstm", hidden=6, batch_size=4, window=8, steps=40, data="text.txt") | options
+    options = dict(cell="lstm", hidden=6, batch_size=4, window=8, steps=30, data="text.txt") | options
     (settings,) = configure(["text"], **options)
     alone = training.prepare(settings)
     assert alone.dataset.steps_per_epoch == 28

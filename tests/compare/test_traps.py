@@ -276,8 +276,7 @@ def test_another_batch_order_has_the_same_names():
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_leaves_table_picture_and_files(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_the_command_leaves_table_picture_and_files(folder, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["traps", "--steps", "6"]) == 0
     said = capsys.readouterr().out
@@ -285,7 +284,7 @@ def test_the_command_leaves_table_picture_and_files(tmp_path, monkeypatch, capsy
     assert max(map(len, said.split("\n"))) <= 80
     for trap in TRAPS:
         assert " ".join(trap.title.split()[:2]) in said
-    assert (tmp_path / "results/traps.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "results/traps.png").read_bytes().startswith(b"\x89PNG")
     for task in REAL:
         start = safetensors.torch.load_file(f"results/traps/{task}.safetensors")
         opened = files.open_checkpoint(f"results/traps/{task}.safetensors")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from programs import NAMES, exercise_of, planted, text_of
 
-from compare.learner import examine, likely_mistake, problems, report
+from compare.learner import examine, likely_mistake, locate, problems, report
 from compare.learner.ladder import BY_NAME, EXERCISES, solution, source_of
 
 SOLUTIONS = sorted(name for name in NAMES if name.startswith("developed/solutions"))
@@ -134,18 +134,28 @@ def rnn_with(folder, *changes):
     return examined(folder, text, "rnn")
 
 
+@pytest.fixture
+def unsearched(monkeypatch):
+    """The verdict alone: no search for the line, which takes most of the time."""
+    monkeypatch.setattr(locate, "located", lambda *_: [])
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "right, wrong, kind, fix",
     [
         ("dW_hh += da.T @ h[t]\n", "dW_hh += da.T @ h[t + 1]\n", "The index in `h[t + 1]` is wrong.", "h[t]"),
-        ("dh = dh + dy[t]", "dh = dh - dy[t]", "The operator in `dh - dy[t]` is wrong.", "dh + dy[t]"),
-        ("dh = da @ W_hh", "dh = da @ W_hh.T", "`W_hh.T` is not what belongs here.", "dh = da @ W_hh"),
-        ("dh = dh + dy[t]", "dh = dy[t]", "A term is missing at `dy[t]`.", "dh = dy[t] + dh"),
+        slow("dh = dh + dy[t]", "dh = dh - dy[t]", "The operator in `dh - dy[t]` is wrong.", "dh + dy[t]"),
+        slow("dh = da @ W_hh", "dh = da @ W_hh.T", "`W_hh.T` is not what belongs here.", "dh = da @ W_hh"),
+        slow("dh = dh + dy[t]", "dh = dy[t]", "A term is missing at `dy[t]`.", "dh = dy[t] + dh"),
         ("dh * (1 - h[t + 1] ** 2)", "dh", "", "1 - h[t + 1] ** 2"),
-        ("dh = dh + dy[t]", "dh = dh + dy.sum(axis=0)", "", "dh + dy[t]"),
+        slow("dh = dh + dy[t]", "dh = dh + dy.sum(axis=0)", "", "dh + dy[t]"),
         ("dW_ih += da", "dW_ih = da", "This replaces a value that should be added to.", "dW_ih += da.T @ x[t]"),
-        ("in reversed(range(T))", "in range(T)", "`range(T)` is wrong.", "in reversed(range(T))"),
-        ("            db += da.sum(axis=0)\n", "            db += da.sum(axis=0) / 2\n", "", "db += da.sum(axis=0)"),
+        slow("in reversed(range(T))", "in range(T)", "`range(T)` is wrong.", "in reversed(range(T))"),
+        slow("db += da.sum(axis=0)\n", "db += da.sum(axis=0) / 2\n", "", "db += da.sum(axis=0)"),
     ],
 )
 def test_the_line_its_mistake_and_its_fix(tmp_path, right, wrong, kind, fix):
@@ -189,7 +199,7 @@ class RNN:
 """
 
 
-def test_an_optional_argument_of_backward_is_no_cache(tmp_path):
+def test_an_optional_argument_of_backward_is_no_cache(tmp_path, unsearched):
     """The last result is not taken for the cache: it is compared like the others."""
     assert examined(tmp_path, RNN_CLASS, "rnn").verdict == "right"
     wrong = examined(
@@ -204,7 +214,7 @@ def test_an_optional_argument_of_backward_is_no_cache(tmp_path):
         # each in an array of its own
         (("dW_hh += da.T @ h[t]\n", "dW_hh = da.T @ h[t]\n"), ("dx[t] = da @ W_ih", "dx[t] = -da @ W_ih")),
         # the first makes everything wrong, and its fix is no small change
-        (("dh * (1 - h[t + 1] ** 2)", "np.cos(dh + h[t])"), ("dW_ih += da.T @ x[t]", "dW_ih = da.T @ x[t]")),
+        slow(("dh * (1 - h[t + 1] ** 2)", "np.cos(dh + h[t])"), ("dW_ih += da.T @ x[t]", "dW_ih = da.T @ x[t]")),
     ],
 )
 def test_two_mistakes_are_both_found(tmp_path, first, second):
@@ -214,11 +224,14 @@ def test_two_mistakes_are_both_found(tmp_path, first, second):
     assert all(finding.certain and finding.after for finding in found.findings)
 
 
-def test_shapes_are_checked_before_values(tmp_path):
+def test_a_wrong_shape_is_found_with_its_line(tmp_path):
     found = rnn_with(tmp_path, ("db += da.sum(axis=0)", "db = db + da.sum(axis=0, keepdims=True)"))
     assert found.stages[-1][0] == report.SHAPES
     assert "it must be (3,); NumPy would silently broadcast it" in found.sentence
     assert "keepdims" in found.findings[0].text
+
+
+def test_what_is_no_array_of_numbers_is_named(tmp_path, unsearched):
     assert "dx is None" in rnn_with(tmp_path, ("return dx, dh,", "return None, dh,")).sentence
     assert "dx has dtype bool" in rnn_with(tmp_path, ("return dx, dh,", "return dx > 0, dh,")).sentence
 
@@ -236,7 +249,7 @@ def test_changed_inputs_and_kept_results_are_found(tmp_path):
     assert "dW_hh" in found.sentence and found.verdict == "wrong"
 
 
-def test_aliased_outputs_are_found_after_the_values(tmp_path):
+def test_aliased_outputs_are_found_after_the_values(tmp_path, unsearched):
     found = rnn_with(tmp_path, ("db, db.copy()", "db, db"))
     assert found.verdict == "wrong" and (report.VALUES, "ok") in found.stages
     assert found.stages[-1][0] == report.SEPARATE and "are the same array in memory" in found.sentence

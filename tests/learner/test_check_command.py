@@ -131,14 +131,11 @@ def test_watch_checks_again_when_the_file_is_saved(tmp_path):
     "options",
     [["x.py", "--exercise", "nothing"], ["nothing.py"], ["notes.py"], ["binary.py"], ["large.py"], [".", "--watch"]],
 )
-def test_mistakes_of_the_user_are_one_line(tmp_path, monkeypatch, options, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_mistakes_of_the_user_are_one_line(options, refused):
     Path("notes.py").write_text("x = 1\n", encoding="utf-8")
     Path("binary.py").write_bytes(b"\xff\xfe\x00")
     Path("large.py").write_text("#" * 1_000_001, encoding="utf-8")
-    assert main(["check", *options]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
+    assert refused(["check", *options])
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_other_indices():
 
 def test_no_edit_stores_into_a_name_of_the_module():
     """One that does makes the name a variable of the function, in all the edits that are compiled with it."""
-    tree = ast.parse("SCALE = 2.0\ndef f(a):\n    b = [0]\n    b[0] = a * SCALE\n    a[0], b = b, SCALE\n    return b\n")
+    tree = ast.parse("S = 2.0\ndef f(a):\n    b = [0]\n    b[0] = a * S\n    a[0], b = b, S\n    return b\n")
     found = list(edits.all_edits(tree, {}, range(9), edits.Slots(), lambda slot: True))
     nodes = [n for one in found for _, new in one.changes for s in new for n in ast.walk(s)]
     stored = {node.id for node in nodes if isinstance(node, ast.Name) and not syntax.is_load(node)}

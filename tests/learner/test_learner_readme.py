@@ -11,9 +11,8 @@ README = (Path(__file__).parents[2] / "compare/learner/README.md").read_text(enc
 
 
 @pytest.mark.slow
-def test_the_example_is_as_check_prints_it(tmp_path, monkeypatch, capsys):
+def test_the_example_is_as_check_prints_it(folder, capsys):
     """The attempt of the README and each answer of `check`, to the letter, except for times and the last digits."""
-    monkeypatch.chdir(tmp_path)
     assert main(["exercise", "lstm"]) == 0
     (attempt,) = re.findall(r"<!-- attempt -->\n```python\n(.*?)```", README, re.S)
     starter = Path("lstm.py").read_text(encoding="utf-8")

@@ -1,6 +1,8 @@
 """SequenceModel and fit against their torch counterparts, on every task's batches."""
 
+from copy import copy
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -219,11 +221,22 @@ def test_a_step_that_is_not_finite_leaves_the_weights_alone(rows, target, what, 
         np.testing.assert_array_equal(p.numpy(), before[name])
 
 
-@pytest.mark.parametrize("task", data.TASKS)
-@pytest.mark.parametrize("cell", CELLS)
+@cache
+def loaded(task):
+    return data.load(task, dtype=np.float64, **SMALL[task])
+
+
+PAIRS = [  # every second of them is fast: each task, and each cell, at least twice
+    pytest.param(task, cell, marks=[pytest.mark.slow] * ((k + n) % 2))
+    for k, task in enumerate(data.TASKS)
+    for n, cell in enumerate(CELLS)
+]
+
+
+@pytest.mark.parametrize(("task", "cell"), PAIRS)
 def test_training_stays_together(task, cell):
     """Thirty steps of both fits in float64, each loss and gradient norm to rounding; then the held-out metric."""
-    dataset = data.load(task, dtype=np.float64, **SMALL[task])
+    dataset = copy(loaded(task))
     settings = Settings(task, cell, hidden=12, layers=2)
     both = model_pair.build(model_pair.model_of(settings, dataset), "float64")
     ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 30, clip=0.5)

@@ -14,7 +14,7 @@ from compare.agreement import assert_all_same, assert_same
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
 @pytest.mark.parametrize("scale", [1.0, 1e-8], ids=["gradients near 1", "gradients near Adam's epsilon"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_hundred_steps_are_torchs(name, options, scale, dtype):
+def test_thirty_steps_are_torchs(name, options, scale, dtype):
     if scale < 1:
         options = options | {"weight_decay": 0}  # it would add p itself to the gradient, and that is near 1
     rng = np.random.default_rng(1)
@@ -25,7 +25,7 @@ def test_a_hundred_steps_are_torchs(name, options, scale, dtype):
     theirs = getattr(torch.optim, name)(torch_params, lr=0.05, **options)
     path = {key: np.abs(p).max() for key, p in params.items()}  # how far each array has moved in all
     reused = None
-    for _ in range(100):
+    for _ in range(30):
         before = {key: p.copy() for key, p in params.items()}
         grads = {key: (scale * rng.standard_normal(p.shape)).astype(dtype) for key, p in params.items()}
         for torch_param, g in zip(torch_params, grads.values(), strict=True):

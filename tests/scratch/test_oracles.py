@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from cases import CELLS, for_each_cell, loss_of, run, run_by_tape, seeds
+from cases import CELLS, Case, for_each_cell, loss_of, run, run_by_tape, seeds
 
 import scratch
-from compare.agreement import assert_all_same
+from compare.agreement import assert_all_same, assert_same
 from scratch import numerical, rtrl, tape
 
 single = dict(layers=1, bidirectional=False, bias=True, padded=False)
@@ -28,7 +28,8 @@ def test_what_the_tape_says_is_what_it_does(cell):
     shapes |= {kind: (G * H, *columns[kind]) for kind in layer.weights}
     t = tape.Tape()
     leaves = [t.variable(rng.standard_normal(shape), name) for name, shape in shapes.items()]
-    results = getattr(tape, f"{scratch.file_of(cell)}_step")(*leaves, **options)
+    step = getattr(tape, f"{scratch.file_of(cell)}_step")
+    results = step(*leaves, **options) if cell == "rnn_relu" else step(*leaves)  # tanh where nothing is named
     results = results if isinstance(results, tuple) else (results,)
     t.backward({result: rng.standard_normal((2, H)) for result in results})
 
@@ -91,6 +92,16 @@ def test_the_complex_step_in_a_random_direction(case, seed):
     assert abs(got - numerical.along(gradient, direction)) <= 1e-12 * size
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_complex_step_may_move_one_array_alone(cell):
+    """All others are real then, and no imaginary part may be lost on the way."""
+    case = Case(cell, 2, True, True, T=4, B=3, I=2, H=3, padded=True, seed=0)
+    loss, arrays, gradient = loss_of(case)
+    for name, direction in numerical.random_direction(arrays, np.random.default_rng(1)).items():
+        got = numerical.complex_step(loss, arrays, {name: direction})
+        assert_same(got, np.sum(gradient[name] * direction), name)
+
+
 @for_each_cell(seeds, layers=1, cell=[cell for cell in CELLS if cell != "rnn_relu"])  # which has kinks
 def test_the_taylor_remainder_shrinks_as_the_square(case, seed):
     loss, arrays, gradient = loss_of(case)
@@ -150,6 +161,11 @@ def test_where_a_function_curves_fast_the_complex_step_is_believed():
     assert slope == pytest.approx(np.sum(1e6 * np.cos(1e6 * x["x"]) * direction["x"]), rel=1e-9)
 
 
+def test_where_a_difference_is_all_rounding_the_complex_step_is_believed():
+    """Next to 1e12, a step of 1e-5 changes nothing."""
+    assert numerical.complex_step(lambda p: np.sum(p["x"]) + 1e12, {"x": np.zeros(2)}, {"x": np.ones(2)}) == 2
+
+
 def test_what_is_not_finite_gets_no_verdict():
     arrays, direction = {"a": np.array([1.0, 2.0])}, {"a": np.ones(2)}
     for gradient, function in (
@@ -188,9 +204,21 @@ def test_taylor_says_when_the_remainder_is_rounding():
         return np.sum(p["a"] * np.array([3, 5], p["a"].dtype))
 
     right = {"a": np.array([3.0, 5.0])}
-    assert numerical.taylor(linear, arrays, right, direction).verdict.startswith("right: the remainder is rounding")
-    wrong = {"a": np.array([3.0, 5.001])}
-    assert numerical.taylor(linear, arrays, wrong, direction).verdict == "wrong: slope 1"
+    found = numerical.taylor(linear, arrays, right, direction)
+    said = re.fullmatch(r"right: the remainder is rounding \(errors below (.*) would not show\)", found.verdict)
+    shows = {"a": right["a"] + np.array([4 * float(said[1]) / 0.3, 0])}
+    assert numerical.taylor(linear, arrays, shows, direction).verdict == "wrong: slope 1"
     single = {"a": arrays["a"].astype(np.float32)}
     direction = {"a": direction["a"].astype(np.float32)}
-    assert numerical.taylor(linear, single, right, direction).verdict == "cannot tell: use float64"
+    in_single = numerical.taylor(linear, single, right, direction)
+    assert in_single.verdict == "cannot tell: use float64"
+    for each in (found, in_single):
+        assert np.isnan(each.slope) and len(each.remainders) == len(numerical.STEPS)
+
+
+def test_three_steps_are_enough_for_a_slope():
+    """Of which the remainders are those of the square."""
+    steps, arrays, direction = np.array([0.5, 0.25, 0.125]), {"a": np.array([1.0])}, {"a": np.ones(1)}
+    found = numerical.taylor(lambda p: np.sum(p["a"] ** 2), arrays, {"a": np.array([2.0])}, direction, steps)
+    np.testing.assert_array_equal(found.remainders, steps**2)
+    assert found.verdict == "right: slope 2"

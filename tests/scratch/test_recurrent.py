@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import for_each_cell, gradients, outputs, run
+from cases import BOTH, CELLS, Case, for_each_cell, gradients, outputs, run
 
 import scratch
 from compare.agreement import assert_all_same, assert_same
@@ -37,18 +37,18 @@ def test_intermediates_are_in_the_order_of_time_and_rows(case):
         assert_same(np.einsum("tbg,tbi->gi", da, x), layer.grads[f"weight_ih_l0{suffix}"], f"weight_ih_l0{suffix}")
 
 
-@for_each_cell()
+@for_each_cell(dtypes=BOTH)
 def test_everything_is_computed_in_the_parameters_dtype(case):
     """Inputs, states and upstreams of other kinds of numbers give what the same numbers give in the right dtype."""
     x, state, dy, dstate_n, lengths = case.problem()
     whole = [np.round(3 * a).astype(int) for a in (x, *state, dy, *dstate_n)]
-    found = []
-    for dtype in ("int64", "float32", "float64"):
+    found = {}
+    for dtype in ("int64", *BOTH):
         x, *rest = (a.astype(dtype) for a in whole)
         state, dy, dstate_n = rest[: case.states], rest[case.states], rest[case.states + 1 :]
-        found.append(run(case, (x, state, dy, dstate_n, lengths)))
-    for other in found[:2]:
-        assert_all_same(other, found[2], "")
+        found[dtype] = run(case, (x, state, dy, dstate_n, lengths))
+    for other in found.values():
+        assert_all_same(other, found[case.dtype], "")
 
 
 @pytest.mark.parametrize("layer", [scratch.RNN, scratch.GRU, scratch.LSTM, scratch.MinGRU])
@@ -68,6 +68,15 @@ def test_a_cell_by_itself_keeps_the_dtype_and_loses_no_imaginary_part(layer, dty
         moved = [*arguments[:k], argument + 1e-3j, *arguments[k + 1 :]]
         y, *state_n, _ = cell.forward(*moved)
         assert all(np.abs(array.imag).max() > 0 for array in (y, *state_n)), shapes[k]
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn_relu"])
+def test_a_cell_by_itself_is_the_layers(cell):
+    """The nonlinearity of a plain RNN is tanh where none is named."""
+    case = Case(cell, 1, False, True, T=4, B=3, I=2, H=3, padded=False, seed=0)
+    x, state, *_ = case.problem()
+    y, *_ = case.module.forward(x, *(s[0] for s in state), *case.layer().params.values())
+    assert_same(y, run(case)["y"], "y")
 
 
 class TestMistakesOfTheCaller:

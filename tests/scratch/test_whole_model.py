@@ -71,8 +71,8 @@ def test_the_loss_of_a_padded_batch_is_the_mean_over_its_rows_each_alone(argumen
 
 @pytest.mark.parametrize("carry_state", [True, False])
 def test_fit_is_its_steps_one_by_one(carry_state):
-    """Each epoch has its own batches, a step begins with the state that the one before left, an epoch from zero, and
-    clipping comes before the update."""
+    """Each epoch has its own batches, a step begins with the state that the one before left, an epoch from zero,
+    clipping comes before the update, and the last epoch may stop half-way."""
     rng, clip = np.random.default_rng(12), 0.05
     batches = [data.Batch(rng.integers(4, size=(3, 2)), rng.integers(3, size=(3, 2))) for _ in range(6)]
     dataset = SimpleNamespace(
@@ -80,8 +80,8 @@ def test_fit_is_its_steps_one_by_one(carry_state):
     )
     arguments = dict(cell="gru", vocab_size=4)
     model, stepped, state = build(arguments), build(arguments), None
-    records = scratch.fit(model, dataset, scratch.SGD(model.params, lr=1.0), len(batches), clip)
-    for k, (record, batch) in enumerate(zip(records, batches, strict=True)):
+    records = scratch.fit(model, dataset, scratch.SGD(model.params, lr=1.0), 5, clip)
+    for k, (record, batch) in enumerate(zip(records, batches[:5], strict=True)):
         assert (record.step, record.epoch) == (k + 1, k // 2)
         first_of_epoch = k % 2 == 0
         loss = stepped.loss(batch, state if carry_state and not first_of_epoch else None)
