@@ -18,6 +18,7 @@ from compare.learner.switches import Judge, Subject, Workshop, executed, switche
 
 ROOM = 2**31  # bytes
 TRIES = 3  # edits that make some entries right, after which a second mistake is looked for
+PATIENCE = 0.5  # the share of the time for a first search that each of the later ones gets
 
 
 def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: Callable) -> list[Finding]:
@@ -33,10 +34,11 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
         here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]
         tell(likely(search, here or some[:1], [], sure=not here))
         parts, tried = [], []
+        search.workshop.patience = PATIENCE
         for first in islice(here or first_fixes(search, some, parts), TRIES):
             tried.append(first)
             rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
-            second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm)
+            second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm, PATIENCE)
             if found:
                 return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
         return likely(search, tried, parts, sure=not here)
@@ -97,9 +99,9 @@ def bounded_memory():
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def searched(subject, index, stage, confirm) -> tuple[Search, list[Fix], list[Fix]]:
+def searched(subject, index, stage, confirm, patience=1.0) -> tuple[Search, list[Fix], list[Fix]]:
     """The search in a program: (it, the edits after which all is right, those that make some entries right)."""
-    search = Search(Workshop(subject, index, strict=stage not in (SHAPES, VALUES)))
+    search = Search(Workshop(subject, index, strict=stage not in (SHAPES, VALUES), patience=patience))
 
     def verify(edit) -> bool:
         try:

@@ -29,11 +29,12 @@ def parts_of(search: Search) -> Iterator[Search]:
 def best_fix(part: Search, search: Search) -> Fix | None:
     """Of the edits after which all entries of a part are right, one after which most others are."""
     only, found = part.investigation.only, []
-    for cost, edit, right in part.tried_together(part.screened()):
+    most = search.workshop.runs_for(SETTING)
+    for cost, edit, right in part.tried_together(part.screened()[:most]):
         if right is not None and right[only].all():
             found.append(Fix(edit, cost, int((right & search.wrong).sum())))
-    most = [fix for fix in found if fix.gain == max(one.gain for one in found)]
-    return part.likeliest(most)[0] if most else None
+    best = [fix for fix in found if fix.gain == max(one.gain for one in found)]
+    return part.likeliest(best)[0] if best else None
 
 
 def settable(search: Search) -> list[list[int]]:

@@ -135,11 +135,12 @@ def allowed_error(case: Case, name: str) -> float:
 class Workshop:
     """A program on one of its cases, with switches for variants of its statements.
 
-    strict: see Judge; facts: what every expression held, in the order in which they ran; base, right: what the program
+    strict: see Judge; patience: the share of its time that a search gets; facts: what every expression held, in the order in which they ran; base, right: what the program
     gives, and which entries of that are right; work: how long one run takes, in microseconds, from what it does.
     """
 
-    def __init__(self, subject: Subject, case_index: int = 0, *, strict: bool = False):
+    def __init__(self, subject: Subject, case_index: int = 0, *, strict: bool = False, patience: float = 1.0):
+        self.patience = patience
         self.subject, self.index, self.runs, self.ticks, self.work = subject, case_index, 0, 0, START
         self.slots = edits.Slots()
         program, cases = subject.bind(self.module(subject.tree))
@@ -189,7 +190,7 @@ class Workshop:
 
     def runs_for(self, microseconds: int) -> int:
         """How many runs take so long, by their work: what a search may cost is counted and not timed."""
-        return max(100, int(microseconds / self.work))
+        return max(100, int(self.patience * microseconds / self.work))
 
     def with_switches(self, chosen, **names):
         """(program, switches): slot k does what switches[k] says, 0 for what it did, m for its m-th variant.
