@@ -135,8 +135,9 @@ def allowed_error(case: Case, name: str) -> float:
 class Workshop:
     """A program on one of its cases, with switches for variants of its statements.
 
-    strict: see Judge; patience: the share of its time that a search gets; facts: what every expression held, in the order in which they ran; base, right: what the program
-    gives, and which entries of that are right; work: how long one run takes, in microseconds, from what it does.
+    strict: see Judge; patience: the share of its time that a search gets; facts: what every expression held, in the
+    order in which they ran; base, right: what the program gives, and which entries of that are right; work: how long
+    one run takes, in microseconds, from what it does.
     """
 
     def __init__(self, subject: Subject, case_index: int = 0, *, strict: bool = False, patience: float = 1.0):
