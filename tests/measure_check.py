@@ -1,6 +1,6 @@
 """How often `check` finds the line of a mistake, on the programs of learner/programs.zip.
 
-    python tests/measure_check.py developed|unseen
+    python tests/measure_check.py developed|earlier|unseen
 
 The table in compare/learner/README.md is what it says of `unseen`. It takes about six minutes for 100 mistakes.
 """
@@ -62,5 +62,5 @@ def main(which: str):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("developed", "unseen"))
+    parser.add_argument("which", choices=("developed", "earlier", "unseen"))
     main(parser.parse_args().which)

@@ -12,8 +12,9 @@ has no gradient; one that is a dict, a list or a tuple of arrays has one for eac
 
 import copy
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -178,9 +179,28 @@ def bare(key) -> str:
 
 
 @cache
-def means(key, name) -> bool:
-    """Whether a key of a dict of gradients means the gradient called `name`, such as dW_hh or dlayers[0].W."""
-    return str(key) == name or plain(name[1:]) in (bare(key), plain(key))
+def closeness(path, name) -> tuple:
+    """How well a path in the returned gradients fits the gradient called `name`, such as dW_hh or dlayers[0].W.
+
+    The more of their parts agree, from the last one on, the better. () if not even the last one does.
+    """
+    pairs = zip(parts_of(path)[::-1], parts_of(name[1:])[::-1], strict=False)
+    same = [likeness(a, b) for a, b in pairs]
+    agree = same.index(0) if 0 in same else len(same)
+    if not agree or (agree < len(same) and name.endswith("]")):
+        return ()
+    return (path == name, agree == len(same), agree, *same[:agree])
+
+
+def parts_of(path) -> list[str]:
+    return [part for part in re.split(r"\.|(?=\[)", str(path)) if part]
+
+
+def likeness(key, name) -> int:
+    """2 for the same part of a path, with or without a d; 1 for the same as people vary it; 0 for another one."""
+    if key in (name, f"d{name}"):
+        return 2
+    return 0 if name.startswith("[") else int(plain(name) in (bare(key), plain(key)))
 
 
 # ---- functions ----
@@ -224,6 +244,7 @@ class Program:
     def __init__(self, forward, backward, *, build=None, to_array=None, wrt=None, result_names=(), upstream_names=()):
         self.forward, self.backward, self.build, self.to_array, self.wrt = forward, backward, build, to_array, wrt
         self.result_names, self.upstream_names = list(result_names), list(upstream_names)
+        self.parameters = None  # the paths of the arrays that the object has before forward
 
     @property
     def keeps_state(self) -> bool:
@@ -232,12 +253,15 @@ class Program:
 
     def prepared(self, case: Case):
         """Fresh inputs for one run, and the object whose methods are called, or None."""
-        inputs = copied(case.inputs)
+        inputs = {name: copied(value) for name, value in case.inputs.items()}  # one array given twice becomes two
         if self.to_array:
             inputs = converted(inputs, self.to_array)
-        if self.build:
-            return self.build(inputs)
-        return inputs, None
+        if not self.build:
+            return inputs, None
+        inputs, obj = self.build(inputs)
+        if self.parameters is None:
+            self.parameters = {path for path, _, _ in arrays_of(obj)}
+        return inputs, obj
 
     def returned(self, inputs, obj) -> list:
         """What forward returns."""
@@ -331,7 +355,7 @@ class Program:
         return dict(zip([*self.result_names, *more], values, strict=False))
 
     def named_gradients(self, returned, inputs, obj, case):
-        kept = {f"d{path}": gradient for path, (_, gradient) in kept_by(obj).items()}
+        kept = {f"d{path}": grad for path, (_, grad) in kept_by(obj).items() if path in self.parameters}
         names = case.gradients if case.expected else None
         if names is None:
             skip = set() if self.wrt is None else set(inputs) - set(self.wrt)
@@ -354,40 +378,39 @@ def shared(arrays) -> list:
 def by_name(returned, names, kept, what) -> dict:
     """What backward returned and the object keeps, by name. Raises CannotRun when the number of values is wrong."""
     values = [value for value in flat(returned) if not isinstance(value, dict)] if returned is not None else []
-    tables = [value for value in flat(returned) if isinstance(value, dict)]
+    tables = any(isinstance(value, dict) for value in flat(returned))
     if returned is None and not kept:
         raise CannotRun(f"{what} returned None; is the return statement missing?")
-    pairs = [pair for table in tables for pair in entries(table)] + list(kept.items())
-    found = {}
+    outer = returned if isinstance(returned, tuple) else (returned,)
+    pairs, found = [pair for one in outer for pair in entries(one)] + list(kept.items()), {}
     for name in names:
-        exact = [k for k, (key, _) in enumerate(pairs) if str(key) == name]
-        loose = [k for k, (key, _) in enumerate(pairs) if means(key, name)]  # in the order of the tables
-        if exact or loose:
-            found[name] = pairs.pop((exact or loose)[0])[1]
-    if len(values) == len(names):  # everything is returned, whatever is kept, too
+        fits = [(closeness(path, name), -k) for k, (path, _) in enumerate(pairs)]
+        best, k = max(fits, default=((), 0))
+        if best:
+            found[name] = pairs.pop(-k)[1]
+    if len(values) == len(names) and not (tables and len(found) == len(names)):  # returned, whatever is kept, too
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]
     if len(values) > len(left):
         values = [value for value in values if value is not None]
     if (values and len(values) != len(left)) or (left and not values and not tables):
         count = len(flat(returned))
-        raise CannotRun(
-            f"{what} returned {count} value{'s' * (count != 1)}; {len(names)} are expected, in this order: "
-            f"{', '.join(names)}"
-        )
+        expected = f"{len(names)} {'is' if len(names) == 1 else 'are'} expected, in this order: {', '.join(names)}"
+        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}")
     found |= dict(zip(left, values, strict=False))
     return {name: found.get(name) for name in names}
 
 
-def entries(table: dict):
-    """(key, value) of everything in a dict and in the dicts, lists and tuples in it."""
-    for key, one in table.items():
-        if isinstance(one, dict):
-            yield from entries(one)
-            continue
-        yield key, one
-        for k, part in enumerate(one) if isinstance(one, list | tuple) else ():
-            yield from entries(part) if isinstance(part, dict) else [(f"{key}[{k}]", part)]
+def entries(value, path="", inside=False) -> Iterator[tuple[str, Any]]:
+    """(path, value) of everything in the dicts that are returned, also of what is in dicts and lists in them."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from entries(one, f"{path}.{key}" if path else str(key), True)
+        return
+    if inside:
+        yield path, value
+    for k, one in enumerate(value) if isinstance(value, list | tuple) else ():
+        yield from entries(one, f"{path}[{k}]", inside)
 
 
 def kept_by(obj) -> dict[str, tuple]:
@@ -400,6 +423,22 @@ def kept_by(obj) -> dict[str, tuple]:
         if partner is not None and not any(array is other for other, _ in found.values()):
             found[path] = (array, partner)
     return found
+
+
+def reachable(value, path="", seen=()) -> Iterator[tuple[str, Any]]:
+    """(path, array) of every array of floats that an object holds, wherever."""
+    if is_float_array(value):
+        yield path, value
+    if is_tensor(value) or isinstance(value, type | np.ndarray) or id(value) in seen:
+        return
+    names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
+    inner = [(f".{name}", getattr(value, name, None)) for name in names]
+    if isinstance(value, dict):
+        inner = [(f".{key}", one) for key, one in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [(f"[{k}]", one) for k, one in enumerate(value)]
+    for key, one in inner:
+        yield from reachable(one, f"{path}{key}" if path else key.removeprefix("."), (*seen, id(value)))
 
 
 PARAMS, GRADS = ("params", "parameters"), ("grads", "gradients", "grad")

@@ -62,8 +62,9 @@ def answer(path: Path, exercise: str | None, options) -> int:
     told = []
 
     def tell(report):
-        told.append(report.title)
-        print(head(report), flush=True)
+        if report.title not in told:
+            told.append(report.title)
+            print(head(report), flush=True)
 
     reports = examined(path, exercise, options.seconds, None if options.json else tell)
     if exercise is None and all(r.verdict == COULD_NOT_RUN and not r.findings for r in reports):

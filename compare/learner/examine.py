@@ -345,7 +345,7 @@ def remarks_on(seen) -> list[str]:
     """Gradients that are not returned, and outputs in float64 for inputs in float32."""
     left_out = [name for case, _ in seen for name in case.unchecked]
     if left_out:
-        return [f"not returned, and therefore not checked: {', '.join(left_out)}"]
+        return [f"neither returned nor kept, and therefore not checked: {', '.join(left_out)}"]
     for case, outcome in seen:
         wide = [
             n

@@ -7,7 +7,7 @@ h^2 and h^4 cancel. A much smaller h has to give the same; what the two differ b
 import numpy as np
 
 from compare.agreement import RESOLUTION, least_size
-from compare.learner.calling import Case, Program, arrays_of, dot, leaves, random_like, to_numpy
+from compare.learner.calling import Case, Program, arrays_of, dot, leaves, random_like, reachable, to_numpy
 
 STEPS = (2.0**-6, 2.0**-12, 2.0**-17, 2.0**-19)  # the first two for smooth functions; next to a kink, smaller ones
 
@@ -18,12 +18,24 @@ class Measured:
     def __init__(self, program: Program, case: Case):
         self.program, self.case = program, case
 
-    def loss(self, name=None, entry=None, change=0.0) -> float:
+    def loss(self, name=None, entry=None, change=0.0, path=None) -> float:
+        """With a change of one entry of an argument, or of all entries of the object's array at a path."""
         inputs, obj = self.program.prepared(self.case)
+        if path is not None:
+            array = dict(reachable(obj))[path]
+            array += change
         if name is not None:
-            arrays_by_name(inputs, obj)[name].reshape(-1)[entry] += change
+            array = arrays_by_name(inputs, obj)[name]
+            array[np.unravel_index(entry, array.shape)] += change  # reshape would copy a transposed array
         outputs, _, taken = self.program.split(self.program.returned(inputs, obj), inputs, obj)
         return dot(self.case.upstream[:taken], outputs[:taken]) if taken else float(to_numpy(outputs[0]).sum())
+
+    def unchecked(self, found) -> list[str]:
+        """The arrays of the object that change the loss and have none of the gradients that were found."""
+        inputs, obj = self.program.prepared(self.case)
+        measured = [array for name, array in arrays_by_name(inputs, obj).items() if name in found]
+        others = [p for p, a in reachable(obj) if not any(np.shares_memory(to_numpy(a), one) for one in measured)]
+        return [f"d{path}" for path in others if self.loss(path=path, change=1e-3) != self.loss()]
 
     def derivative(self, name, entry) -> tuple[float, float]:
         """The derivative of the loss with respect to one entry, and the error that it may have."""
@@ -70,7 +82,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     """
     case = Case(words, inputs)
     _fresh, _obj, outputs, _, taken = program.once(case)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 27182818])  # an example often draws its arrays from default_rng(0)
     case.upstream = [random_like(one, rng) for one in outputs[:taken]]
     outcome = program.run(case)
     loss = Measured(program, case)
@@ -84,6 +96,8 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     least = least_size(case.expected.values())
     for name, error in case.slack.items():
         case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
+    if loss.program.build:
+        case.unchecked += loss.unchecked(case.expected)
     return without_unused(case, outcome)
 
 

@@ -212,7 +212,8 @@ class Investigation:
                 for index, statement in enumerate(block):
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
-                    new = probed(statement) if statement.lineno in workshop.lines else None
+                    ran = any(k in workshop.lines for k in range(statement.lineno, statement.end_lineno + 1))
+                    new = probed(statement) if ran else None
                     if new is not None:
                         chosen[workshop.slots.of(block, index, "in")] = [new]
         names = {"__probe__": self.probe, "__here__": self.probe.here}

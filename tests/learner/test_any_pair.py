@@ -140,6 +140,64 @@ def test_every_form_is_called_and_a_wrong_gradient_seen(form, monkeypatch):
     assert [row.name for row in found.arrays if row.verdict == "differs"] == ["dW"]
 
 
+def two_layers(x, layers):
+    hidden = np.tanh(x @ layers["h"]["W"])
+    return hidden @ layers["h0"]["W"], (x, hidden, layers)
+
+
+def gradients_of_two_layers(dy, cache):
+    x, hidden, layers = cache
+    dhidden = (dy @ layers["h0"]["W"].T) * (1 - hidden**2)
+    return dhidden @ layers["h"]["W"].T, {"h0": {"W": hidden.T @ dy}, "h": {"W": x.T @ dhidden}}
+
+
+LAYERS = {"h": {"W": RNG.standard_normal((5, 5))}, "h0": {"W": RNG.standard_normal((5, 5))}}
+UNUSUAL = {
+    "another order of the keys, and names that differ in a digit": (X, LAYERS),
+    "float32": (X.astype(np.float32), {k: {"W": one["W"].astype(np.float32)} for k, one in LAYERS.items()}),
+    "transposed arrays": (X.T.copy().T, {k: {"W": one["W"].T} for k, one in LAYERS.items()}),
+    "one array for two arguments": (LAYERS["h"]["W"], LAYERS),
+}
+
+
+@pytest.mark.parametrize("form", UNUSUAL)
+def test_unusual_arguments_are_right_and_gradients_swapped_between_them_are_not(form):
+    check_backward(two_layers, gradients_of_two_layers, UNUSUAL[form], locate=False).assert_right()
+
+    def swapped(dy, cache):
+        dx, gradients = gradients_of_two_layers(dy, cache)
+        return dx, {"h": gradients["h0"], "h0": gradients["h"]}
+
+    assert not check_backward(two_layers, swapped, UNUSUAL[form], locate=False).right
+
+
+def test_upstream_gradients_are_not_the_numbers_that_an_example_draws():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    result = check_backward(lambda x: (x**2, x), lambda dy, x: 2 * dy * dy, (x,), locate=False)
+    assert not result.right
+
+
+class Keeps(Layer):
+    """Keeps what is no parameter next to its gradient, and a parameter without one."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = [np.array([2.0])]
+
+    def forward(self, x):
+        return self.scale[0] * super().forward(x)
+
+    def backward(self, dy):
+        self.dx = super().backward(self.scale[0] * dy)
+        return self.dx
+
+
+def test_what_an_object_keeps_is_a_parameter_if_it_was_there_before():
+    result = check_backward(Keeps(), None, (X,), locate=False)
+    assert result.right and {row.name for row in result.arrays} == {"output 1", "dx", "dW"}
+    assert "not checked: dscale[0]" in str(result)
+
+
 def test_functions_that_do_not_fit_are_refused():
     with pytest.raises(CannotRun, match="should take the gradients of forward"):
         check_backward(norm_forward, lambda: None, (X, GAMMA, BETA))
