@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -44,11 +46,10 @@ class Columns:
 
 
 class Opened(NamedTuple):
-    """A CSV file: the names in its first line, and the cells of each row below it with its line number in the file."""
+    """A CSV file whose first line has been read."""
 
     header: list[str]
-    lines: list[int]
-    rows: list[list[str]]
+    rows: Iterator[tuple[int, list[str]]]  # (line number in the file, cells)
     delimiter: str
 
 
@@ -63,13 +64,18 @@ def read_columns(path, column: str | None = None, inputs: str | None = None, mis
         reveals = "would use the next value, which the models are to predict"
         reason = reveals if missing == "interpolate" else "is unknown"
         raise UserError(f"--missing {missing} {reason}; use --missing {' or '.join(WAYS)}")
-    header, lines, rows, delimiter = read_table(path)
-    target = only_numeric(path, header, rows[0]) if column is None else column
+    header, rows, delimiter = read_table(path)
+    first = next(rows)
+    target = only_numeric(path, header, first[1]) if column is None else column
     targets = indices_of(path, header, target)
     indices = list(dict.fromkeys([*targets, *(indices_of(path, header, inputs) if inputs is not None else [])]))
-    cells = [[cell(row, index) for row in rows] for index in indices]
-    labels = [str(k) if 0 in indices else cell(row, 0) for k, row in enumerate(rows, start=1)]
-    if 0 not in indices and dates(labels) is None and dates(labels[::-1]) is not None:
+    label, lines, labels, cells = 0 not in indices, [], [], [[] for _ in indices]
+    for line, row in chain([first], rows):
+        lines.append(line)
+        labels.append(cell(row, 0) if label else str(len(lines)))
+        for index, texts in zip(indices, cells, strict=True):
+            texts.append(cell(row, index))
+    if label and dates(labels) is None and dates(labels[::-1]) is not None:
         raise UserError(f"{path}: its dates run backwards; sort the rows by time, the oldest first")
     names = tuple(header[index] for index in indices)
     values = np.stack([numbers(path, n, lines, c, delimiter) for n, c in zip(names, cells, strict=True)], axis=1)
@@ -92,30 +98,43 @@ def repeated(values, known):
 
 
 def read_table(path) -> Opened:
-    """Read a file with at least one row below its column names; blank lines are skipped. Raises UserError."""
+    """Read the line with the column names; there is at least one row below it. Raises UserError if not."""
     text = read_text(path).replace("\r", "\n")
     first_line = text.lstrip(" \n").split("\n", 1)[0]
     delimiter = max(",;\t", key=lambda mark: number_of_cells(first_line, mark))
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    try:
-        found = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise UserError(f"{path}: is not CSV ({error}); save the table again") from None
-    if not found:
+    rows = read_rows(path, text, delimiter)
+    _, header = next(rows, (0, None))
+    if header is None:
         raise UserError(f"{path}: has no line with column names; write them into the first line")
-    (_, *lines), (header, *rows) = zip(*found, strict=True)
     header = [name.strip() for name in header]
     if all(is_number(name) for name in header):
         raise UserError(f"{path}: its first line is numbers; insert a line with the column names above it")
-    if not rows:
+    first = next(rows, None)
+    if first is None:
         raise UserError(f"{path}: has column names but no values; add them below, one row per step")
-    for line, row in zip(lines, rows, strict=True):
+    return Opened(header, within(path, header, chain([first], rows)), delimiter)
+
+
+def within(path, header, rows):
+    """Pass rows on. Raises UserError at the first one with more cells than there are column names."""
+    for line, row in rows:
         if any(map(str.strip, row[len(header) :])):
             raise UserError(
                 f"{path}: line {line} has {len(row)} cells for {len(header)} column names; "
                 "write numbers as 1234.5 and put quotes around text with commas"
             )
-    return Opened(header, lines, rows, delimiter)
+        yield line, row
+
+
+def read_rows(path, text, delimiter):
+    """Yield (line number in the file, cells); blank lines are skipped."""
+    try:
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+        for row in reader:
+            if any(map(str.strip, row)):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise UserError(f"{path}: is not CSV ({error}); save the table again") from None
 
 
 def number_of_cells(line, mark):

@@ -1,7 +1,6 @@
 """The user's own curve: losses read from a CSV file, and the settings of the run that it is to be compared with."""
 
 from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +52,15 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
     column: the one with the losses, None for `loss`. A column `step` counts from 0 or from 1; without it the rows are
     steps 1, 2, 3. Of a history.csv only the training losses count. Raises UserError for a file that cannot be used.
     """
-    header, lines, rows, delimiter = table.read_table(path)
+    header, rows, delimiter = table.read_table(path)
+    rows = list(rows)
     for name, wanted in (("split", "train"), ("metric", "loss")):
         if "split" in header and name in header:
-            kept = [table.cell(row, header.index(name)) == wanted for row in rows]
-            lines, rows = list(compress(lines, kept)), list(compress(rows, kept))
+            rows = [(line, row) for line, row in rows if table.cell(row, header.index(name)) == wanted]
 
     def values(name):
         index = table.index_of(path, header, name)
-        cells = [table.cell(row, index) for row in rows]
+        lines, cells = [line for line, _ in rows], [table.cell(row, index) for _, row in rows]
         table.refuse_missing(path, name, lines, cells)
         return table.numbers(path, name, lines, cells, delimiter)
 
