@@ -233,7 +233,7 @@ def names_of(search, found, expected) -> list[str]:
     sentences = [f"Expected here: {truth.name}{where(truth.line, source)}."] if truth else []
     if not np.any(found):
         sentences.append("Found: only zeros.")
-    elif held is not None:
+    elif held is not None and held is not truth:  # the same in another layout has the same name
         sentences.append(f"Found: {held.name}{where(held.line, source)}.")
     elif np.allclose(found, -expected, rtol=1e-6):
         sentences.append("Found: the same with the wrong sign.")
