@@ -82,14 +82,25 @@ def mingru(x, h_0, W_ih, b_ih):
 CELLS = {"RNN": rnn, "LSTM": lstm, "GRU": gru, "MinGRU": mingru}  # by the name of the layer's class
 
 
-def layers(recurrent, x, lengths=None, state=None, run=None):
+def run_cell(recurrent, k, x, states):
+    """What a cell keeps for x (T, B, I) and states (B, H), with the k-th set of weights of its layer."""
+    weights = [getattr(recurrent, name) for name in recurrent._all_weights[k]]
+    if not recurrent.bias:
+        weights += len(weights) * [x.new_zeros(len(weights[0]))]  # a bias per matrix
+    options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
+    *_, kept = CELLS[type(recurrent).__name__](x, *states, *weights, **options)
+    return kept
+
+
+def layers(recurrent, x, lengths=None, state=None, run=run_cell):
     """A whole layer of CELLS step by step, with that layer's own weights.
 
-    x (T, B, I); lengths (B,) or None; state as the layer takes it; run: what to use in place of `run_cell`.
+    x (T, B, I); lengths (B,) or None; state as the layer takes it; run: how to run a cell.
     Returns y (T, B, D*H), the last state, and a list with one entry per layer and direction, in the state's order: the
     dict that the cell kept, and None, or for the reverse direction the index (T, B) that restores the order of time.
     """
-    (T, B), D = x.shape[:2], 1 + recurrent.bidirectional
+    T, B, _ = x.shape
+    D = 1 + recurrent.bidirectional
     rows, t = torch.arange(B, device=x.device), torch.arange(T, device=x.device)[:, None]  # t (T, 1)
     lengths = torch.full_like(rows, T) if lengths is None else torch.as_tensor(lengths, device=x.device)
     real = (t < lengths)[:, :, None]  # (T, B, 1)
@@ -101,7 +112,7 @@ def layers(recurrent, x, lengths=None, state=None, run=None):
     for layer in range(recurrent.num_layers):
         outputs = []
         for k in range(layer * D, (layer + 1) * D):
-            kept = (run or run_cell)(recurrent, k, x[backwards, rows] if k % D else x, [s[k] for s in states])
+            kept = run(recurrent, k, x[backwards, rows] if k % D else x, [s[k] for s in states])
             # the state at each row's last real step; nothing uses what the cell computed from padding
             last.append([torch.stack(kept[name])[lengths - 1, rows] for name in "hc"[: len(states)]])
             y = torch.where(real, torch.stack(kept["h"]), 0)
@@ -112,22 +123,12 @@ def layers(recurrent, x, lengths=None, state=None, run=None):
     return x, last if isinstance(state, tuple) else last[0], everything
 
 
-def run_cell(recurrent, k, x, states):
-    """What a cell keeps for x (T, B, I) and states (B, H), with the k-th set of weights of its layer."""
-    weights = [getattr(recurrent, name) for name in recurrent._all_weights[k]]
-    if not recurrent.bias:
-        weights += len(weights) * [x.new_zeros(len(weights[0]))]  # a bias per matrix
-    options = {"nonlinearity": recurrent.nonlinearity} if isinstance(recurrent, torch.nn.RNN) else {}
-    *_, kept = CELLS[type(recurrent).__name__](x, *states, *weights, **options)
-    return kept
-
-
-def padded_or_packed(layers, x, state):
-    """layers(x, lengths, state) for x (T, B, I), with None for lengths, or packed; y is then packed, too."""
+def padded_or_packed(run, x, state):
+    """run(x, lengths, state) for x (T, B, I), with None for lengths, or for a packed x; y is then packed, too."""
     if not isinstance(x, PackedSequence):
-        return layers(x, None, state)
+        return run(x, None, state)
     x, lengths = pad_packed_sequence(x)
-    y, state_n = layers(x, lengths, state)
+    y, state_n = run(x, lengths, state)
     return pack_padded_sequence(y, lengths, enforce_sorted=False), state_n
 
 

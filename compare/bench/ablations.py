@@ -41,7 +41,7 @@ Every step uses the same weights, so the products of all steps are one long prod
 + dW_hh = sum(da[t].T @ h_before[t] for t in range(T))
 
 local derivatives before the loop
-They depend on no other step, and a NumPy call costs the same for one step as for sixty.
+They do not depend on other steps, and a NumPy call costs the same for one step as for sixty.
 -     # (L4)  h_t = o_t * tanh(c_t)
 -     dh_dc = o * (1 - tanh_c**2)  # (T, B, H)  not 1 - c**2: the slope of tanh is read off its output
 -     dh_da_o[...] = tanh_c * o * (1 - o)

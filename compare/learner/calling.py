@@ -401,16 +401,16 @@ def by_name(returned, names, kept, what) -> dict:
     return {name: found.get(name) for name in names}
 
 
-def entries(value, path="", inside=False) -> Iterator[tuple[str, Any]]:
+def entries(value, path="", *, inside=False) -> Iterator[tuple[str, Any]]:
     """(path, value) of everything in the dicts that are returned, also of what is in dicts and lists in them."""
     if isinstance(value, dict):
         for key, one in value.items():
-            yield from entries(one, f"{path}.{key}" if path else str(key), True)
+            yield from entries(one, f"{path}.{key}" if path else str(key), inside=True)
         return
     if inside:
         yield path, value
     for k, one in enumerate(value) if isinstance(value, list | tuple) else ():
-        yield from entries(one, f"{path}[{k}]", inside)
+        yield from entries(one, f"{path}[{k}]", inside=inside)
 
 
 def kept_by(obj) -> dict[str, tuple]:

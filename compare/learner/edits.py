@@ -224,7 +224,11 @@ STATEMENTS = rewrites("""
     1.6  A.append(B) -> A.insert(0, B)
     1.2  A.setdefault(B, C) -> A[B] = C
 """)
-RESETS = {"list": "for one in X: one[...] = 0", "dict": "for one in X.values(): one[...] = 0"}
+RESETS = {
+    "array": "X[...] = 0",
+    "list": "for one in X: one[...] = 0",
+    "dict": "for one in X.values(): one[...] = 0",
+}
 
 
 def other_statements(statement, scope) -> Iterator[tuple[float, ast.stmt]]:
@@ -331,10 +335,9 @@ def resets(scope):
     """What sets to zero what an object keeps from one call to the next."""
     for node, kinds in scope.ingredients.values():
         if isinstance(node, ast.Attribute):
-            loops = (filled(RESETS[kind], X=node) for kind in kinds & RESETS.keys())
-            yield from ((0.8, ast.fix_missing_locations(loop)) for loop in loops)
-            if any(map(is_shape, kinds)):
-                yield 0.8, filled("X[...] = 0", X=node)
+            found = {"array" if is_shape(kind) else kind for kind in kinds} & RESETS.keys()
+            statements = (filled(RESETS[kind], X=node) for kind in sorted(found))
+            yield from ((0.8, ast.fix_missing_locations(statement)) for statement in statements)
     yield from ((0.8, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))
 
 

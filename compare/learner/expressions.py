@@ -128,7 +128,7 @@ class Scope:
             if outer.body is not self.body and any(getattr(node, "body", None) is self.body for node in inside):
                 stored = {node.id for node in inside if isinstance(node, ast.Name) and not is_load(node)}
                 known |= stored | {node.arg for node in inside if isinstance(node, ast.arg)}
-        for text in known - self.locals:
+        for text in sorted(known - self.locals):
             self.ingredients.setdefault(text, (name(text), set()))
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript):

@@ -4,6 +4,8 @@ The loss is the sum of the outputs times fixed random upstream gradients. With s
 h^2 and h^4 cancel. A much smaller h has to give the same; what the two differ by is the error that is allowed for.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from compare.agreement import RESOLUTION, least_size
@@ -18,28 +20,38 @@ class Measured:
     def __init__(self, program: Program, case: Case):
         self.program, self.case = program, case
 
-    def loss(self, name=None, entry=None, change=0.0, path=None) -> float:
-        """With a change of one entry of an argument, or of all entries of the object's array at a path."""
+    def loss(self, move: Callable = lambda inputs, obj: None) -> float:
+        """The loss at fresh inputs after move(inputs, object), which may change them."""
         inputs, obj = self.program.prepared(self.case)
-        if path is not None:
-            array = dict(reachable(obj))[path]
-            array += change
-        if name is not None:
-            array = arrays_by_name(inputs, obj)[name]
-            array[np.unravel_index(entry, array.shape)] += change  # reshape would copy a transposed array
+        move(inputs, obj)
         outputs, _, taken = self.program.split(self.program.returned(inputs, obj), inputs, obj)
         return dot(self.case.upstream[:taken], outputs[:taken]) if taken else float(to_numpy(outputs[0]).sum())
 
-    def unchecked(self, found) -> list[str]:
-        """The arrays of the object that change the loss and have none of the gradients that were found."""
-        inputs, obj = self.program.prepared(self.case)
-        measured = [array for name, array in arrays_by_name(inputs, obj).items() if name in found]
-        others = [p for p, a in reachable(obj) if not any(np.shares_memory(to_numpy(a), one) for one in measured)]
-        return [f"d{path}" for path in others if self.loss(path=path, change=1e-3) != self.loss()]
-
     def derivative(self, name, entry) -> tuple[float, float]:
         """The derivative of the loss with respect to one entry, and the error that it may have."""
-        return best_estimate(lambda change: self.loss(name, entry, change))
+
+        def loss(change):
+            def move(inputs, obj):
+                array = arrays_by_name(inputs, obj)[name]
+                array[np.unravel_index(entry, array.shape)] += change  # reshape would copy a transposed array
+
+            return self.loss(move)
+
+        return best_estimate(loss)
+
+    def unchecked(self, gradients) -> list[str]:
+        """The arrays of the object on which the loss depends, and which have none of these gradients."""
+        inputs, obj = self.program.prepared(self.case)
+        measured = [array for name, array in arrays_by_name(inputs, obj).items() if name in gradients]
+        others = [p for p, a in reachable(obj) if not any(np.shares_memory(to_numpy(a), one) for one in measured)]
+        return [f"d{path}" for path in others if self.depends_on(path)]
+
+    def depends_on(self, path) -> bool:
+        def move(inputs, obj):
+            array = dict(reachable(obj))[path]
+            array += 1e-3
+
+        return self.loss(move) != self.loss()
 
 
 def best_estimate(loss) -> tuple[float, float]:
@@ -96,7 +108,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     least = least_size(case.expected.values())
     for name, error in case.slack.items():
         case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
-    if loss.program.build:
+    if program.build:
         case.unchecked += loss.unchecked(case.expected)
     return without_unused(case, outcome)
 

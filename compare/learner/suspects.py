@@ -299,7 +299,6 @@ class Investigation:
                 self.solve(one)
                 if one.possible is False and self.keeps_an_axis(one.slot):
                     self.wide.add(one.slot)
-                    self.columns.pop(one.slot, None)
                     self.solve(one)
 
     def keeps_an_axis(self, slot) -> bool:
@@ -356,7 +355,7 @@ class Investigation:
 
         base: the results with the change; without one the derivatives are kept.
         """
-        kept = self.columns.setdefault(slot, {}) if not change.any() else {}
+        kept = self.columns.setdefault((slot, slot in self.wide), {}) if not change.any() else {}
         for k in which:
             if k not in kept:
                 moved = change.copy()

@@ -53,7 +53,7 @@ def executed(code, file, **names):
 class Judge:
     """Which entries of a program's outputs are right on one case, as a vector of booleans.
 
-    strict: the vector goes on with the gradients of a second call, then with the inputs as the program leaves them.
+    strict: the gradients of a second call and the inputs as the program leaves them are part of the vector, too.
     """
 
     def __init__(self, case: Case, *, strict: bool = False):

@@ -232,7 +232,9 @@ class Synthesis:
         if around is None or not isinstance(node, ast.Name):
             return
         others = {one.id for part in around.generators for one in ast.walk(part.target) if isinstance(one, ast.Name)}
-        joined = [(more, template, syntax.name(other)) for other in others for template, (more, _) in JOINED.items()]
+        joined = [
+            (more, template, syntax.name(other)) for other in sorted(others) for template, (more, _) in JOINED.items()
+        ]
         found = [*self.made_of_it(node), *((more, syntax.filled(t, P=node, X=other)) for more, t, other in joined)]
         for cost, new in found:
             whole = syntax.replaced(self.screen.original, path, new)
@@ -346,7 +348,7 @@ class Synthesis:
             for k, (a, a_shape) in enumerate(first):
                 fitting = (s for s in by_shape if product_shape(template, a_shape, s) == shape)
                 if len(found) * self.screen.needed.size > TABLE:
-                    break
+                    return found, np.stack(columns, axis=1)
                 for m, b in itertools.chain.from_iterable(by_shape[s] for s in fitting):
                     values = self.combined(PRODUCTS[template], a, b) if m >= k or template != "A * B" else None
                     if values is not None:
