@@ -4,7 +4,6 @@ Every edit changes one statement, moves it, removes it, or adds one that resembl
 """
 
 import ast
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -179,7 +178,7 @@ def edits_of_header(statement, block, index, scope, slots):
 
 
 def names_throughout(statement, scope, edit):
-    """One name, attribute or entry for another, wherever it occurs in a statement; or two for each other."""
+    """One name, attribute or entry for another, wherever it occurs in a statement."""
     places = {}
     for path, node, parent in expressions(statement):
         called = isinstance(parent, ast.Call) and node is parent.func
@@ -197,19 +196,6 @@ def names_throughout(statement, scope, edit):
             for path, node in found:
                 new = replaced(new, path, load(other) if is_load(node) else stored(other))
             yield edit(cost, new, first, load(other), everywhere=True)
-    read = [found for found in places.values() if all(is_load(node) for _, node in found)]
-    for first, second in itertools.combinations(read, 2):
-        a, b = first[0][1], second[0][1]
-        if scope.kind(a) == scope.kind(b) and not overlap(first, second):
-            new = statement
-            for path, node in (*first, *second):
-                new = replaced(new, path, b if unparse(node) == unparse(a) else a)
-            yield edit(1.3, new, a, b, everywhere=True)
-
-
-def overlap(first, second) -> bool:
-    """Whether one of two sets of (path, expression) contains a part of the other."""
-    return any(a[: len(b)] == b[: len(a)] for a, _ in first for b, _ in second)
 
 
 STATEMENTS = rewrites("""

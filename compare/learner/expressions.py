@@ -119,8 +119,8 @@ class Scope:
             self.ingredients.setdefault(argument.arg, (name(argument.arg), set()))
 
     def borrow(self, tree):
-        """Take what else is known here: the variables of the functions around it, indices and words of other functions
-        with names that are known, and the names of the other methods of its class that take no arguments.
+        """Take the indices and words of the other functions, too, where they use names that are known here, also from a
+        function around this one; and the names of the other methods of its class that take no arguments.
         """
         known = set(self.locals)
         for outer in functions(tree):
@@ -128,8 +128,6 @@ class Scope:
             if outer.body is not self.body and any(getattr(node, "body", None) is self.body for node in inside):
                 stored = {node.id for node in inside if isinstance(node, ast.Name) and not is_load(node)}
                 known |= stored | {node.arg for node in inside if isinstance(node, ast.arg)}
-        for text in sorted(known - self.locals):
-            self.ingredients.setdefault(text, (name(text), set()))
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript):
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}

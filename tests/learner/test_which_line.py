@@ -3,6 +3,8 @@
 import pytest
 
 from compare.learner import examine
+from compare.learner.suspects import Investigation
+from compare.learner.switches import Workshop, executed
 
 NORM = """\
 import numpy as np
@@ -29,7 +31,9 @@ class Norm:
         dh = (dhat - self.hat * inner) / self.norm
         da = dh * (1 - self.h**2)
         self.grads[0] += self.x.T @ da
-        return da @ self.params[0].T
+        return (
+            da @ self.params[0].T
+        )
 
 
 def example():
@@ -86,7 +90,8 @@ def dense_forward(x, layers):
 def dense_backward(dy, cache):
     grads = []
     for x, y, W in reversed(cache):
-        da = dy * (1 - y**2)
+        da = dy
+        da = da * (1 - y**2)
         grads.insert(0, {"W": x.T @ da, "b": da.sum(axis=0)})
         dy = da @ W.T
     return dy, grads
@@ -96,12 +101,49 @@ def example():
     rng = np.random.default_rng(3)
     return rng.normal(size=(3, 4)), [{"W": rng.normal(size=(4, 4)), "b": rng.normal(size=4)} for _ in range(2)]
 """
+SCALED = """\
+import numpy as np
+
+
+def scaled(x):
+    std = np.sqrt((x**2).mean(axis=0) + 1)
+    inverse = 1 / std
+    out = x * inverse
+    return out, (x, std, inverse, out)
+
+
+def scaled_back(dout, cache):
+    x, std, inverse, out = cache
+    dinverse = (dout * x).sum(axis=0)
+    dstd = -1 / std**2 * dinverse
+    return dout * inverse + x / std / len(x) * dstd
+
+
+def two_forward(x, W):
+    first, a = scaled(x)
+    second, b = scaled(first @ W)
+    return second, (a, b, first, W)
+
+
+def two_backward(dy, cache):
+    a, b, first, W = cache
+    dproduct = scaled_back(dy, b)
+    return scaled_back(dproduct @ W.T, a), first.T @ dproduct
+
+
+def example():
+    rng = np.random.default_rng(4)
+    return rng.normal(size=(5, 3)), rng.normal(size=(3, 4))
+"""
 MISTAKES = {  # the program, what is right in it, what is wrong, and what is in the fix
     "zeroing forgotten": (NORM, "        for g in self.grads:\n            g[...] = 0\n", "", "self.grads"),
     "the wrong axis is kept": (NORM, "self.hat).mean(axis=1,", "self.hat).mean(axis=0,", "mean(axis=1"),
     "in a comprehension": (SUMS, "(1 - h**2)", "(1 - h)", "h ** 2"),
     "a name is missing": (SUMS, '("U", "V"):', '("U",):', "'V'"),
-    "two names are swapped": (NORM, "dh * (1 - self.h**2)", "self.h * (1 - dh**2)", "dh * (1 - self.h ** 2)"),
+    "brackets over several lines": (NORM, "            da @ self", "            dh @ self", "da @ self"),
+    # out in place of x, one line above, would make everything right, too, but at the first call that line is right
+    "the value before is right once": (SCALED, "-1 / std**2 * dinverse", "-1 / std * dinverse", "std"),
+    "an input is overwritten": (DENSE, "da = da * (1 - y**2)", "da *= 1 - y**2", "da * (1 - y ** 2)"),
     "in a dictionary": (DENSE, '"W": x.T @ da', '"W": x.T @ dy', '"W": x.T @ da'),
 }
 
@@ -112,7 +154,7 @@ def reports_on(text, tmp_path):
     return examine.examine(str(path))
 
 
-@pytest.mark.parametrize("text", [NORM, SUMS, DENSE], ids=["norm", "sums", "dense"])
+@pytest.mark.parametrize("text", [NORM, SUMS, DENSE, SCALED], ids=["norm", "sums", "dense", "scaled"])
 def test_the_right_programs_are_right(text, tmp_path):
     (report,) = reports_on(text, tmp_path)
     assert report.verdict == "right" and not report.remarks
@@ -127,3 +169,29 @@ def test_the_line_and_a_fix_are_found(name, tmp_path):
     assert report.verdict == "wrong"
     assert finding.line == text[: text.index(right)].count("\n") + 1
     assert fix in finding.after and finding.certain
+
+
+def workshop(text, right, wrong, **options):
+    assert text.count(right) == 1
+    source = text.replace(right, wrong)
+    module = executed(compile(source, "program.py", "exec"), "program.py")
+    ((_, subject),) = examine.subjects_of(source, "program.py", module, None)
+    return Workshop(subject, **options)
+
+
+def test_what_can_be_wrong_where_an_axis_is_kept_and_where_brackets_are_open():
+    right = "self.hat).mean(axis=1,"
+    investigation = Investigation(workshop(NORM, right, "self.hat).mean(axis=0,"))
+    investigation.solve_all(10**6)
+    slots = investigation.workshop.slots.all
+    by_line = {slots[one.slot - 1].node.lineno: one for one in investigation.suspects}
+    kept = by_line[NORM[: NORM.index(right)].count("\n") + 1]
+    assert kept.possible and kept.expected[0][0].shape == (5, 3)  # each row what the right axis gives
+    assert NORM[: NORM.index("return (")].count("\n") + 1 in by_line
+
+
+def test_a_second_call_and_the_inputs_are_compared_entry_by_entry():
+    """Nothing else is wrong: what the first call left in 15 parameters' gradients, or 12 numbers of the caller's."""
+    added = workshop(NORM, MISTAKES["zeroing forgotten"][1], "", strict=True)
+    overwritten = workshop(DENSE, "da = da * (1 - y**2)", "da *= 1 - y**2", strict=True)
+    assert [(~one.right).sum() for one in (added, overwritten)] == [15, 12]
