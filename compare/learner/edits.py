@@ -59,6 +59,10 @@ class Slot:
     index: int
     at: str
 
+    def replaced(self) -> ast.AST:
+        """What a variant takes the place of: the header, or the statement."""
+        return getattr(self.node, HEADERS[type(self.node)]) if self.at == "header" else self.node
+
 
 class Slots:
     """The slots of a program: number -> Slot."""
@@ -112,12 +116,14 @@ def all_edits(tree, facts, seen_lines, slots, worth) -> Iterator[Edit]:
         scope.borrow(tree)
         for owner, block in lists:
             for index, statement in enumerate(block):
-                if isinstance(statement, SIMPLE) and not is_docstring(statement):
-                    if worth(slots.of(block, index, "in")) or worth(slots.of(block, index, "move")):
-                        yield from edits_of(statement, block, index, scope, slots)
-                    if worth(slots.of(block, index, "move")):
-                        yield from moves_of(statement, owner, block, index, lists, slots)
-                elif type(statement) in HEADERS and worth(slots.of(block, index, "header")):
+                if is_docstring(statement):
+                    continue
+                movable = worth(slots.of(block, index, "move"))
+                if isinstance(statement, SIMPLE) and (movable or worth(slots.of(block, index, "in"))):
+                    yield from edits_of(statement, block, index, scope, slots)
+                if isinstance(statement, SIMPLE | ast.For) and movable:
+                    yield from moves_of(statement, owner, block, index, lists, slots)
+                if type(statement) in HEADERS and worth(slots.of(block, index, "header")):
                     yield from edits_of_header(statement, block, index, scope, slots)
             yield from insertions(owner, block, lists, scope, slots, worth)
 
@@ -256,9 +262,8 @@ def moves_of(statement, owner, block, index, lists, slots):
             continue
         before = target[k] if k < len(target) else None
         where = f"before line {before.lineno}" if before is not None else f"after line {target[-1].end_lineno}"
-        yield Edit(
-            cost, statement.lineno, (gone, (slots.of(target, k, "before"), [statement])), "move", statement, where
-        )
+        changes = (gone, (slots.of(target, k, "before"), [statement]))
+        yield Edit(cost, statement.lineno, changes, "move", statement, where, judged_by=slots.of(block, index, "move"))
 
 
 def insertions(owner, block, lists, scope, slots, worth):
@@ -290,6 +295,8 @@ def insertions(owner, block, lists, scope, slots, worth):
 
 
 def new_statements(k, block, loop, others, targets, scope):
+    if k < len(block) and (own := changed_in_place(block[k])) in scope.locals:
+        yield 1.0, filled("X = X.copy()", X=name(own))
     if block is scope.body and k == is_docstring(block[0]):
         yield from resets(scope)
     for text, target in targets.items():
@@ -315,6 +322,16 @@ def new_statements(k, block, loop, others, targets, scope):
             for old in sorted(names):
                 for new in sorted(scope.locals - {old}):
                     yield 2.5, renamed(one, old, new)
+
+
+def changed_in_place(statement) -> str | None:
+    """The variable whose array a statement writes into."""
+    match statement:
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=own))]):
+            return own
+        case ast.AugAssign(target=ast.Name(id=own) | ast.Subscript(value=ast.Name(id=own))):
+            return own
+    return None
 
 
 def resets(scope):

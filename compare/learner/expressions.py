@@ -21,6 +21,7 @@ from compare.learner.syntax import (
     name,
     number,
     position,
+    reads,
     rewrites,
     rewritten,
     shifted,
@@ -69,6 +70,8 @@ FUNCTIONS = rewrites("""
     1.2  A.insert <-> A.append
     1.2  A.cos <-> A.sin
     1.2  A.exp <-> A.log
+    1.2  A.exp <-> A.expm1
+    1.2  A.log <-> A.log1p
     1.2  A.vstack <-> A.hstack
     1.3  A.zeros_like <-> A.ones_like
     1.0  max <-> min
@@ -108,6 +111,7 @@ class Scope:
         self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
         self.body, self.methods = function.body, set()
         self.indexed = []  # (expression, text of its index)
+        self.factors = {}  # of the other functions, where they use names that are known here
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         self.locals = {a.arg for a in arguments} | {
             n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and not is_load(n)
@@ -122,7 +126,7 @@ class Scope:
         """Take the indices and words of the other functions, too, where they use names that are known here, also from a
         function around this one; and the names of the other methods of its class that take no arguments.
         """
-        known = set(self.locals)
+        known, own = set(self.locals), {id(node) for statement in self.body for node in ast.walk(statement)}
         for outer in functions(tree):
             inside = list(ast.walk(outer))
             if outer.body is not self.body and any(getattr(node, "body", None) is self.body for node in inside):
@@ -133,6 +137,9 @@ class Scope:
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
                 if names and names <= known:
                     self.slices.setdefault(unparse(node.slice), node.slice)
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+                if id(node) not in own and reads(node.right) <= known | {*MODULES, "len"}:
+                    self.factors.setdefault(unparse(node.right), node.right)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 self.strings.add(node.value)
             elif isinstance(node, ast.ClassDef) and any(getattr(one, "body", 0) is self.body for one in node.body):
@@ -292,7 +299,8 @@ def other_constants(node, parent, scope: Scope) -> Iterator:
         yield 1.0, ast.Constant(not value)
     elif isinstance(value, int | float):
         near = dict.fromkeys((0, 1, 2, -1, value + 1, value - 1, -value, 0.5, 3, -2))
-        yield from ((1.1, number(k)) for k in near if k != value)
+        is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
+        yield from ((1.1, number(k)) for k in near if k != value and (k or not is_power))
         if not isinstance(parent, ast.Subscript | ast.Slice):
             yield 1.8, ast.Constant(None)
         for _, one, kinds in scope.like(node):
@@ -332,10 +340,13 @@ def other_calls(node) -> Iterator:
         for value in values:
             new = ast.Constant(value) if isinstance(value, bool) else number(value)
             yield 1.0, ast.Call(node.func, args, [*before, ast.keyword(keyword.arg, new), *after])
-        if values:
+        if values or keyword.arg == "out":
             yield 1.2, ast.Call(node.func, args, [*before, *after])
     function = unparse(node.func)
-    if function.split(".")[-1] in REDUCING and not any(k.arg in ("axis", "dim") for k in node.keywords):
+    words = {keyword.arg for keyword in node.keywords}
+    if function.split(".")[-1] in ("sum", "mean", "max") and not words & {"keepdims", "keepdim"}:
+        yield 1.1, ast.Call(node.func, args, [*node.keywords, ast.keyword("keepdims", ast.Constant(True))])
+    if function.split(".")[-1] in REDUCING and not words & {"axis", "dim"}:
         for axis in (ast.keyword("axis", number(k)) for k in (0, 1, -1)):
             yield 1.1, ast.Call(node.func, args, [*node.keywords, axis])
             yield 1.3, ast.Call(node.func, args, [axis, ast.keyword("keepdims", ast.Constant(True))])
@@ -349,6 +360,9 @@ def wrapped(node, parent, scope: Scope) -> Iterator:
     kind = scope.kind(node)
     if kind == "number":
         yield from ((1.3, shifted(node, by)) for by in (-1, 1))
+        yield from (
+            (1.7, filled("P * X", P=node, X=one)) for _, one, _ in scope.like(node) if isinstance(one, ast.Name)
+        )
     if kind in SEQUENCES + ITERATORS:
         node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
     elif is_shape(kind):

@@ -6,6 +6,7 @@ synthesis.py). Then the other edits of edits.py, the likeliest first: those of s
 """
 
 import ast
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,8 +22,10 @@ from compare.learner.synthesis import Synthesis
 EDITING, MORE, SOLVING, MEASURING = 1_500_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
+HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
+UNUSED = 0.4  # is added if the edit takes away the last use of a variable, and subtracted if it is the first
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Search:
     def __init__(self, workshop: Workshop, investigation: Investigation | None = None, known: list | None = None):
         self.workshop = workshop
         self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
-        self.gaps, self.undecided, self.working = [], [], []
+        self.gaps, self.undecided, self.working, self.limit = [], [], [], np.inf
         self.wrong, self.gradient_entries, self.times = None, 1, {}
         if workshop.right is not None and not workshop.right.all():
             self.investigation = investigation = investigation or Investigation(workshop)
@@ -59,6 +62,8 @@ class Search:
                 self.times.setdefault(place[0], k)
             self.count_costs()
             self.prepare_screens(investigation)
+        self.variables = {}  # id of a block -> what its function stores, and how often it reads each variable
+        self.count_uses()
 
     def limited_to(self, only: np.ndarray) -> "Search":
         """The same search, if only some entries of the results count."""
@@ -89,13 +94,14 @@ class Search:
         self.judge_suspects()
         by_statement = {}
         for one in self.suspects:
-            statement = slots.all[one.slot - 1].node
+            statement = self.node(one.slot)
             extra = {True: 0.0, None: UNKNOWN, False: IMPOSSIBLE if self.possible else UNKNOWN}[one.possible]
             if isinstance(statement, ast.Expr):  # its value is what is passed on, not what it does
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
             by_statement.setdefault(id(statement), one)
+        self.count_what_is_handed_over()
         for function in syntax.functions(self.workshop.subject.tree):
             for _, block in syntax.blocks(function):
                 fits = []
@@ -107,6 +113,20 @@ class Search:
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
 
+    def count_what_is_handed_over(self):
+        """A statement that calls a function with a likely suspect in it is likely, too: it may hand over the wrong thing."""
+        likeliest = {}
+        for function in syntax.functions(self.workshop.subject.tree):
+            inside = {id(s) for _, block in syntax.blocks(function) for s in block}
+            found = [one.slot for one in self.suspects if one.possible and id(self.node(one.slot)) in inside]
+            likeliest[function.name] = min(map(self.costs.get, found), default=IMPOSSIBLE)
+        for one in self.suspects:
+            for call in syntax.calls(self.node(one.slot)):
+                self.costs[one.slot] = min(self.costs[one.slot], likeliest.get(call, IMPOSSIBLE) + HANDED)
+
+    def node(self, slot):
+        return self.workshop.slots.all[slot - 1].node
+
     def judge_suspects(self):
         """Which suspects hold right values already, or should hold a value that has a name.
 
@@ -115,16 +135,21 @@ class Search:
         """
         possible = [one for one in self.suspects if one.possible]
         for one in possible:
-            one.order = self.when(self.workshop.slots.all[one.slot - 1].node)
+            one.order = self.when(self.node(one.slot))
             one.named = self.is_right([leaf for time in one.expected for leaf in one.chosen(time)])
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
         right = [one.order for one in possible if self.is_right(held[one.slot])]
         for one in possible:
             only_zeros = not any(map(np.any, held[one.slot]))
             one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
-        self.working = [one for one in possible if not self.only_reads(one.slot)]
-        self.working.sort(key=lambda one: (one.innocent, self.returns(one.slot), not one.named, one.order))
-        self.possible = [one for one in self.working if one.rank < 0.9 * self.gradient_entries]
+        copies = {one.slot for one in possible if self.only_reads(one.slot)}
+
+        def likely(one):
+            return one.slot in copies, one.innocent, self.returns(one.slot), not one.named, one.order
+
+        self.working = sorted(possible, key=likely)
+        working = [one for one in self.working if one.slot not in copies]
+        self.possible = [one for one in working if one.rank < 0.9 * self.gradient_entries]
 
     def spoils(self, suspect, held) -> bool:
         """Whether what a statement should hold would replace a value that is right."""
@@ -139,11 +164,11 @@ class Search:
 
     def returns(self, slot) -> bool:
         """Whether a statement is a return: it can always set the wrong results, so that this says little."""
-        return isinstance(self.workshop.slots.all[slot - 1].node, ast.Return)
+        return isinstance(self.node(slot), ast.Return)
 
     def only_reads(self, slot) -> bool:
         """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
-        value = getattr(self.workshop.slots.all[slot - 1].node, "value", None)
+        value = getattr(self.node(slot), "value", None)
         parts = value.elts if isinstance(value, ast.Tuple) else [value]
         return all(isinstance(one, syntax.NAMES) for one in parts)
 
@@ -166,9 +191,34 @@ class Search:
                 return low < self.costs.get(slot, UNKNOWN) <= high
 
             found = [*edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth), *longer]
-            ranked = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
+            ranked = [(self.cost(one), k, one) for k, one in enumerate(found)]
             ranked = [one for one in ranked if low < self.extra(one[2]) <= high]
             yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
+
+    def cost(self, edit) -> float:
+        """The cost of an edit where it is made."""
+        return edit.cost + self.extra(edit) + UNUSED * self.unused(edit)
+
+    def unused(self, edit) -> int:
+        """1 if an edit takes away the last use of a variable, -1 if it is the first use of one."""
+        slots = [self.workshop.slots.all[slot - 1] for slot, _ in edit.changes]
+        old = [slot.replaced() for slot in slots if slot.at != "before"]
+        new = [one for _, change in edit.changes for one in (change if isinstance(change, list) else [change])]
+        before, after = (frozenset().union(*map(syntax.reads, nodes)) for nodes in (old, new))
+        if before == after:
+            return 0
+        stored, uses = self.variables[id(slots[0].block)]
+        gone = Counter(name for node in old for name in syntax.every_read(node))
+        lost = any(name in stored and uses[name] == gone[name] for name in before - after)
+        return lost - any(name in stored and not uses[name] for name in after - before)
+
+    def count_uses(self):
+        for function in syntax.functions(self.workshop.subject.tree):
+            uses = Counter(syntax.every_read(function))
+            stored = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+            stored |= {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not syntax.is_load(n)}
+            for _, block in syntax.blocks(function):
+                self.variables[id(block)] = stored, uses
 
     def extra(self, edit) -> float:
         slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
@@ -180,7 +230,7 @@ class Search:
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
         found = [one for one in found if self.passes(one)]
         found += self.synthesised([*self.screens.values(), *self.gaps])
-        good = [(one.cost + self.extra(one), k, one) for k, one in enumerate(found)]
+        good = [(self.cost(one), k, one) for k, one in enumerate(found)]
         return [(cost, one) for cost, _, one in sorted(good, key=lambda t: t[:2])]
 
     def synthesised(self, screens):
@@ -188,7 +238,7 @@ class Search:
         w = self.workshop
         for function in syntax.functions(w.subject.tree):
             statements = [s for _, block in syntax.blocks(function) for s in block]
-            own = [one for one in screens if w.slots.all[one.slot - 1].node in statements]
+            own = [one for one in screens if self.node(one.slot) in statements]
             if not own:
                 continue
             scope = expressions.Scope(function, w.facts, statements)
@@ -208,7 +258,7 @@ class Search:
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
         yield from self.tried_together(self.screened())
         queue = (one for one in self.queue() if self.passes(one[1]) is None)
-        while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False)]:
+        while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False) if one[0] <= self.limit]:
             yield from self.tried_together(piece)
 
     def tried_together(self, piece):
@@ -227,6 +277,8 @@ class Search:
                 yield from self.tried_together(piece[half:])
             return
         for (cost, edit), mine in zip(piece, on, strict=True):
+            if cost > self.limit:
+                return
             for slot, k in mine.items():
                 switches[slot] = k
             vector = w.vector(program)
@@ -238,13 +290,14 @@ class Search:
         """The edits after which all is right, cheapest first; and those that make some entries right and none wrong."""
         whole, some, base, runs = [], [], self.workshop.right, self.workshop.runs_for(EDITING)
         for count, (cost, edit, right) in enumerate(self.tried()):
-            if count >= runs or (whole and cost > whole[0].cost + MARGIN):  # whole[0] is the cheapest
+            if count >= runs:
                 break
             if right is None:
                 continue
             if right.all() and verify(edit):
                 runs = runs if whole else min(runs, count + self.workshop.runs_for(MORE))
                 whole.append(Fix(edit, cost, len(right)))
+                self.limit = min(self.limit, cost + MARGIN)
             elif base is not None and not (base & ~right).any() and right.sum() > base.sum():
                 some.append(Fix(edit, cost, int(right.sum() - base.sum())))
         return self.likeliest(whole), sorted(some, key=lambda fix: (-fix.gain, fix.cost))
@@ -259,7 +312,13 @@ class Search:
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
         reads = any(self.only_reads(slot) for slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
-        return fix.edit.kind == "insert", innocent or reads, self.in_forward(fix.edit.line), when, fix.cost
+        unlikely = (
+            fix.edit.kind == "insert",
+            self.unused(fix.edit) > 0,
+            innocent or reads,
+            self.in_forward(fix.edit.line),
+        )
+        return *unlikely, when, fix.cost
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""
@@ -268,6 +327,6 @@ class Search:
         count = self.result_entries
         if self.wrong[:count].any():
             return False
-        makes = {self.workshop.slots.all[one.slot - 1].node.lineno for one in self.suspects if one.moved[:count].any()}
+        makes = {self.node(one.slot).lineno for one in self.suspects if one.reach[:count].any()}
         inside = [f for f in syntax.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
         return bool(inside) and any(inside[-1].lineno <= one <= inside[-1].end_lineno for one in makes)

@@ -91,6 +91,8 @@ class Place:
                 return tuple(self.value(one) for one in elts)
             case ast.List(elts=elts):
                 return [self.value(one) for one in elts]
+            case ast.Dict(keys=keys, values=values) if None not in keys:
+                return {self.value(key): self.value(one) for key, one in zip(keys, values, strict=True)}
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.value(body if self.value(test) else orelse)
             case ast.Call(func=func, args=args, keywords=keywords):

@@ -22,22 +22,25 @@ MOST = 400  # entries of a statement's values, over all times it runs, that are 
 SMALL = 1e-4  # the change of an entry
 SINGULAR = 1e-10  # of the largest singular value: below, values do not depend on a change
 NEWTON = 10  # rounds, for the few values in which a backward pass is not linear
+SHARES = (1.0, 0.5, 0.25)  # of a step, the first that helps
 
 
 @dataclass
 class Suspect:
     """A statement and what is known about it.
 
-    moved: the entries of the results that depend on its value; possible: whether some value makes all results right,
-    None if that is not known; found, expected: its values, each time it runs, as they are and as they should be; rank:
-    how many numbers of the results it can set; jacobian: of the results with respect to its values; change: what has to
-    be added to these; leaf: which of several arrays that it stores has to change, None for all; recurrent: whether its
-    value at one time depends on those before; linear: whether the results are linear in its values; order: when it
-    first had a value; named: whether what it should be is one of the measured gradients (truths.py); innocent: whether
-    what it holds, or what comes after it, is right already.
+    reach: the entries of the results that depend on its value; moved: the same, or those that depend on its leaf;
+    possible: whether some value makes all results right, None if that is not known; found, expected: its values, each
+    time it runs, as they are and as they should be; rank: how many numbers of the results it can set; jacobian: of the
+    results with respect to its values; change: what has to be added to these; leaf: which of several arrays that it
+    stores has to change, None for all; recurrent: whether its value at one time depends on those before; linear:
+    whether the results are linear in its values; order: when it first had a value; named: whether what it should be is
+    one of the measured gradients (truths.py); innocent: whether what it holds, or what comes after it, is right
+    already.
     """
 
     slot: int
+    reach: np.ndarray
     moved: np.ndarray
     possible: bool | None = None
     found: list = field(default_factory=list)
@@ -71,10 +74,12 @@ class Probe:
         self.wide = wide
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, *, stored=False, like=None, terms=None):
+    def __call__(self, value, *, stored=False, like=None, terms=None, literal=False):
         """stored: the value is in its array already, so the change is written into it; like: an array to which it is
-        added, say, so that it gets an entry for each of its entries; terms: what it is a sum of.
+        added, say, so that it gets an entry for each of its entries; terms: what it is a sum of; literal: its integers
+        are in the text, so that they may be meant as floats.
         """
+        self.integers = stored or literal
         self.values.append([])
         like = terms if self.wide else like
         if is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
@@ -96,7 +101,7 @@ class Probe:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return self.changed(value, stored)
         if isinstance(value, float | np.floating) or (
-            stored and isinstance(value, int) and not isinstance(value, bool)
+            self.integers and isinstance(value, int) and not isinstance(value, bool)
         ):
             return float(self.changed(np.array(float(value)), False))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -175,8 +180,10 @@ def probed(statement) -> list | None:
             return [here, statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
             return [here, syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
-    terms = terms_of(value)
-    return [here, syntax.replaced(statement, path, seen(value, **({"terms": terms} if terms else {})))]
+    options = {"terms": terms_of(value)} if terms_of(value) else {}
+    if all(isinstance(one, ast.Constant) for one in getattr(value, "elts", [value])):
+        options["literal"] = ast.Constant(True)
+    return [here, syntax.replaced(statement, path, seen(value, **options))]
 
 
 def terms_of(value):
@@ -190,12 +197,11 @@ def terms_of(value):
     return None
 
 
-def can_be_read_again(target) -> bool:
-    """Whether evaluating a target twice is harmless: its only calls are those of NumPy."""
-    calls = [node.func for node in ast.walk(target) if isinstance(node, ast.Call)]
-    return all(
-        isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name) and f.value.id in syntax.MODULES for f in calls
-    )
+def can_be_read_again(node) -> bool:
+    """Whether evaluating an expression twice is harmless: its only calls are those of NumPy, and len."""
+    functions = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    owners = [getattr(getattr(one, "value", one), "id", "") for one in functions]  # np of np.sqrt, and len
+    return all(owner in (*syntax.MODULES, "len") for owner in owners)
 
 
 class Investigation:
@@ -213,7 +219,7 @@ class Investigation:
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
                     ran = any(k in workshop.lines for k in range(statement.lineno, statement.end_lineno + 1))
-                    new = probed(statement) if ran else None
+                    new = probed(statement) if ran or not syntax.reads(statement) else None
                     if new is not None:
                         chosen[workshop.slots.of(block, index, "in")] = [new]
         names = {"__probe__": self.probe, "__here__": self.probe.here}
@@ -266,7 +272,7 @@ class Investigation:
         moved = self.moved(slot, size=1e-4)
         if moved is None or not any(self.probe.values):
             return None
-        suspect, found = Suspect(slot, moved), self.probe.values
+        suspect, found = Suspect(slot, moved, moved), self.probe.values
         counts = {len(time) for time in found}
         if counts != {1} and len(counts) == 1 and not (self.wrong & ~moved).any():
             noise = 1e-4 * (0.5 + np.random.default_rng(0).random(columns_of(found, None).size))
@@ -323,19 +329,25 @@ class Investigation:
                 step = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
             except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
                 return
-            change[columns] += step
-            vector = self.run(suspect.slot, change)
-            if vector is None:
+            for share in SHARES:
+                tried = change.copy()
+                tried[columns] += share * step
+                vector = self.run(suspect.slot, tried)
+                if vector is None:
+                    return
+                left = self.expected - vector[self.only]
+                if self.is_solved(left, error):
+                    self.note_solution(suspect, found, tried, jacobian)
+                    suspect.linear = step_number == 0
+                    return
+                if np.allclose(left, error - share * jacobian @ step, rtol=1e-5, atol=1e-7 * np.abs(left).max()):
+                    suspect.possible = False  # the results are linear in the value, and no value will do
+                    return
+                if np.isfinite(left).all() and np.abs(left).sum() < 0.7 * np.abs(error).sum():
+                    break
+            else:
                 return
-            left = self.expected - vector[self.only]
-            if self.is_solved(left, error):
-                self.note_solution(suspect, found, change, jacobian)
-                suspect.linear = step_number == 0
-                return
-            linear = np.allclose(left, error - jacobian @ step, rtol=1e-5, atol=1e-7 * np.abs(left).max())
-            if linear or not np.isfinite(left).all() or np.abs(left).sum() > 0.7 * np.abs(error).sum():
-                suspect.possible = False if linear else None  # no value will do, or none is found
-                return
+            change = tried
 
     def is_solved(self, left, error) -> bool:
         allowed = self.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(self.expected))

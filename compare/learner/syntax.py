@@ -84,6 +84,25 @@ def size(node) -> int:
     return node._size
 
 
+def reads(node) -> frozenset[str]:
+    """The names that a node reads, kept with it."""
+    if not hasattr(node, "_reads"):
+        own = {node.id} if isinstance(node, ast.Name) and is_load(node) else set()
+        node._reads = frozenset(own.union(*map(reads, ast.iter_child_nodes(node))))
+    return node._reads
+
+
+def every_read(node) -> list[str]:
+    """The same, each name as often as it is read."""
+    return [one.id for one in ast.walk(node) if isinstance(one, ast.Name) and is_load(one)]
+
+
+def calls(node) -> list[str]:
+    """The names of the functions and methods that a node calls."""
+    functions = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    return [getattr(one, "attr", getattr(one, "id", "")) for one in functions]
+
+
 def name(text):
     return ast.Name(text, ast.Load())
 

@@ -8,14 +8,16 @@ of its terms, becomes a product of two. Their values are compared with those tha
 import ast
 import itertools
 import math
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from compare.learner import edits, expressions, syntax
+from compare.learner.calling import is_tensor
 from compare.learner.screening import Screen, leaves_of
-from compare.learner.suspects import SINGULAR
+from compare.learner.suspects import SINGULAR, can_be_read_again
 
 MOST, AT_PLACES = 200, 3000  # ingredients; times places
 LARGEST = 400  # entries of a part at one place
@@ -31,12 +33,15 @@ LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for 
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
 JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
 JOINED["P ** X"] = 1.5, np.power
+BORROWED = 0.6  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
 
 def kind(value):
     """What may replace what: the shape of an array, or a word; None for what is no number."""
+    if is_tensor(value):
+        return tuple(value.shape)
     if isinstance(value, np.ndarray):
         return value.shape if value.dtype.kind in "fiub" else None
     if isinstance(value, bool | np.bool_):
@@ -44,9 +49,13 @@ def kind(value):
     return "number" if isinstance(value, int | float | np.number) else None
 
 
+def is_array(value) -> bool:
+    return isinstance(value, np.ndarray) or is_tensor(value)
+
+
 def indexed(value):
     """What has the same indices: a list, or an array with so many dimensions."""
-    return value.ndim if isinstance(value, np.ndarray) else "list" if isinstance(value, list | tuple) else "other"
+    return value.ndim if is_array(value) else "list" if isinstance(value, list | tuple) else "other"
 
 
 class Choice(NamedTuple):
@@ -111,11 +120,13 @@ def derivative(place, node, chain, screen: Screen, expected, rng) -> tuple[np.nd
     Raises ValueError if the part holds no floats, or if the expression is not linear in it.
     """
 
-    def whole(value):
+    def whole(array):
+        value = sys.modules["torch"].from_numpy(array) if is_tensor(original) else array
         leaves = screen.suspect.chosen(leaves_of(place.with_part(node, value, chain)))
         return np.concatenate([np.broadcast_to(a, b.shape).ravel() for a, b in zip(leaves, expected, strict=True)])
 
-    value = np.asarray(place.value(node))
+    original = place.value(node)
+    value = np.asarray(original)
     if value.dtype.kind != "f" or not 0 < value.size <= LARGEST:
         raise ValueError("no floats, or too many")
     base, columns = whole(value), []
@@ -137,6 +148,7 @@ class Synthesis:
 
     def __init__(self, screen: Screen, scope: expressions.Scope):
         self.screen, self.places, self.scope = screen, screen.places, scope
+        self.module = "torch" if is_tensor(self.first(screen.original)) else "np"
         self.kinds_of_indices = {text: set() for text in scope.slices}
         for base, text in scope.indexed:
             self.kinds_of_indices[text].add(indexed(self.first(base)))
@@ -177,6 +189,7 @@ class Synthesis:
         for node, _ in self.scope.ingredients.values():
             if not any(isinstance(one, ast.Call) for one in ast.walk(node)):  # a call may change what it is given
                 yield node
+        yield from (node for node in self.scope.factors.values() if can_be_read_again(node))
         for _ in range(2):
             todo = [part for node in todo for part in self.parts(node)]
             yield from todo
@@ -186,7 +199,7 @@ class Synthesis:
         value = self.first(node)
         if isinstance(value, dict):
             yield from (syntax.entry(node, ast.Constant(key)) for key in value if isinstance(key, str))
-        elif isinstance(value, list | np.ndarray) or type(value) is tuple:
+        elif isinstance(value, list) or is_array(value) or type(value) is tuple:
             same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
             near = [syntax.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
             yield from (syntax.entry(node, index) for index in (*same, *near, ast.Constant(0), ast.Constant(-1)))
@@ -197,7 +210,7 @@ class Synthesis:
     def made_of(self, ingredients, templates) -> Iterator:
         for cost, node, _ in ingredients:
             for template, more in templates.items():
-                new = syntax.filled(template, X=node)
+                new = syntax.filled(template.replace("np", self.module), X=node)
                 if (own := kind(self.first(new))) is not None:
                     yield cost + more, new, own
 
@@ -250,7 +263,7 @@ class Synthesis:
         own = kind(self.first(node))
         if own != "bool":
             for template, cost in (FUNCTIONS | LAYOUTS).items():
-                yield 0.9 + cost, syntax.filled(template, X=node)
+                yield 0.9 + cost, syntax.filled(template.replace("np", self.module), X=node)
             for template, cost in ALONE.items():
                 yield cost, syntax.filled(template, P=node)
         if isinstance(node, ast.Constant) and own == "number":
@@ -269,7 +282,8 @@ class Synthesis:
             yield instead(node, choices[k].cost, choices[k].node) + 1.1 * choices[k].made, choices[k].node
         for template, (cost, function) in JOINED.items():
             for k in np.flatnonzero(part.right(function(part.values[:, None], columns))):
-                yield cost + choices[k].cost, syntax.filled(template, P=node, X=choices[k].node)
+                other = choices[k].node
+                yield self.joined(cost, choices[k].cost, other), syntax.filled(template, P=node, X=other)
 
     def table(self, shapes: tuple) -> tuple[list["Choice"], np.ndarray]:
         """The ingredients that fit a part with these shapes, one per place, and their values, one column each."""
@@ -295,7 +309,10 @@ class Synthesis:
             arrays = isinstance(its, tuple) and isinstance(own, tuple)
             if its == "number" or (arrays and expressions.broadcasts(its, own)):
                 for template, (more, _) in JOINED.items():
-                    yield cost + more, syntax.filled(template, P=node, X=other)
+                    yield self.joined(more, cost, other), syntax.filled(template, P=node, X=other)
+
+    def joined(self, more, cost, other) -> float:
+        return more + cost - BORROWED * (syntax.unparse(other) in self.scope.factors)
 
     # ---- products of two ingredients ----
 
@@ -361,7 +378,7 @@ class Synthesis:
         parts = []
         for place, (own,) in zip(self.places, self.screen.expected, strict=True):
             try:
-                value = function(place.value(a), place.value(b)).astype(float)
+                value = function(np.asarray(place.value(a)), np.asarray(place.value(b))).astype(float)
             except Exception:
                 return None
             if value.shape != own.shape:

@@ -135,6 +135,84 @@ def example():
     rng = np.random.default_rng(4)
     return rng.normal(size=(5, 3)), rng.normal(size=(3, 4))
 """
+STEPS = """\
+import numpy as np
+
+
+def steps_forward(x, h0, c0, W):
+    h, c, kept = h0, c0, []
+    for x_t in x:
+        new = np.tanh(x_t + h @ W + c)
+        kept.append((h, new))
+        h, c = new, c + h
+    return np.stack([new for _, new in kept]) / np.sqrt(len(W)), c / len(c), (kept, W)
+
+
+def step_backward(dh, dc, kept, W):
+    before, h = kept
+    da = dh * (1 - h**2)
+    return da, da @ W.T + dc, dc + da, before.T @ da
+
+
+def steps_backward(dy, dc_n, cache):
+    kept, W = cache
+    dx, dW = np.zeros_like(dy), np.zeros_like(W)
+    dy = dy / np.sqrt(len(W))
+    dc_n = dc_n.copy()
+    dc_n /= len(dc_n)
+    dh = 0
+    dc = dc_n
+    for t in reversed(range(len(kept))):
+        dx[t], dh, dc, dW_t = step_backward(dy[t] + dh, dc, kept[t], W)
+        dW += dW_t
+    dh0 = dh
+    return dx, dh0, dc, dW
+
+
+def example():
+    rng = np.random.default_rng(5)
+    return tuple(rng.normal(size=shape) for shape in ((4, 2, 3), (2, 3), (2, 3), (3, 3)))
+"""
+SQUARE = """\
+import numpy as np
+
+
+def soft_forward(x):
+    p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    return np.where(x > 0, p, 0.0), (p, x <= 0)
+
+
+def soft_backward(dy, cache):
+    p, hidden = cache
+    dy = np.where(hidden, 0.0, dy)
+    return {"x": p * (dy - (dy * p).sum(axis=1, keepdims=True))}
+
+
+def example():
+    return np.random.default_rng(6).normal(size=(3, 3))
+"""
+TENSORS = """\
+import torch
+
+
+def cell_forward(x, h, W):
+    z = torch.tanh(x @ W)
+    return z * h + h, (x, h, W, z)
+
+
+def cell_backward(dy, cache):
+    x, h, W, z = cache
+    dz = dy * h * (1 - z**2)
+    return dz @ W.T, dy * z + dy, x.T @ dz
+
+
+def example():
+    g = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((3, 4), (3, 5), (4, 5)))
+"""
+LOOP = "    dh = 0\n    dc = dc_n\n    for t in reversed(range(len(kept))):\n"
+INSIDE = "    dc = dc_n\n    for t in reversed(range(len(kept))):\n        dh = 0\n"
+ADDED = "        dW += dW_t\n"
 MISTAKES = {  # the program, what is right in it, what is wrong, and what is in the fix
     "zeroing forgotten": (NORM, "        for g in self.grads:\n            g[...] = 0\n", "", "self.grads"),
     "the wrong axis is kept": (NORM, "self.hat).mean(axis=1,", "self.hat).mean(axis=0,", "mean(axis=1"),
@@ -145,6 +223,14 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "the value before is right once": (SCALED, "-1 / std**2 * dinverse", "-1 / std * dinverse", "std"),
     "an input is overwritten": (DENSE, "da = da * (1 - y**2)", "da *= 1 - y**2", "da * (1 - y ** 2)"),
     "in a dictionary": (DENSE, '"W": x.T @ da', '"W": x.T @ dy', '"W": x.T @ da'),
+    "handed to a function": (STEPS, "+ dh, dc, kept", "+ dh, np.zeros_like(dc_n), kept", "+ dh, dc, kept"),
+    # what is returned as dh0 could be changed, too, but then nobody would read dh0
+    "the wrong value of a variable that is used once": (STEPS, "dh0 = dh", "dh0 = dc", "dh0 = dh"),
+    "a divisor": (STEPS, "/= len(dc_n)", "/= len(dc_n) * len(W)", "/= len(dc_n)"),
+    "a factor that forward has": (STEPS, "dy = dy / np.sqrt(len(W))", "dy = 1 * dy", "np.sqrt(len(W))"),
+    "an axis is not kept": (SQUARE, "(dy * p).sum(axis=1, keepdims=True)", "(dy * p).sum(axis=1)", "keepdims=True"),
+    "an input is written into": (SQUARE, "dy = np.where(hidden, 0.0, dy)", "dy[hidden] = 0.0", "dy = dy.copy()"),
+    "after its loop": (STEPS, ADDED, ADDED[4:], "moved"),
 }
 
 
@@ -171,6 +257,13 @@ def test_the_line_and_a_fix_are_found(name, tmp_path):
     assert fix in finding.after and finding.certain
 
 
+@pytest.mark.parametrize("right, wrong", [("dy * z + dy", "dy"), ("1 - z**2", "1 - z"), ("dy * h *", "h *")])
+def test_expressions_of_tensors_are_found(right, wrong, tmp_path):
+    pytest.importorskip("torch")
+    (report,) = reports_on(TENSORS.replace(right, wrong), tmp_path)
+    assert [one.certain for one in report.findings] == [True]
+
+
 def workshop(text, right, wrong, **options):
     assert text.count(right) == 1
     source = text.replace(right, wrong)
@@ -195,3 +288,10 @@ def test_a_second_call_and_the_inputs_are_compared_entry_by_entry():
     added = workshop(NORM, MISTAKES["zeroing forgotten"][1], "", strict=True)
     overwritten = workshop(DENSE, "da = da * (1 - y**2)", "da *= 1 - y**2", strict=True)
     assert [(~one.right).sum() for one in (added, overwritten)] == [15, 12]
+
+
+def test_a_literal_zero_may_be_wrong():
+    source = STEPS.replace(LOOP, INSIDE)
+    investigation = Investigation(workshop(STEPS, LOOP, INSIDE))
+    lines = {investigation.workshop.slots.all[one.slot - 1].node.lineno for one in investigation.suspects}
+    assert source[: source.index("dh = 0")].count("\n") + 1 in lines
