@@ -114,7 +114,7 @@ class Search:
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
 
     def count_what_is_handed_over(self):
-        """A statement that calls a function with a likely suspect in it is likely, too: it may hand over the wrong thing."""
+        """A statement that calls a function with a likely suspect in it may hand over the wrong thing."""
         likeliest = {}
         for function in syntax.functions(self.workshop.subject.tree):
             inside = {id(s) for _, block in syntax.blocks(function) for s in block}
