@@ -15,7 +15,7 @@ import numpy as np
 
 from compare.agreement import in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
-from compare.learner.calling import CannotRun, Case, Outcome
+from compare.learner.calling import CannotRun, Case, Outcome, replaced
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
 from compare.learner.switches import Judge, Subject, allowed_error, differing, executed
@@ -95,8 +95,14 @@ class Bound:
 
     def __call__(self, module):
         if not self.cases:
+            self.program, self.inputs, self.change = measure.suited(self.program, self.inputs)
             self.cases = [measure.measured(self.program, self.inputs, described(self.inputs))]
-        return self.program if module is None else self.again(module), self.cases
+        if module is None:
+            return self.program, self.cases
+        program = self.again(module)
+        if self.change:
+            program.obj = replaced(program.obj, self.change)
+        return program, self.cases
 
     def another(self) -> Case:
         """One more case, with other numbers, to confirm a fix."""

@@ -59,9 +59,8 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
     """
     example = tuple(args) if not isinstance(args, dict) else args
     if hasattr(forward, "forward") and hasattr(forward, "backward"):
-        obj = forward
-        program = Program("forward", "backward", build=lambda inputs: (inputs, copied(obj)), wrt=wrt)
-        inputs, code = pairs.as_inputs(obj.forward, example), type(obj)
+        program = Program("forward", "backward", obj=forward, wrt=wrt)
+        inputs, code = pairs.as_inputs(forward.forward, example), type(forward)
     else:
         program, inputs, code = Program(forward, backward, wrt=wrt), pairs.as_inputs(forward, example), forward
     name = getattr(code, "__name__", "forward")
@@ -92,7 +91,7 @@ def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Sub
 
     def again(module):
         if code is not forward:  # an object
-            return Program("forward", "backward", build=lambda inputs: (inputs, rehoused(forward, module)), wrt=wrt)
+            return Program("forward", "backward", obj=rehoused(forward, module), wrt=wrt)
         return Program(*(getattr(module, name) if name else None for name in names), wrt=wrt)
 
     found = Subject(definitions_of(source), file, examine.Bound(subject.bind.program, subject.bind.inputs, again))
