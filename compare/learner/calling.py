@@ -299,7 +299,7 @@ class Program:
         self.forward, self.backward, self.obj, self.build = forward, backward, obj, build
         self.to_array, self.wrt = to_array, wrt
         self.result_names, self.upstream_names = list(result_names), list(upstream_names)
-        self.parameters = None  # the names of the arrays that the object has before forward
+        self.parameters = None  # the names of the arrays that the object has before forward, see first_names
 
     @property
     def keeps_state(self) -> bool:
@@ -313,7 +313,7 @@ class Program:
             inputs = replaced(inputs, self.to_array)
         inputs, obj = self.build(inputs) if self.build else (inputs, copied(self.obj))
         if self.parameters is None:
-            self.parameters = list(parameters_of(obj))
+            self.parameters = first_names(parameters_of(obj))
         return inputs, obj
 
     def returned(self, inputs, obj) -> list:
@@ -379,7 +379,7 @@ class Program:
         inputs, obj, outputs, backward, _ = self.once(case)
         upstream = self.fresh_upstream(case)
         results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
-        gradients = self.named_gradients(backward(*upstream), inputs, obj, case)
+        gradients = self.named_gradients(backward(*upstream), obj, case)
         written = [name for name, value in inputs.items() if changed(case.inputs[name], value)]
         names = self.upstream_names or [f"the gradient of output {k + 1}" for k in range(len(upstream))]
         written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
@@ -395,7 +395,7 @@ class Program:
             if both and call_number:
                 returned = self.returned(inputs, obj)
                 _, backward, _ = self.split(returned, inputs, obj)
-            gradients = self.named_gradients(backward(*self.fresh_upstream(case)), inputs, obj, case)
+            gradients = self.named_gradients(backward(*self.fresh_upstream(case)), obj, case)
             found.append({n: None if v is None else np.array(to_numpy(v)) for n, v in gradients.items()})
         return found
 
@@ -408,16 +408,16 @@ class Program:
         more = [f"output {k + 1}" for k in range(len(self.result_names), len(values))]
         return dict(zip([*self.result_names, *more], values, strict=False))
 
-    def named_gradients(self, returned, inputs, obj, case):
+    def named_gradients(self, returned, obj, case):
         kept = {f"d{name}": gradient for name, gradient in kept_by(obj, self.parameters).items()}
-        names = case.gradients if case.expected else self.gradient_names(returned, inputs, kept)
+        names = case.gradients if case.expected else self.gradient_names(returned, case.inputs, kept)
         return by_name(returned, names, kept, name_of(self.backward or self.forward))
 
     def gradient_names(self, returned, inputs, kept) -> list[str]:
         """Of the arguments, and of the object's parameters that have a gradient."""
         skip = set() if self.wrt is None else set(inputs) - set(self.wrt)
         names = [f"d{leaf}" for name, value in inputs.items() if name not in skip for leaf in leaves(value, name)]
-        more = [f"d{name}" for name in self.parameters if f"d{name}" not in names]
+        more = [f"d{name}" for name in dict.fromkeys(self.parameters.values()) if f"d{name}" not in names]
         paths = [path for path, _ in entries(returned)]
         found = [name for name in more if name in kept or any(closeness(path, name) for path in paths)]
         return names + (more if len(values_in(returned)) > len(names + found) else found)
@@ -493,19 +493,26 @@ PARAMS, GRADS = {"params", "parameters", "value", "data"}, {"grads", "gradients"
 
 
 def parameters_of(obj) -> dict[str, Any]:
-    """The arrays of floats that an object holds, each once, by name: W for self.W and for self.params["W"]."""
-    found = {}
-    for path, array in reachable(obj):
-        if is_float_array(array) and not any(array is other for other in found.values()):
-            found[re.sub(r"\b(params|parameters)\.", "", path)] = array
+    """The arrays of floats that an object holds, by all their names: W for self.W and for self.params["W"]."""
+    arrays = {path: value for path, value in reachable(obj) if is_float_array(value)}
+    found = {re.sub(r"\b(params|parameters)\.", "", path): array for path, array in arrays.items()}
     return {name: one for name, one in found.items() if not any(is_gradient_of(name, other) for other in found)}
 
 
+def first_names(arrays) -> dict[str, str]:
+    """Name -> the first name of the same array."""
+    first = {}
+    return {name: first.setdefault(id(array), name) for name, array in arrays.items()}
+
+
 def kept_by(obj, parameters) -> dict[str, Any]:
-    """The gradients that an object keeps, by the names of its parameters."""
-    paths = dict(reachable(obj)) if parameters else {}
-    best = {name: max(paths, key=lambda path: is_gradient_of(path, name), default="") for name in parameters or ()}
-    return {name: paths[path] for name, path in best.items() if is_gradient_of(path, name)}
+    """The gradients that an object keeps, by the first names of its parameters; parameters: see first_names."""
+    paths, found = dict(reachable(obj)) if parameters else {}, {}
+    for name, first in parameters.items():
+        best = max(paths, key=lambda path: is_gradient_of(path, name), default="")
+        if is_gradient_of(best, name):
+            found.setdefault(first, paths[best])
+    return found
 
 
 @cache

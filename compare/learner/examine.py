@@ -130,7 +130,7 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
         tell(report)
         if report.exercise:
             name_the_mistake(report, subject)
-        if not report.findings:
+        if not report.findings and not report.not_searched:
 
             def know(findings):
                 report.findings = findings
@@ -209,9 +209,12 @@ def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
         program, cases = subject.bind(module)
         seen = []
         for case in cases:
-            seen.append((case, with_arrays_if_needed(subject, module, program, case)))
-            if differing(program, case):  # what is kept from one call may disturb the next
+            outcome = with_arrays_if_needed(subject, module, program, case)
+            disturbed = not outcome.written and differing(program, case)  # by what is kept from the first call
+            if disturbed:
+                seen.append((case, first_outcome(subject, case) or outcome))
                 break
+            seen.append((case, outcome))
         subject.program = subject.bind(module)[0]
     except KeyboardInterrupt:
         raise
@@ -228,6 +231,13 @@ def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
         report.stages.append((RUNS, "ok"))
         return seen
     return None
+
+
+def first_outcome(subject, case) -> Outcome | None:
+    """What a program does at its very first call; None if it has no file that could be run again."""
+    if not subject.source:
+        return None
+    return subject.bind(executed(compile(subject.tree, subject.file, "exec"), subject.file))[0].run(case)
 
 
 def with_arrays_if_needed(subject, module, program, case):
@@ -321,8 +331,8 @@ def is_clean(subject, seen, report):
         again = differing(program, case)
         if again:
             return index, (
-                f"a second call gives a different {', '.join(again)}: something is kept from the first call, or an "
-                "array from np.empty is not filled"
+                f"a second call gives a different {', '.join(again)}: something is kept from the first call, such as "
+                "gradients that are not set to zero again, or an array from np.empty is not filled"
             )
     return None
 

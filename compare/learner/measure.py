@@ -18,6 +18,7 @@ from compare.learner.calling import (
     Program,
     as_float64,
     copied,
+    first_names,
     is_number,
     is_tensor,
     leaves,
@@ -110,7 +111,8 @@ def extrapolated(loss, h) -> tuple[float, float]:
 
 def arrays_by_name(inputs, obj) -> dict:
     """The arrays that may have a gradient, by its name, as numpy arrays that share their memory."""
-    found = {f"d{name}": array for name, array in parameters_of(obj).items()}
+    arrays = parameters_of(obj)
+    found = {f"d{name}": arrays[name] for name in first_names(arrays).values()}
     found |= {f"d{leaf}": array for name, value in inputs.items() for leaf, array in leaves(value, name).items()}
     return {name: to_numpy(array) for name, array in found.items()}
 
