@@ -88,10 +88,6 @@ def is_number(value) -> bool:
     return isinstance(value, float | np.floating)
 
 
-def is_scalar(value) -> bool:
-    return is_number(value) or (is_float_array(value) and not value.ndim)
-
-
 def leaves(value, name: str = "") -> dict[str, Any]:
     """Every array of floats in an argument, by name: W in a dict, s[0] in a tuple, layers[0].W in a list of dicts."""
     if is_float_array(value):
@@ -340,7 +336,8 @@ class Program:
         if self.upstream_names:
             return self.split_by_name(returned, function, inputs, obj)
         count = len(returned)
-        taken, is_loss = most(function, count), is_scalar(returned[0])
+        taken = most(function, count)
+        is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
         takes_cache = obj is None or takes_no_gradient(function, taken, returned[-1])
         if takes_cache and count > 1 and (taken > 1 or (taken == 1 and is_loss)):
             return returned[:-1], lambda *upstream: function(*upstream, returned[-1]), taken - 1
@@ -461,7 +458,8 @@ def by_name(returned, names, kept, what) -> dict:
     if (values and len(values) != len(left)) or (left and not values and not tables):
         count = len(flat(returned))
         expected = f"{len(names)} {'is' if len(names) == 1 else 'are'} expected, in this order: {', '.join(names)}"
-        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}, or a dict with these names")
+        more = " (None where there is none), or a dict with these names"
+        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}{more}")
     found |= dict(zip(left, values, strict=False))
     return {name: found.get(name) for name in names}
 

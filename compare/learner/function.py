@@ -52,7 +52,8 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
     a cache (backward then gets forward's arguments), a last output that is the backward function, and a forward that
     returns a number and then its gradients (backward=None). For an object with forward and backward, give it as
     `forward`. args: a tuple, or a dict by name; arrays of floats are differentiable, and so are those in dicts, lists
-    and tuples. wrt: the names of the arguments that have a gradient, where not all do.
+    and tuples, and numbers whose gradient backward returns. All is computed in float64. wrt: the names of the arguments
+    that have a gradient, where not all do.
 
     locate: if a gradient is wrong, look for the line; this needs both functions at the top level of one file.
     Returns a Result; never raises for a wrong gradient. Raises CannotRun if the functions do not fit together.

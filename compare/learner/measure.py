@@ -166,12 +166,9 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     for name in [name for name in outcome.outputs if name not in outcome.results]:
         pairs = [loss.derivative(name, entry) for entry in range(arrays[name].size)]
         values, errors = (np.array(column).reshape(arrays[name].shape) for column in zip(*pairs, strict=True))
-        got = outcome.outputs[name]
-        narrow = got is not None and got.dtype == np.float32
-        case.expected[name], case.slack[name] = (
-            values.astype(np.float32 if narrow else float),
-            float(np.max(errors, initial=0)),
-        )
+        is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
+        case.expected[name] = values.astype(np.float32) if is_narrow else values
+        case.slack[name] = float(np.max(errors, initial=0))
     least = least_size(case.expected.values())
     for name, error in case.slack.items():
         case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))

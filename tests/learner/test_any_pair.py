@@ -1,5 +1,6 @@
 """check_backward and `byhand check` on programs that are no exercise."""
 
+import ast
 import functools
 import textwrap
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from compare import check_backward
 from compare.learner import examine
 from compare.learner.calling import CannotRun
+from compare.learner.locate import expression_in_words
 from compare.learner.measure import best_estimate
 
 RNG = np.random.default_rng(0)
@@ -46,8 +48,9 @@ def test_a_pair_of_functions():
     assert result.right and {row.name for row in result.arrays} >= {"dx", "dgamma", "dbeta"}
 
 
-def test_the_line_of_a_wrong_pair():
-    result = check_backward(norm_forward, norm_backward_wrong, (X, GAMMA, BETA))
+@pytest.mark.parametrize("dtype", ["float64", "longdouble"])
+def test_the_line_of_a_wrong_pair(dtype):
+    result = check_backward(norm_forward, norm_backward_wrong, (X.astype(dtype), GAMMA, BETA))
     assert not result.right
     assert "dx = inverse *" in Path(__file__).read_text(encoding="utf-8").split("\n")[result.line - 1]
     assert [row.name for row in result.arrays if row.verdict == "differs"] == ["dx"]
@@ -372,6 +375,19 @@ def test_two_mistakes_in_one_statement_are_one_change():
     result = check_backward(product_forward, two_mistakes_backward, (X, W))
     first, second = result.report.findings
     assert (first.after, second.after) == ("", "return (dy @ W.T * 1, x.T @ dy)")
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("1 + z", "(1 + z) ** 2", "A power is missing at `1 + z`."),
+        ("a / b", "0.5 * (a / b)", "A factor is missing at `a / b`."),
+        ("a / b", "a * b", "The operator in `a / b` is wrong."),
+        ("(1 - h) ** 2", "1 - h ** 2", "`(1 - h) ** 2` is wrong."),
+    ],
+)
+def test_a_mistake_in_words(old, new, words):
+    assert expression_in_words(*(ast.parse(text, mode="eval").body for text in (old, new))) == words
 
 
 def test_wrt_names_the_arguments_with_a_gradient():
