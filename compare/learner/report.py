@@ -124,8 +124,8 @@ def row_in_words(row: Row, width: int) -> str:
     if math.isnan(row.eps) and not row.entry and math.isnan(row.got):
         return f"{row.name:<{width}}  {row.verdict}"
     got, expected = enough_digits(row.got, row.expected)
-    where = str(list(row.entry)) if row.entry else ""
-    return f"{row.name:<{width}}  {row.verdict}, most at {where}: {got}, expected {expected}"
+    where = f", most at {list(row.entry)}" if row.entry else ""
+    return f"{row.name:<{width}}  {row.verdict}{where}: {got}, expected {expected}"
 
 
 def tail(report: Report, *, fix: bool = False) -> str:

@@ -253,7 +253,7 @@ def test_every_form_is_called_and_a_wrong_gradient_seen(form):
     made, args, name = FORMS[form]
     check_backward(*made(1.0), args, locate=False).assert_right()
     found = check_backward(*made(1.01), args, locate=False)
-    assert [row.name for row in found.arrays if row.verdict == "differs"] == [name]
+    assert [row.name for row in found.arrays if row.verdict == "differs"] == [name] and "most at :" not in str(found)
 
 
 def two_layers(x, layers):
