@@ -138,7 +138,7 @@ class UnderTwoNames(Layer):
 
     def backward(self, dy):
         dx = super().backward(dy)
-        self.grads = [self.__dict__.pop("dW")]
+        self.dparams = [self.__dict__.pop("dW")]
         return dx
 
 
@@ -153,6 +153,29 @@ class InDicts(Layer):
     def backward(self, dy):
         self.grads = [{"W": self.factor * self.x.T @ dy}]
         return dy @ self.params[0]["W"].T
+
+
+class Parameter:
+    def __init__(self, value):
+        self.value, self.grad = value, np.zeros_like(value)
+
+
+class WithParameters(Layer):
+    def __init__(self, factor):
+        self.factor, self.weight = factor, Parameter(W)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weight.value
+
+    def backward(self, dy):
+        self.weight.grad = self.factor * self.x.T @ dy
+        return dy @ self.weight.value.T
+
+
+class WithSlots:
+    __slots__ = ("W", "dW", "factor", "x")
+    __init__, forward, backward = Layer.__init__, Layer.forward, Layer.backward
 
 
 def without_cache(factor):
@@ -236,14 +259,21 @@ FORMS = {  # from the factor of the gradient of W to what is checked; the argume
     "a number": (a_number, (X, 0.7), "dW"),
     "computed in float32": (in_float32, (X, W), "dW"),
     "tensors in float32": (tensors_in_float32, (torch.tensor(X).float(), torch.tensor(W).float()), "dW"),
-    "object": (lambda factor: (Layer(factor), None), (X,), "dW"),
-    "object that returns a cache": (lambda factor: (ReturnsCache(factor), None), (X,), "dW"),
-    "object that returns an array as a cache": (lambda factor: (ReturnsItsArrayAsCache(factor), None), (X,), "dW"),
-    "object that returns all gradients": (lambda factor: (ReturnsAll(factor), None), (X,), "dW"),
-    "object that returns a dict": (lambda factor: (ReturnsDict(factor), None), (X,), "dW"),
-    "object with lists": (lambda factor: (InLists(factor), None), (X,), "dWs[0]"),
-    "object with dicts in lists": (lambda factor: (InDicts(factor), None), (X,), "dparams[0].W"),
-    "object with two names for a parameter": (lambda factor: (UnderTwoNames(factor), None), (X,), "dW"),
+    **{
+        f"object of class {made.__name__}": (lambda factor, made=made: (made(factor), None), (X,), name)
+        for made, name in {
+            Layer: "dW",
+            ReturnsCache: "dW",
+            ReturnsItsArrayAsCache: "dW",
+            ReturnsAll: "dW",
+            ReturnsDict: "dW",
+            InLists: "dWs[0]",
+            InDicts: "dparams[0].W",
+            UnderTwoNames: "dW",
+            WithParameters: "dweight.value",
+            WithSlots: "dW",
+        }.items()
+    },
     "object that is a loss": (a_loss_class, (X,), "dW"),
 }
 
