@@ -15,7 +15,7 @@ import numpy as np
 
 from compare.agreement import in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
-from compare.learner.calling import CannotRun, Case, Outcome, replaced
+from compare.learner.calling import CannotRun, Case, Outcome, copied, replaced
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
 from compare.learner.switches import Judge, Subject, allowed_error, differing, executed
@@ -101,7 +101,7 @@ class Bound:
             return self.program, self.cases
         program = self.again(module)
         if self.change:
-            program.obj = replaced(program.obj, self.change)
+            program.obj = replaced(copied(program.obj), self.change)
         return program, self.cases
 
     def another(self) -> Case:
