@@ -66,7 +66,8 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
         inputs, code = pairs.as_inputs(forward.forward, example), type(forward)
     else:
         program, inputs, code = Program(forward, backward, wrt=wrt), pairs.as_inputs(forward, example), forward
-    report = Report(file_of(code) or "?", getattr(code, "__name__", "forward"))
+    file = inspect.getsourcefile(code) if inspect.isroutine(code) or inspect.isclass(code) else None
+    report = Report(file or "?", getattr(code, "__name__", "forward"))
     subject = Subject("", report.file, examine.Bound(program, inputs, lambda module: program))
     try:
         if not locate:
@@ -78,13 +79,6 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
     if report.verdict not in (RIGHT, WRONG):
         raise CannotRun(report.sentence)
     return Result(report)
-
-
-def file_of(code) -> str | None:
-    try:
-        return inspect.getsourcefile(code)
-    except TypeError:  # neither a function nor a class
-        return None
 
 
 def rehoused(obj, module):
