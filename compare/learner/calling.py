@@ -6,8 +6,10 @@
     loss(*args)    -> (number, *gradients)
     an object with forward(*inputs) and backward(*upstream), which keeps the gradients of its parameters
 
-Gradients are a tuple, in the order of the arguments, or a dict with their names. An argument that is no array of floats
-has no gradient; one that is a dict, a list or a tuple of arrays has one for each of them.
+    an object with forward(*inputs) -> (*outputs, cache) and backward(*upstream, cache)
+
+Gradients are a tuple, in the order of the arguments and then of an object's parameters, or a dict with their names. An
+argument that is a dict, a list or a tuple of arrays has one for each of them; a number has one if it is returned.
 """
 
 import copy
@@ -17,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -81,6 +84,10 @@ def is_float_array(value) -> bool:
     return value.is_floating_point() if is_tensor(value) else isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
+def is_number(value) -> bool:
+    return isinstance(value, float | np.floating)
+
+
 def leaves(value, name: str = "") -> dict[str, Any]:
     """Every array of floats in an argument, by name: W in a dict, s[0] in a tuple, layers[0].W in a list of dicts."""
     if is_float_array(value):
@@ -102,9 +109,22 @@ def arrays_in(inputs: dict, upstream=()) -> dict[tuple, np.ndarray]:
     return {(name, path): to_numpy(leaf) for name, one in arguments.items() for path, leaf in leaves(one).items()}
 
 
+def as_float64(value):
+    """An array or a tensor of floats in float64; anything else as it is."""
+    if not is_float_array(value):
+        return value
+    return value.detach().double() if is_tensor(value) else value.astype(np.float64)
+
+
 def flat(value) -> list:
-    """The values in nested tuples and lists, in order; anything else is one value."""
+    """The values in nested tuples and lists, in order; a list of numbers, nested perhaps, is an array."""
+    if holds_only_numbers(value):
+        return [np.array(value)]
     return [leaf for one in value for leaf in flat(one)] if isinstance(value, tuple | list) else [value]
+
+
+def holds_only_numbers(value) -> bool:
+    return isinstance(value, list) and value != [] and all(is_number(v) or holds_only_numbers(v) for v in value)
 
 
 def copied(value):
@@ -117,13 +137,36 @@ def copied(value):
         return type(value)(copied(one) for one in value) if type(value) in (tuple, list) else value
 
 
-def converted(value, to_array: Callable):
-    """The value with every array in it replaced by to_array(array)."""
-    if isinstance(value, np.ndarray):
-        return to_array(value)
-    if type(value) in (tuple, list):
-        return type(value)(converted(one, to_array) for one in value)
-    return {key: converted(one, to_array) for key, one in value.items()} if type(value) is dict else value
+def replaced(value, change: Callable, known: dict | None = None):
+    """The value with change(array) for every array, tensor and number of floats in it; what holds them stays the same.
+
+    known: id -> (array, change(array)) for those seen so far, because one array in two places stays one array.
+    """
+    known = {} if known is None else known
+    if is_number(value):
+        return change(value)
+    if id(value) not in known:
+        known[id(value)] = value, value  # what holds itself is not gone through again
+        if isinstance(value, np.ndarray) or is_tensor(value):
+            known[id(value)] = value, change(value)
+        elif isinstance(value, tuple):
+            parts = [replaced(one, change, known) for one in value]
+            known[id(value)] = value, type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        else:
+            table = held_by(value)
+            for key in list(range(len(table)) if isinstance(table, list) else table):
+                table[key] = replaced(table[key], change, known)
+    return known[id(value)][1]
+
+
+def held_by(value) -> dict | list | tuple:
+    """What a dict, a list, a tuple or an object holds; nothing for arrays, modules, classes and what has no parts."""
+    if isinstance(value, dict | list | tuple):
+        return value
+    if is_tensor(value) or isinstance(value, np.ndarray | type | ModuleType):
+        return {}
+    slots = getattr(type(value), "__slots__", ())
+    return getattr(value, "__dict__", None) or {name: getattr(value, name) for name in slots if hasattr(value, name)}
 
 
 def random_like(value, rng, scale: float = 1.0):
@@ -141,19 +184,24 @@ def random_like(value, rng, scale: float = 1.0):
     return made if isinstance(value, np.ndarray) else made[()]
 
 
-def dot(upstream, value) -> float:
-    """The sum of upstream gradient times output: the loss whose gradients backward computes."""
+def products(upstream, value) -> Iterator[np.ndarray]:
+    """Upstream gradient times output, for each output: their sum is the loss whose gradients backward computes."""
     if isinstance(upstream, tuple | list):
-        return sum(dot(u, v) for u, v in zip(upstream, value, strict=False))
-    if isinstance(upstream, dict):
-        return sum(dot(u, value[key]) for key, u in upstream.items())
-    return 0.0 if upstream is None else float(np.sum(to_numpy(upstream) * to_numpy(value)))
+        for one, its_value in zip(upstream, value, strict=False):
+            yield from products(one, its_value)
+    elif isinstance(upstream, dict):
+        for key, one in upstream.items():
+            yield from products(one, value[key])
+    elif upstream is not None:
+        yield np.asarray(to_numpy(upstream) * to_numpy(value))
 
 
 def changed(before, after) -> bool:
-    """Whether an array of an input is no longer the same, bit for bit."""
-    pairs = zip(leaves(before).values(), leaves(after).values(), strict=False)
-    return any(not np.array_equal(to_numpy(a), to_numpy(b), equal_nan=True) for a, b in pairs)
+    """Whether an array of an input is no longer the same, bit for bit, or no longer there."""
+    old, new = leaves(before), leaves(after)
+    return old.keys() != new.keys() or any(
+        not np.array_equal(to_numpy(old[name]), to_numpy(new[name]), equal_nan=True) for name in old
+    )
 
 
 # ---- names of gradients ----
@@ -236,31 +284,32 @@ class Program:
     """A forward and a backward pass that can be run on a Case.
 
     forward, backward: functions, or the names of methods of the object; backward is None when forward returns a
-    pullback or the gradients themselves; forward is None when one function does it all. build: how to make the object
-    from the inputs. to_array: what the program's arrays are made with. wrt: the arguments that need a gradient.
-    result_names, upstream_names: what they are called, in an exercise.
+    pullback or the gradients themselves; forward is None when one function does it all. obj: the object, or build: how
+    to make it from the inputs. to_array: what the program's arrays are made with. wrt: the arguments that need a
+    gradient. result_names, upstream_names: what they are called, in an exercise.
     """
 
-    def __init__(self, forward, backward, *, build=None, to_array=None, wrt=None, result_names=(), upstream_names=()):
-        self.forward, self.backward, self.build, self.to_array, self.wrt = forward, backward, build, to_array, wrt
+    def __init__(
+        self, forward, backward, *, obj=None, build=None, to_array=None, wrt=None, result_names=(), upstream_names=()
+    ):
+        self.forward, self.backward, self.obj, self.build = forward, backward, obj, build
+        self.to_array, self.wrt = to_array, wrt
         self.result_names, self.upstream_names = list(result_names), list(upstream_names)
-        self.parameters = None  # the paths of the arrays that the object has before forward
+        self.parameters = None  # the names of the arrays that the object has before forward, see first_names
 
     @property
     def keeps_state(self) -> bool:
         """Whether what backward needs is kept in an object or a pullback, which may be used up or added to."""
-        return self.build is not None or self.backward is None
+        return self.obj is not None or self.build is not None or self.backward is None
 
     def prepared(self, case: Case):
         """Fresh inputs for one run, and the object whose methods are called, or None."""
         inputs = {name: copied(value) for name, value in case.inputs.items()}  # one array given twice becomes two
         if self.to_array:
-            inputs = converted(inputs, self.to_array)
-        if not self.build:
-            return inputs, None
-        inputs, obj = self.build(inputs)
+            inputs = replaced(inputs, self.to_array)
+        inputs, obj = self.build(inputs) if self.build else (inputs, copied(self.obj))
         if self.parameters is None:
-            self.parameters = {path for path, _, _ in arrays_of(obj)}
+            self.parameters = first_names(parameters_of(obj))
         return inputs, obj
 
     def returned(self, inputs, obj) -> list:
@@ -287,11 +336,13 @@ class Program:
         if self.upstream_names:
             return self.split_by_name(returned, function, inputs, obj)
         count = len(returned)
-        if obj is not None and most(function, count) > 0:
-            return returned, function, most(function, count)
-        cached = most(function, count) - 1  # the last argument is the cache
-        if count > 1 and (cached > 0 or (cached == 0 and np.ndim(returned[0]) == 0)):
-            return returned[:-1], lambda *upstream: function(*upstream, returned[-1]), cached
+        taken = most(function, count)
+        is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
+        takes_cache = obj is None or takes_no_gradient(function, taken, returned[-1])
+        if takes_cache and count > 1 and (taken > 1 or (taken == 1 and is_loss)):
+            return returned[:-1], lambda *upstream: function(*upstream, returned[-1]), taken - 1
+        if obj is not None and (taken > 0 or (taken == 0 and is_loss)):
+            return returned, function, taken
         if accepts(function, count + len(inputs)):
             return returned, lambda *upstream: function(*upstream, *inputs.values()), count
         raise CannotRun(
@@ -325,7 +376,7 @@ class Program:
         inputs, obj, outputs, backward, _ = self.once(case)
         upstream = self.fresh_upstream(case)
         results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
-        gradients = self.named_gradients(backward(*upstream), inputs, obj, case)
+        gradients = self.named_gradients(backward(*upstream), obj, case)
         written = [name for name, value in inputs.items() if changed(case.inputs[name], value)]
         names = self.upstream_names or [f"the gradient of output {k + 1}" for k in range(len(upstream))]
         written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
@@ -341,32 +392,44 @@ class Program:
             if both and call_number:
                 returned = self.returned(inputs, obj)
                 _, backward, _ = self.split(returned, inputs, obj)
-            gradients = self.named_gradients(backward(*self.fresh_upstream(case)), inputs, obj, case)
+            gradients = self.named_gradients(backward(*self.fresh_upstream(case)), obj, case)
             found.append({n: None if v is None else np.array(to_numpy(v)) for n, v in gradients.items()})
         return found
 
     def fresh_upstream(self, case):
         upstream = copied(case.upstream)
-        return converted(upstream, self.to_array) if self.to_array else upstream
+        return replaced(upstream, self.to_array) if self.to_array else upstream
 
     def named_results(self, outputs):
-        values = [value for value in flat(outputs) if is_float_array(value) or isinstance(value, float | np.floating)]
+        values = [value for value in flat(tuple(outputs)) if is_float_array(value) or is_number(value)]
         more = [f"output {k + 1}" for k in range(len(self.result_names), len(values))]
         return dict(zip([*self.result_names, *more], values, strict=False))
 
-    def named_gradients(self, returned, inputs, obj, case):
-        kept = {f"d{path}": grad for path, (_, grad) in kept_by(obj).items() if path in self.parameters}
-        names = case.gradients if case.expected else None
-        if names is None:
-            skip = set() if self.wrt is None else set(inputs) - set(self.wrt)
-            names = [f"d{leaf}" for name, value in inputs.items() if name not in skip for leaf in leaves(value, name)]
-            names += [name for name in kept if name not in names]
+    def named_gradients(self, returned, obj, case):
+        kept = {f"d{name}": gradient for name, gradient in kept_by(obj, self.parameters).items()}
+        names = case.gradients if case.expected else self.gradient_names(returned, case.inputs, kept)
         return by_name(returned, names, kept, name_of(self.backward or self.forward))
+
+    def gradient_names(self, returned, inputs, kept) -> list[str]:
+        """Of the arguments, and of the object's parameters that have a gradient."""
+        skip = set() if self.wrt is None else set(inputs) - set(self.wrt)
+        names = [f"d{leaf}" for name, value in inputs.items() if name not in skip for leaf in leaves(value, name)]
+        more = [f"d{name}" for name in dict.fromkeys(self.parameters.values()) if f"d{name}" not in names]
+        paths = [path for path, _ in entries(returned)]
+        found = [name for name in more if name in kept or any(closeness(path, name) for path in paths)]
+        return names + (more if len(values_in(returned)) > len(names + found) else found)
 
 
 def most(function, count) -> int:
     """The largest number of arguments, up to `count`, that a function takes; -1 for none."""
     return next((n for n in range(count, -1, -1) if accepts(function, n)), -1)
+
+
+def takes_no_gradient(function, taken: int, value) -> bool:
+    """Whether the last argument of a backward method is no upstream gradient but the cache, by its name and value."""
+    names = list(inspect.signature(function).parameters)
+    name = names[taken - 1] if 0 < taken <= len(names) else "d"
+    return not bare(name) and ("cache" in name or not is_float_array(value))
 
 
 def shared(arrays) -> list:
@@ -377,12 +440,11 @@ def shared(arrays) -> list:
 
 def by_name(returned, names, kept, what) -> dict:
     """What backward returned and the object keeps, by name. Raises CannotRun when the number of values is wrong."""
-    values = [value for value in flat(returned) if not isinstance(value, dict)] if returned is not None else []
+    values = values_in(returned)
     tables = any(isinstance(value, dict) for value in flat(returned))
     if returned is None and not kept:
         raise CannotRun(f"{what} returned None; is the return statement missing?")
-    outer = returned if isinstance(returned, tuple) else (returned,)
-    pairs, found = [pair for one in outer for pair in entries(one)] + list(kept.items()), {}
+    pairs, found = [*entries(returned), *kept.items()], {}
     for name in names:
         fits = [(closeness(path, name), -k) for k, (path, _) in enumerate(pairs)]
         best, k = max(fits, default=((), 0))
@@ -396,72 +458,84 @@ def by_name(returned, names, kept, what) -> dict:
     if (values and len(values) != len(left)) or (left and not values and not tables):
         count = len(flat(returned))
         expected = f"{len(names)} {'is' if len(names) == 1 else 'are'} expected, in this order: {', '.join(names)}"
-        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}")
+        more = " (None where there is none), or a dict with these names"
+        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}{more}")
     found |= dict(zip(left, values, strict=False))
     return {name: found.get(name) for name in names}
 
 
-def entries(value, path="", *, inside=False) -> Iterator[tuple[str, Any]]:
+def values_in(returned) -> list:
+    """What is returned outside of dicts."""
+    return [] if returned is None else [value for value in flat(returned) if not isinstance(value, dict)]
+
+
+def entries(returned) -> list[tuple[str, Any]]:
     """(path, value) of everything in the dicts that are returned, also of what is in dicts and lists in them."""
+    return [pair for one in (returned if isinstance(returned, tuple) else (returned,)) for pair in entries_of(one)]
+
+
+def entries_of(value, path="", *, inside=False) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, one in value.items():
-            yield from entries(one, f"{path}.{key}" if path else str(key), inside=True)
+            yield from entries_of(one, f"{path}.{key}" if path else str(key), inside=True)
         return
     if inside:
         yield path, value
     for k, one in enumerate(value) if isinstance(value, list | tuple) else ():
-        yield from entries(one, f"{path}[{k}]", inside=inside)
+        yield from entries_of(one, f"{path}[{k}]", inside=inside)
 
 
-def kept_by(obj) -> dict[str, tuple]:
-    """The parameters of an object that have a gradient next to them: path -> (array, gradient).
+# ---- objects ----
 
-    In self.params and self.grads, two dicts or two lists; as self.W and self.dW; and in the objects it consists of.
-    """
-    found = {}
-    for path, array, partner in arrays_of(obj):
-        if partner is not None and not any(array is other for other, _ in found.values()):
-            found[path] = (array, partner)
+PARAMS, GRADS = {"params", "parameters", "value", "data"}, {"grads", "gradients", "grad"}
+
+
+def parameters_of(obj) -> dict[str, Any]:
+    """The arrays of floats that an object holds, by all their names: W for self.W and for self.params["W"]."""
+    arrays = {path: value for path, value in reachable(obj) if is_float_array(value)}
+    found = {re.sub(r"\b(params|parameters)\.", "", path): array for path, array in arrays.items()}
+    return {name: one for name, one in found.items() if not any(is_gradient_of(name, other) for other in found)}
+
+
+def first_names(arrays) -> dict[str, str]:
+    """Name -> the first name of the same array."""
+    first = {}
+    return {name: first.setdefault(id(array), name) for name, array in arrays.items()}
+
+
+def kept_by(obj, parameters) -> dict[str, Any]:
+    """The gradients that an object keeps, by the first names of its parameters; parameters: see first_names."""
+    paths, found = dict(reachable(obj)) if parameters else {}, {}
+    for name, first in parameters.items():
+        best = max(paths, key=lambda path: is_gradient_of(path, name), default="")
+        if is_gradient_of(best, name):
+            found.setdefault(first, paths[best])
     return found
 
 
-def reachable(value, path="", seen=()) -> Iterator[tuple[str, Any]]:
-    """(path, array) of every array of floats that an object holds, wherever."""
-    if is_float_array(value):
-        yield path, value
-    if is_tensor(value) or isinstance(value, type | np.ndarray) or id(value) in seen:
-        return
-    names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
-    inner = [(f".{name}", getattr(value, name, None)) for name in names]
-    if isinstance(value, dict):
-        inner = [(f".{key}", one) for key, one in value.items()]
-    elif isinstance(value, list | tuple):
-        inner = [(f"[{k}]", one) for k, one in enumerate(value)]
-    for key, one in inner:
-        yield from reachable(one, f"{path}{key}" if path else key.removeprefix("."), (*seen, id(value)))
+@cache
+def is_gradient_of(path, name) -> int:
+    """How surely what is kept at a path is, by its name, the gradient of a parameter: grads.W of W, dWs[0] of Ws[0]."""
+    keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
+    parts = [part for part in parts_of(name) if part not in PARAMS]
+    if len(keys) != len(parts):
+        return 0
+    pairs = list(zip(keys, parts, strict=True))
+    marked = len(keys) < len(parts_of(path)) or any(bare(key) == plain(part) for key, part in pairs)
+    same = [likeness(key, part) for key, part in pairs]
+    return sum(same) if marked and all(same) else 0
 
 
-PARAMS, GRADS = ("params", "parameters"), ("grads", "gradients", "grad")
-
-
-def arrays_of(obj):
-    """Every array of floats of an object and of those it consists of: (path, array, its gradient or None)."""
+def reachable(obj) -> Iterator[tuple[str, Any]]:
+    """(path, value) of every array and number of floats that an object holds, wherever; short paths first."""
     todo, seen = [("", obj)], set()
-    while todo:
-        path, owner = todo.pop(0)
-        if not hasattr(owner, "__dict__") or isinstance(owner, type) or is_tensor(owner) or id(owner) in seen:
-            continue
-        seen.add(id(owner))
-        table = vars(owner)
-        params, grads = (next((table[n] for n in names if n in table), None) for names in (PARAMS, GRADS))
-        if isinstance(params, list | tuple):
-            partners = grads if isinstance(grads, list | tuple) and len(grads) == len(params) else [None] * len(params)
-            yield from ((f"{path}params[{k}]", p, g) for k, (p, g) in enumerate(zip(params, partners, strict=True)))
-        grads = grads if isinstance(grads, dict) else {}
-        for name, value in (table | (params if isinstance(params, dict) else {})).items():
-            if is_float_array(value):
-                near = [grads[name]] if name in grads else []
-                near += [g for key, g in (table | grads).items() if key != name and bare(key) == plain(name)]
-                yield f"{path}{name}", value, (near or [None])[0]
-            inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-            todo += [(f"{path}{name}.", value), *((f"{path}{name}[{k}].", one) for k, one in inner)]
+    for path, value in todo:  # grows
+        if is_float_array(value) or is_number(value):
+            yield path, value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            table = held_by(value)
+            if isinstance(table, dict):
+                todo += [(f"{path}.{key}" if path else str(key), one) for key, one in table.items()]
+            else:
+                todo += [(f"{path}[{k}]", one) for k, one in enumerate(table)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from compare.agreement import in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
-from compare.learner.calling import CannotRun, Case, Outcome
+from compare.learner.calling import CannotRun, Case, Outcome, copied, replaced
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
 from compare.learner.switches import Judge, Subject, allowed_error, differing, executed
@@ -95,8 +95,14 @@ class Bound:
 
     def __call__(self, module):
         if not self.cases:
+            self.program, self.inputs, self.change = measure.suited(self.program, self.inputs)
             self.cases = [measure.measured(self.program, self.inputs, described(self.inputs))]
-        return self.program if module is None else self.again(module), self.cases
+        if module is None:
+            return self.program, self.cases
+        program = self.again(module)
+        if self.change:
+            program.obj = replaced(copied(program.obj), self.change)
+        return program, self.cases
 
     def another(self) -> Case:
         """One more case, with other numbers, to confirm a fix."""
@@ -124,7 +130,7 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
         tell(report)
         if report.exercise:
             name_the_mistake(report, subject)
-        if not report.findings:
+        if not report.findings and not report.not_searched:
 
             def know(findings):
                 report.findings = findings
@@ -203,9 +209,12 @@ def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
         program, cases = subject.bind(module)
         seen = []
         for case in cases:
-            seen.append((case, with_arrays_if_needed(subject, module, program, case)))
-            if differing(program, case):  # what is kept from one call may disturb the next
+            outcome = with_arrays_if_needed(subject, module, program, case)
+            disturbed = not outcome.written and differing(program, case)  # by what is kept from the first call
+            if disturbed:
+                seen.append((case, first_outcome(subject, case) or outcome))
                 break
+            seen.append((case, outcome))
         subject.program = subject.bind(module)[0]
     except KeyboardInterrupt:
         raise
@@ -222,6 +231,13 @@ def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
         report.stages.append((RUNS, "ok"))
         return seen
     return None
+
+
+def first_outcome(subject, case) -> Outcome | None:
+    """What a program does at its very first call; None if it has no file that could be run again."""
+    if not subject.source:
+        return None
+    return subject.bind(executed(compile(subject.tree, subject.file, "exec"), subject.file))[0].run(case)
 
 
 def with_arrays_if_needed(subject, module, program, case):
@@ -315,8 +331,8 @@ def is_clean(subject, seen, report):
         again = differing(program, case)
         if again:
             return index, (
-                f"a second call gives a different {', '.join(again)}: something is kept from the first call, or an "
-                "array from np.empty is not filled"
+                f"a second call gives a different {', '.join(again)}: something is kept from the first call, such as "
+                "gradients that are not set to zero again, or an array from np.empty is not filled"
             )
     return None
 

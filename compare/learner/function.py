@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compare.learner import examine, pairs
-from compare.learner.calling import CannotRun, Program, copied
+from compare.learner.calling import CannotRun, Program, copied, name_of
 from compare.learner.report import RIGHT, WRONG, Report, head, tail
 from compare.learner.switches import Subject, executed
 
@@ -52,23 +52,29 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
     a cache (backward then gets forward's arguments), a last output that is the backward function, and a forward that
     returns a number and then its gradients (backward=None). For an object with forward and backward, give it as
     `forward`. args: a tuple, or a dict by name; arrays of floats are differentiable, and so are those in dicts, lists
-    and tuples. wrt: the names of the arguments that have a gradient, where not all do.
+    and tuples, and numbers whose gradient backward returns. All is computed in float64. wrt: the names of the arguments
+    that have a gradient, where not all do.
 
-    locate: if a gradient is wrong, look for the line; this needs the source of both functions in one file.
+    locate: if a gradient is wrong, look for the line; this needs both functions at the top level of one file.
     Returns a Result; never raises for a wrong gradient. Raises CannotRun if the functions do not fit together.
     """
+    if not isinstance(args, tuple | list | dict):
+        raise CannotRun("args must be a tuple of forward's arguments: write (x,) for a single one")
     example = tuple(args) if not isinstance(args, dict) else args
     if hasattr(forward, "forward") and hasattr(forward, "backward"):
-        obj = forward
-        program = Program("forward", "backward", build=lambda inputs: (inputs, copied(obj)), wrt=wrt)
-        inputs, code = pairs.as_inputs(obj.forward, example), type(obj)
+        program = Program("forward", "backward", obj=forward, wrt=wrt)
+        inputs, code = pairs.as_inputs(forward.forward, example), type(forward)
     else:
         program, inputs, code = Program(forward, backward, wrt=wrt), pairs.as_inputs(forward, example), forward
-    name = getattr(code, "__name__", "forward")
-    report = Report(inspect.getsourcefile(code) or "?", name)
+    file = inspect.getsourcefile(code) if inspect.isroutine(code) or inspect.isclass(code) else None
+    report = Report(file or "?", getattr(code, "__name__", "forward"))
     subject = Subject("", report.file, examine.Bound(program, inputs, lambda module: program))
-    if locate:
-        subject = with_source(subject, code, forward, backward, wrt) or subject
+    try:
+        if not locate:
+            raise CannotRun("locate=False")
+        subject = with_source(subject, code, forward, backward, wrt)
+    except CannotRun as reason:
+        report.not_searched = f"The line was not looked for: {reason}."
     examine.examine_one(subject, None, report, lambda report: None)
     if report.verdict not in (RIGHT, WRONG):
         raise CannotRun(report.sentence)
@@ -82,24 +88,27 @@ def rehoused(obj, module):
     return new
 
 
-def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Subject | None:
-    """The Subject with the source of the file, if the functions can be found in it again; otherwise None."""
+def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Subject:
+    """The Subject with the source of the file. Raises CannotRun if the functions cannot be found in it again."""
+    for one in (code, backward or code):
+        if not getattr(one, "__qualname__", "").isidentifier():
+            raise CannotRun(f"{name_of(one)} is not defined by name at the top level of a file")
     try:
         file, source = inspect.getsourcefile(code), inspect.getsource(inspect.getmodule(code))
     except (TypeError, OSError):
-        return None
+        raise CannotRun(f"the file in which {name_of(code)} is defined was not found") from None
     names = [getattr(one, "__name__", None) for one in (forward, backward)]
 
     def again(module):
         if code is not forward:  # an object
-            return Program("forward", "backward", build=lambda inputs: (inputs, rehoused(forward, module)), wrt=wrt)
+            return Program("forward", "backward", obj=rehoused(forward, module), wrt=wrt)
         return Program(*(getattr(module, name) if name else None for name in names), wrt=wrt)
 
     found = Subject(definitions_of(source), file, examine.Bound(subject.bind.program, subject.bind.inputs, again))
     try:
         found.bind(executed(compile(found.tree, file, "exec"), file))
-    except Exception:
-        return None
+    except Exception as error:
+        raise CannotRun(f"running the definitions in {file} again raised {examine.in_words(error)}") from None
     return found
 
 

@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -40,7 +41,12 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
             rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
             second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm, PATIENCE)
             if found:
-                return [finding_for_fix(search, [first]), finding_for_fix(second, found)]
+                return findings_for_two(
+                    finding_for_fix(search, [first]),
+                    finding_for_fix(second, found),
+                    found[0].edit,
+                    subject.source.splitlines(),
+                )
         return likely(search, tried, parts, sure=not here)
 
 
@@ -135,6 +141,16 @@ def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
     return finding
 
 
+def findings_for_two(first: Finding, second: Finding, edit, source) -> list[Finding]:
+    """Both findings; where they are in one statement, the second shows the change with both. edit: the second edit."""
+    match edit.changes:
+        case ((_, [ast.stmt() as new]),) if edit.kind == "change" and new.lineno <= first.line <= new.end_lineno:
+            if first.before and not hasattr(new, "body"):
+                second.before, second.after = as_diff(replace(edit, everywhere=True), source)  # the first is in it
+                first.before = first.after = ""
+    return [first, second]
+
+
 def as_diff(edit, source) -> tuple[str, str]:
     """The edit as source lines, before and after."""
     new = edit.after if isinstance(edit.after, str) else syntax.unparse(edit.after)
@@ -185,12 +201,16 @@ def expression_in_words(old, new) -> str:
     part = f"`{syntax.unparse(old)}`"
     if syntax.unparse(new) == f"{syntax.unparse(old)}.copy()":
         return f"{part} is changed in place later, and needs a copy."
-    term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor"}
-    if isinstance(new, ast.BinOp) and type(new.op) in term and syntax.unparse(new.left) == syntax.unparse(old):
+    term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor", ast.Pow: "power"}
+    sides, old_sides = (
+        [syntax.unparse(side) for side in (one.left, one.right)] if isinstance(one, ast.BinOp) else []
+        for one in (new, old)
+    )
+    if sides and type(new.op) in term and syntax.unparse(old) in (sides[:1] if type(new.op) is ast.Pow else sides):
         return f"A {term[type(new.op)]} is missing at {part}."
-    if isinstance(old, ast.BinOp) and syntax.unparse(new) in (syntax.unparse(old.left), syntax.unparse(old.right)):
+    if syntax.unparse(new) in old_sides:
         return f"There is one {term.get(type(old.op), 'factor')} too many in {part}."
-    if isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op):
+    if sides and sides == old_sides:
         return f"The operator in {part} is wrong."
     subscripts = isinstance(old, ast.Subscript) and isinstance(new, ast.Subscript)
     if subscripts and syntax.unparse(old.value) == syntax.unparse(new.value):

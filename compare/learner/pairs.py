@@ -80,7 +80,7 @@ def pair_for(name, example, functions) -> Pair:
     """The Pair that an example belongs to. Raises CannotRun."""
     first = example[0] if isinstance(example, tuple) and example else None
     if hasattr(first, "forward") and hasattr(first, "backward"):
-        program = Program("forward", "backward", build=lambda inputs: (inputs, copied(first)))
+        program = Program("forward", "backward", obj=first)
         return Pair(name or type(first).__name__, program, as_inputs(first.forward, example[1:]))
     pairs = named_pairs(functions)
     if name:

@@ -221,7 +221,7 @@ def tensor_maker(module):
     uses = any(value is torch for value in vars(module).values()) or any(
         getattr(torch, value.__name__, None) is value for value in named
     )
-    return torch.from_numpy if uses else None
+    return (lambda leaf: torch.from_numpy(leaf) if isinstance(leaf, np.ndarray) else leaf) if uses else None
 
 
 def class_with_backward(module, title):

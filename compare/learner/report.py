@@ -50,7 +50,10 @@ class Finding:
 
 @dataclass
 class Report:
-    """The answer on one forward and backward pass. stages: (what was checked, "ok" or what is wrong)."""
+    """The answer on one forward and backward pass.
+
+    stages: (what was checked, "ok" or what is wrong); not_searched: why the line was not looked for.
+    """
 
     file: str
     title: str
@@ -63,6 +66,7 @@ class Report:
     problem: str = ""
     printed: str = ""
     mistake: str = ""
+    not_searched: str = ""
 
     def failed(self, stage: str, sentence: str, verdict: str = WRONG):
         self.stages.append((stage, sentence))
@@ -120,15 +124,15 @@ def row_in_words(row: Row, width: int) -> str:
     if math.isnan(row.eps) and not row.entry and math.isnan(row.got):
         return f"{row.name:<{width}}  {row.verdict}"
     got, expected = enough_digits(row.got, row.expected)
-    where = str(list(row.entry)) if row.entry else ""
-    return f"{row.name:<{width}}  {row.verdict}, most at {where}: {got}, expected {expected}"
+    where = f", most at {list(row.entry)}" if row.entry else ""
+    return f"{row.name:<{width}}  {row.verdict}{where}: {got}, expected {expected}"
 
 
 def tail(report: Report, *, fix: bool = False) -> str:
     """What was found out about the cause."""
     lines = []
     if report.verdict == WRONG and not report.findings:
-        lines += ["", *wrapped(NOT_FOUND, "", 0)]
+        lines += ["", *wrapped(report.not_searched or NOT_FOUND, "", 0)]
     for k, finding in enumerate(report.findings):
         lines += ["", *finding_in_words(finding, fix=fix, another=k > 0)]
     if report.verdict == RIGHT and report.rows:

@@ -101,7 +101,7 @@ class Part:
         for block in blocks:
             matrix[row : row + block.shape[0], column : column + block.shape[1]] = block
             row, column = row + block.shape[0], column + block.shape[1]
-        missing = screen.needed - screen.values(screen.original)
+        missing = (screen.needed - screen.values(screen.original)).astype(float)  # lstsq takes no longdouble
         shapes = tuple(value.shape for value in values)
         try:
             return cls(screen, shapes, np.concatenate([value.ravel() for value in values]), matrix, missing)

@@ -1,14 +1,18 @@
 """check_backward and `byhand check` on programs that are no exercise."""
 
+import ast
+import functools
 import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from compare import check_backward
 from compare.learner import examine
 from compare.learner.calling import CannotRun
+from compare.learner.locate import expression_in_words
 from compare.learner.measure import best_estimate
 
 RNG = np.random.default_rng(0)
@@ -71,24 +75,171 @@ def test_a_line_of_which_only_another_value_is_known():
     assert any("every result becomes right" in sentence for sentence in finding.evidence)
 
 
-def closure(x, W):
-    return x @ W, lambda dy: (dy @ W.T, x.T @ dy)
+class Layer:
+    """Keeps W and, after backward, its gradient, times a factor; the subclasses do this in other ways."""
+
+    def __init__(self, factor=1.0):
+        self.factor, self.W = factor, W
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.factor * self.x.T @ dy
+        return dy @ self.W.T
 
 
-def loss(x, W, targets):
-    error = x @ W - targets
-    return 0.5 * (error**2).sum(), {"W": x.T @ error, "x": error @ W.T, "targets": -error}
+class ReturnsCache(Layer):
+    def forward(self, x):
+        return x @ self.W, (x,)
+
+    def backward(self, dy, cache):
+        (self.x,) = cache
+        return super().backward(dy)
 
 
-def without_cache(x, W):
-    return x @ W
+class ReturnsItsArrayAsCache(ReturnsCache):
+    def forward(self, x):
+        return x @ self.W, x
+
+    def backward(self, dy, cache):
+        return super().backward(dy, (cache,))
 
 
-def its_backward(dy, x, W):
-    return dy @ W.T, x.T @ dy
+class ReturnsAll(Layer):
+    def backward(self, dy):
+        return super().backward(dy), self.__dict__.pop("dW")
 
 
-def with_dicts(x, parameters):
+class ReturnsDict(Layer):
+    def backward(self, dy):
+        return super().backward(dy), {"W": self.__dict__.pop("dW")}
+
+
+class InLists(Layer):
+    def __init__(self, factor):
+        self.factor, self.Ws = factor, [W]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.Ws[0]
+
+    def backward(self, dy):
+        self.dWs = [self.factor * self.x.T @ dy]
+        return dy @ self.Ws[0].T
+
+
+class UnderTwoNames(Layer):
+    def __init__(self, factor):
+        super().__init__(factor)
+        self.params = [self.W]
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dparams = [self.__dict__.pop("dW")]
+        return dx
+
+
+class InDicts(Layer):
+    def __init__(self, factor):
+        self.factor, self.params, self.grads = factor, [{"W": W}], []
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params[0]["W"]
+
+    def backward(self, dy):
+        self.grads = [{"W": self.factor * self.x.T @ dy}]
+        return dy @ self.params[0]["W"].T
+
+
+class Parameter:
+    def __init__(self, value):
+        self.value, self.grad = value, np.zeros_like(value)
+
+
+class WithParameters(Layer):
+    def __init__(self, factor):
+        self.factor, self.weight = factor, Parameter(W)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weight.value
+
+    def backward(self, dy):
+        self.weight.grad = self.factor * self.x.T @ dy
+        return dy @ self.weight.value.T
+
+
+class WithSlots:
+    __slots__ = ("W", "dW", "factor", "x")
+    __init__, forward, backward = Layer.__init__, Layer.forward, Layer.backward
+
+
+def without_cache(factor):
+    return lambda x, W: x @ W, lambda dy, x, W: (dy @ W.T, factor * x.T @ dy)
+
+
+def closure(factor):
+    return (lambda x, W: (x @ W, lambda dy: (dy @ W.T, factor * x.T @ dy))), None
+
+
+def loss(factor):
+    def forward(x, W, targets):
+        error = x @ W - targets
+        return 0.5 * (error**2).sum(), {"W": factor * x.T @ error, "x": error @ W.T, "targets": -error}
+
+    return forward, None
+
+
+def a_loss_class(factor):
+    class Loss(Layer):
+        def forward(self, x):
+            return (super().forward(x) ** 2).sum()
+
+        def backward(self):
+            return super().backward(2 * self.x @ self.W)
+
+    return Loss(factor), None
+
+
+def with_dicts(factor):
+    def backward(dy, cache):
+        gradients = its_gradients(dy, cache)
+        return gradients | {"dW": factor * gradients["dW"]}
+
+    return affine, backward
+
+
+def lists_of_numbers(factor):
+    def backward(dy, cache):
+        return (dy @ cache[1].T).tolist(), (factor * cache[0].T @ dy).tolist()
+
+    return lambda x, W: (x @ W, (x, W)), backward
+
+
+def a_number(factor):
+    return lambda x, W: (x * W, (x, W)), lambda dy, cache: (dy * cache[1], factor * np.sum(dy * cache[0]))
+
+
+def in_float32(factor):
+    """Computes in float32 whatever it is given."""
+    return (
+        lambda x, W: ((x @ W).astype(np.float32), (x, W)),
+        lambda dy, cache: (dy @ cache[1].T, factor * cache[0].T @ dy),
+    )
+
+
+def tensors_in_float32(factor):
+    """Refuses tensors in float64."""
+    return (
+        lambda x, W: (x @ torch.eye(5) @ W, (x, W)),
+        lambda dy, cache: (dy @ cache[1].T, factor * cache[0].T @ dy),
+    )
+
+
+def affine(x, parameters):
     return x @ parameters["W"] + parameters["b"], (x, parameters)
 
 
@@ -97,47 +248,41 @@ def its_gradients(dy, cache):
     return {"dx": dy @ parameters["W"].T, "dW": x.T @ dy, "db": dy.sum(axis=0)}
 
 
-class Layer:
-    def __init__(self):
-        self.W = np.arange(20.0).reshape(5, 4) / 10
-
-    def forward(self, x):
-        self.x = x
-        return x @ self.W
-
-    def backward(self, dy):
-        self.dW = self.x.T @ dy
-        return dy @ self.W.T
-
-
 W, B = RNG.standard_normal((5, 4)), RNG.standard_normal(4)
-FORMS = {
-    "closure": (closure, None, (X, W)),
-    "loss": (loss, None, (X, W, RNG.standard_normal((3, 4)))),
-    "no cache": (without_cache, its_backward, (X, W)),
-    "dicts": (with_dicts, its_gradients, (X, {"W": W, "b": B})),
-    "object": (Layer(), None, (X,)),
+FORMS = {  # from the factor of the gradient of W to what is checked; the arguments; what the gradient is called
+    "closure": (closure, (X, W), "dW"),
+    "loss": (loss, (X, W, RNG.standard_normal((3, 4))), "dW"),
+    "no cache": (without_cache, (X, W), "dW"),
+    "dicts": (with_dicts, (X, {"W": W, "b": B}), "dW"),
+    "lists of numbers": (lists_of_numbers, (X, W), "dW"),
+    "a number": (a_number, (X, 0.7), "dW"),
+    "computed in float32": (in_float32, (X, W), "dW"),
+    "tensors in float32": (tensors_in_float32, (torch.tensor(X).float(), torch.tensor(W).float()), "dW"),
+    **{
+        f"object of class {made.__name__}": (lambda factor, made=made: (made(factor), None), (X,), name)
+        for made, name in {
+            Layer: "dW",
+            ReturnsCache: "dW",
+            ReturnsItsArrayAsCache: "dW",
+            ReturnsAll: "dW",
+            ReturnsDict: "dW",
+            InLists: "dWs[0]",
+            InDicts: "dparams[0].W",
+            UnderTwoNames: "dW",
+            WithParameters: "dweight.value",
+            WithSlots: "dW",
+        }.items()
+    },
+    "object that is a loss": (a_loss_class, (X,), "dW"),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_called_and_a_wrong_gradient_seen(form, monkeypatch):
-    forward, backward, args = FORMS[form]
-    result = check_backward(forward, backward, args, locate=False)
-    result.assert_right()
-    assert any(row.name == "dW" for row in result.arrays)
-    wrong = {
-        "closure": (lambda x, W: (x @ W, lambda dy: (dy @ W.T, 2 * x.T @ dy)), None),
-        "loss": (lambda x, W, targets: (loss(x, W, targets)[0], loss(x, W, targets)[1] | {"W": W}), None),
-        "no cache": (without_cache, lambda dy, x, W: (dy @ W.T, -(x.T @ dy))),
-        "dicts": (with_dicts, lambda dy, c: its_gradients(dy, c) | {"dW": 0 * c[1]["W"]}),
-    }.get(form)
-    if wrong is None:
-        layer = Layer()
-        monkeypatch.setattr(Layer, "backward", lambda self, dy: (setattr(self, "dW", self.W), dy @ self.W.T)[1])
-        wrong = (layer, None)
-    found = check_backward(*wrong, args, locate=False)
-    assert [row.name for row in found.arrays if row.verdict == "differs"] == ["dW"]
+def test_every_form_is_called_and_a_wrong_gradient_seen(form):
+    made, args, name = FORMS[form]
+    check_backward(*made(1.0), args, locate=False).assert_right()
+    found = check_backward(*made(1.01), args, locate=False)
+    assert [row.name for row in found.arrays if row.verdict == "differs"] == [name] and "most at :" not in str(found)
 
 
 def two_layers(x, layers):
@@ -154,7 +299,10 @@ def gradients_of_two_layers(dy, cache):
 LAYERS = {"h": {"W": RNG.standard_normal((5, 5))}, "h0": {"W": RNG.standard_normal((5, 5))}}
 UNUSUAL = {
     "another order of the keys, and names that differ in a digit": (X, LAYERS),
-    "float32": (X.astype(np.float32), {k: {"W": one["W"].astype(np.float32)} for k, one in LAYERS.items()}),
+    **{
+        dtype: (X.astype(dtype), {k: {"W": one["W"].astype(dtype)} for k, one in LAYERS.items()})
+        for dtype in ("float16", "float32", "longdouble")
+    },
     "transposed arrays": (X.T.copy().T, {k: {"W": one["W"].T} for k, one in LAYERS.items()}),
     "one array for two arguments": (LAYERS["h"]["W"], LAYERS),
 }
@@ -205,6 +353,82 @@ def test_functions_that_do_not_fit_are_refused():
         check_backward(norm_forward, lambda dout, cache: dout, (X, GAMMA, BETA))
 
 
+def test_a_single_argument_that_is_no_tuple_is_refused():
+    with pytest.raises(CannotRun, match=r"write \(x,\) for a single one"):
+        check_backward(squash_forward, squash_backward, X)
+
+
+def test_a_line_that_cannot_be_looked_for_has_a_reason():
+    def forward(x):
+        return 2 * x, x
+
+    for one in (forward, lambda x: forward(x), functools.partial(lambda a, x: forward(x), 1)):
+        result = check_backward(one, squash_backward, (X,))
+        assert not result.right and "is not defined by name at the top level of a file" in " ".join(str(result).split())
+
+
+ACCUMULATED = np.zeros((5, 4))
+
+
+def accumulating_backward(dy, cache):
+    x, W = cache
+    global ACCUMULATED
+    ACCUMULATED += x.T @ dy
+    return dy @ W.T, ACCUMULATED
+
+
+def product_forward(x, W):
+    return x @ W, (x, W)
+
+
+def test_gradients_that_add_up_from_call_to_call_are_right_at_the_first():
+    result = check_backward(product_forward, accumulating_backward, (X, W))
+    assert "a second call gives a different dW" in result.report.sentence
+
+
+def test_a_list_that_backward_empties_belongs_to_the_caller():
+    def backward(dy, weights):
+        weights.pop()
+        return [X.T @ dy]
+
+    result = check_backward(lambda weights: (X @ weights[0], weights), backward, ([W],), locate=False)
+    assert result.report.sentence == "it writes into weights, which belongs to the caller"
+
+
+def longdouble_backward(dy, cache):
+    x, W = (one.astype(np.longdouble) for one in cache)
+    return dy @ W.T, x.T @ (dy + dy)
+
+
+def test_a_line_that_computes_in_longdouble():
+    (finding,) = check_backward(product_forward, longdouble_backward, (X, W)).report.findings
+    assert "x.T @ (dy + dy)" in finding.text and finding.certain
+
+
+def two_mistakes_backward(dy, cache):
+    x, W = cache
+    return dy @ W.T * 2, x.T @ dy * x.sum()
+
+
+def test_two_mistakes_in_one_statement_are_one_change():
+    result = check_backward(product_forward, two_mistakes_backward, (X, W))
+    first, second = result.report.findings
+    assert (first.after, second.after) == ("", "return (dy @ W.T * 1, x.T @ dy)")
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("1 + z", "(1 + z) ** 2", "A power is missing at `1 + z`."),
+        ("a / b", "0.5 * (a / b)", "A factor is missing at `a / b`."),
+        ("a / b", "a * b", "The operator in `a / b` is wrong."),
+        ("(1 - h) ** 2", "1 - h ** 2", "`(1 - h) ** 2` is wrong."),
+    ],
+)
+def test_a_mistake_in_words(old, new, words):
+    assert expression_in_words(*(ast.parse(text, mode="eval").body for text in (old, new))) == words
+
+
 def test_wrt_names_the_arguments_with_a_gradient():
     def backward(dout, cache):
         return norm_backward(dout, cache)[0]
@@ -218,7 +442,7 @@ def test_a_gradient_that_is_not_returned_is_named():
         del gradients["db"]
         return gradients
 
-    result = check_backward(with_dicts, backward, (X, {"W": W, "b": B}), locate=False)
+    result = check_backward(affine, backward, (X, {"W": W, "b": B}), locate=False)
     assert result.right and "not checked: db" in str(result)
 
 

@@ -38,6 +38,18 @@ def test_the_exit_status_and_the_answer(tmp_path, capsys):
     assert status == 1 and report["mistake"] == "dc_replaced" and report["line"]
 
 
+def test_the_head_of_a_report_is_printed_once(tmp_path, capsys, monkeypatch):
+    def examined(path, exercise, seconds, tell):
+        known = report.Report("f.py", "f", verdict=report.WRONG)
+        tell(known)
+        tell(known)
+        return [known]
+
+    monkeypatch.setattr(check, "examined", examined)
+    (tmp_path / "f.py").write_text("def f_forward():\n    pass\n", encoding="utf-8")
+    assert printed_by(capsys, tmp_path / "f.py")[1].count("f.py: f") == 1
+
+
 def test_a_file_that_is_no_exercise(tmp_path, capsys):
     path = tmp_path / "lstm_layers.py"  # its name alone would make it an exercise
     path.write_text(textwrap.dedent(COURSE).replace("prev_h.T @ da", "next_h.T @ da"), encoding="utf-8")
