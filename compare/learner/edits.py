@@ -211,7 +211,7 @@ STATEMENTS = rewrites("""
     1.0  A = B -> A += B
     1.1  A = B -> A = A + B
     1.4  A = B -> A *= B
-    1.6  A = B -> A[:] = B
+    1.6  A = B -> A[:] = B | A = 0
     1.0  A = A % B -> A %= B
     1.6  A.append(B) -> A.insert(0, B)
     1.2  A.setdefault(B, C) -> A[B] = C

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from compare.learner import edits, expressions, syntax
-from compare.learner.calling import is_tensor
+from compare.learner.calling import is_float_array, is_tensor
 from compare.learner.screening import Screen, leaves_of
 from compare.learner.suspects import SINGULAR, can_be_read_again
 
@@ -51,6 +51,11 @@ def kind(value):
 
 def is_array(value) -> bool:
     return isinstance(value, np.ndarray) or is_tensor(value)
+
+
+def is_index(value) -> bool:
+    """Whether it is an array of integers: its single entries mean nothing as a factor."""
+    return is_array(value) and not is_float_array(value)
 
 
 def indexed(value):
@@ -202,7 +207,8 @@ class Synthesis:
         elif isinstance(value, list) or is_array(value) or type(value) is tuple:
             same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
             near = [syntax.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
-            yield from (syntax.entry(node, index) for index in (*same, *near, ast.Constant(0), ast.Constant(-1)))
+            ends = () if is_index(value) else (ast.Constant(0), ast.Constant(-1))
+            yield from (syntax.entry(node, index) for index in (*same, *near, *ends))
         elif hasattr(value, "_fields") or (hasattr(value, "__dict__") and not callable(value)):
             names = getattr(value, "_fields", None) or vars(value)
             yield from (ast.Attribute(node, name, ast.Load()) for name in names)
