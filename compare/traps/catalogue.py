@@ -37,9 +37,9 @@ class Run:
 class Trap:
     """One convention in which other programs differ from torch.nn.
 
-    title: the other convention, in a few words; task: the task whose run shows it; torch: torch's convention, in a few
-    words; why: the difference, and where both packages settle it; fix: what to do, as an imperative; applies: can it
-    make a difference in a run with these settings and this dataset?
+    title: the other convention, in a few words; task: the task whose run shows it; torch: what the
+    reference run does; why: the difference, and where both packages settle it; fix: what to do, as an imperative;
+    applies: can it make a difference in a run with these settings and this dataset?
     What changes: `mistake`, lines of scratch/, or `change`, a function that alters a Run, or both. A convention with a
     number has `values`, the usual ones by their labels; `change` gets each of them as `value`.
     """
