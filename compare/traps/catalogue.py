@@ -430,7 +430,7 @@ TRAPS = (
         name="another_rate",
         title="another learning rate",
         task="series",
-        torch="the one that you pass",
+        torch="the run's --lr",
         why="Every update is longer or shorter by a constant factor. torch.optim and scratch/optimizers.py use the "
         "rate as it is; other programs scale it by the batch size or the number of devices.",
         fix="use the reference run's learning rate",
@@ -554,7 +554,7 @@ TRAPS = (
         name="another_limit",
         title="another clipping limit",
         task="names",
-        torch="the one that you pass",
+        torch="the run's --clip",
         why="Only steps whose gradient is longer than the limit show it. scratch/training.py and "
         "torch_impl/training.py clip all gradients to one norm.",
         fix="use the reference run's limit",
