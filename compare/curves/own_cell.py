@@ -43,8 +43,8 @@ def name_of(file: str, how: str, name: str | None = None) -> str:
     """The name of a file's cell. how: the options that say it, for the message. Raises UserError."""
     name = check.exercise_of(Path(file), check.source_of(Path(file)), name)
     if name not in OWN_CELLS:
-        found = f"the exercise {name} is" if name else "its name and its docstring name"
-        raise UserError(f"{file}: {found} none of the cells {', '.join(OWN_CELLS)}; say which it is, as in {how}")
+        found = f"the exercise {name} is no" if name else "neither its name nor its docstring names a"
+        raise UserError(f"{file}: {found} cell ({', '.join(OWN_CELLS)}); say which it is, as in {how}")
     return name
 
 

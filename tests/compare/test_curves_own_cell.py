@@ -199,7 +199,7 @@ BAD = {
     "exits": ("import sys\nsys.exit()", "lstm.py", "line 2: SystemExit"),
     "nothing in it": ("", "lstm.py", "no function `backward`"),
     "unfinished": (ladder.starter(ladder.BY_NAME["lstm"]), "lstm.py", "NotImplementedError: yours to write"),
-    "another exercise": (ladder.starter(ladder.BY_NAME["softmax"]), "own.py", "the exercise softmax is none of"),
+    "another exercise": (ladder.starter(ladder.BY_NAME["softmax"]), "own.py", "the exercise softmax is no cell"),
     "of one step": (ladder.starter(ladder.BY_NAME["lstm_step"]), "own.py", "the exercise lstm_step"),
     "no name": ("x = 1", "own.py", "say which it is, as in --cell gru=own.py"),
     "another cell": (RIGHT.replace("`lstm`", "`gru`"), "own.py", "own.py"),
