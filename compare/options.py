@@ -86,7 +86,7 @@ class Settings:
 
 def as_option(name: str) -> str:
     """The option that sets a field of Settings."""
-    return "--cell" if name == "cell_file" else f"--{name.replace('_', '-')}"
+    return f"--{name.replace('_', '-')}"
 
 
 def stored_settings(stored: dict) -> Settings:
@@ -170,13 +170,13 @@ def add_model(parser, *, own_cells: bool = False):
     """The options of the model. own_cells: may the cell come from a file of the user's?"""
     model = parser.add_argument_group("model")
     if own_cells:
-        kinds = f"{', '.join(CELLS)}, or your own: FILE.py that `byhand check` accepts (or {OWN_CELLS[0]}=FILE.py ...)"
+        kinds = f"{', '.join(CELLS)}, or your own: FILE.py (or gru=FILE.py) that `byhand check` accepts as an exercise"
         model.add_argument("--cell", type=cell, metavar="CELL", help=kinds)
         model.add_argument(
             "--torch-cell", type=python_file, metavar="FILE.py", help="a torch.nn.Module in place of torch.nn's layer"
         )
     else:
-        model.add_argument("--cell", choices=CELLS, help="the recurrent cell")
+        model.add_argument("--cell", type=cell_of_scratch, choices=CELLS, help="the recurrent cell")
     model.add_argument("--layers", type=layers, metavar="N", help="recurrent layers (default 1)")
     model.add_argument("--hidden", type=whole, metavar="N", help="hidden units per layer and direction")
     model.add_argument(
@@ -222,6 +222,13 @@ HIGHEST = 1e30  # of other numbers: float32 ends at 3e38
 def cell(text):
     if text not in CELLS and not text.endswith(".py"):
         raise argparse.ArgumentTypeError(f"{text} is neither one of {', '.join(CELLS)} nor a file FILE.py")
+    return text
+
+
+def cell_of_scratch(text):
+    if text.endswith(".py"):
+        train = f"train with it: byhand curves --cell {text}"
+        raise argparse.ArgumentTypeError(f"not for a file; check it: byhand check {text}; {train}")
     return text
 
 

@@ -171,8 +171,10 @@ def pytest_terminal_summary(terminalreporter, config):
     if terminalreporter.stats.get("failed") and not config.getoption("cell"):
         import scratch
 
+        plant = config.getoption("plant")
         for file in wrong_cells():
-            terminalreporter.write_line(f"{file} differs from autograd; run: byhand check {file}")
+            what = f"{plant} is planted in memory, the file is right" if plant else f"run: byhand check {file}"
+            terminalreporter.write_line(f"{file} differs from autograd; {what}")
         if wrong_cells() == sorted({f"scratch/{scratch.file_of(cell)}.py" for cell in scratch.CELLS}):
             terminalreporter.write_line(
                 "All cells differ: look first at what they share, scratch/inputs.py and others."

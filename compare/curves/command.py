@@ -55,7 +55,10 @@ def add_arguments(parser):
 
 def add_training(group):
     group.add_argument(
-        "--dropout", type=share, metavar="P", help="drop embedded ids and the linear layer's inputs with probability P"
+        "--dropout",
+        type=share,
+        metavar="P",
+        help="set embedded inputs and the linear layer's inputs to 0 with probability P",
     )
     group.add_argument(
         "--forget-bias", type=finite, metavar="X", help="add X to the first biases of the forget gates, with lstm"

@@ -1,4 +1,4 @@
-"""The user's own cell in a run: a NumPy file that `byhand check` accepts, or a torch module.
+"""The user's own cell in a run: a NumPy file that `byhand check` accepts as an exercise, or a torch module.
 
 Layers, directions and sequences of different lengths stay the project's own: a cell sees one layer, one direction, and
 rows of equal length.
@@ -33,18 +33,18 @@ def named(cell: str | None, torch_cell: str | None) -> dict:
     fields = {"cell": cell, "torch_cell": torch_cell}
     if cell and cell.endswith(".py"):
         name, _, file = cell.rpartition("=")
-        fields |= {"cell": name_of(file, name or None), "cell_file": file}
+        fields |= {"cell": name_of(file, f"--cell gru={file}", name or None), "cell_file": file}
     elif torch_cell and not cell:
-        fields["cell"] = name_of(torch_cell)
+        fields["cell"] = name_of(torch_cell, f"--cell gru --torch-cell {torch_cell}")
     return fields
 
 
-def name_of(file: str, name: str | None = None) -> str:
+def name_of(file: str, how: str, name: str | None = None) -> str:
+    """The name of a file's cell. how: the options that say it, for the message. Raises UserError."""
     name = check.exercise_of(Path(file), check.source_of(Path(file)), name)
     if name not in OWN_CELLS:
-        found = f"the exercise {name}" if name else "neither its heading nor its name says which cell it is"
-        how = f"--cell lstm={file} (of a torch module, --cell lstm)"
-        raise UserError(f"{file}: {found}; a run needs {', '.join(OWN_CELLS)}: say which, as in {how}")
+        found = f"the exercise {name} is no" if name else "neither its name nor its docstring names a"
+        raise UserError(f"{file}: {found} cell ({', '.join(OWN_CELLS)}); say which it is, as in {how}")
     return name
 
 
@@ -93,6 +93,7 @@ class OwnCell:
 
     def __init__(self, file: str, name: str):
         self.file, case = file, problems.cases(name)[0]
+        self.advice = f"see `byhand check {file} --exercise {name}`"
         self.of_scratch = scratch.module_of(name)
         self.inputs, self.results = list(case.inputs), case.results  # x, h_0 ... b_hh; y, h_n ...
         module = module_of(file)
@@ -101,7 +102,7 @@ class OwnCell:
             outcome = examine.with_arrays_if_needed(SimpleNamespace(file=file), module, self.program, case)
             trouble = examine.shapes_are_right(None, [(case, outcome)], None)
             if trouble:
-                raise CannotRun(f"{trouble[1]}; see `byhand check {file}`")
+                raise CannotRun(f"{trouble[1]}; {self.advice}")
 
     def forward(self, x, *arrays, y=None, **options):
         """As the cells of scratch; for ids, the user's forward gets the one-hot vectors that they stand for.
@@ -140,9 +141,7 @@ class OwnCell:
         """A copy of what the user's function returned, in the dtype of the run."""
         value = np.array(np.nan if value is None else to_numpy(value), dtype)
         if value.shape != shape:
-            raise UserError(
-                f"{self.file}: {name} has shape {value.shape}, expected {shape}; see `byhand check {self.file}`"
-            )
+            raise UserError(f"{self.file}: {name} has shape {value.shape}, expected {shape}; {self.advice}")
         return value
 
 

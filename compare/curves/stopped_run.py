@@ -103,8 +103,16 @@ def continue_from(run, folder: Path, left: files.Stopped) -> None:
 
 def differences(before: dict, now: dict) -> str:
     """Which of the settings `now` were others before, as options; "" when none was."""
-    changed = (name for name in now if before.get(name) != now[name])
-    return ", ".join(f"{as_option(name)} {before.get(name)} (now {now[name]})" for name in changed)
+    pairs = {name: (as_typed(name, before), as_typed(name, now)) for name in now if name != "cell_file"}
+    return ", ".join(f"{as_option(name)} {old} (now {new})" for name, (old, new) in pairs.items() if old != new)
+
+
+def as_typed(name: str, settings: dict):
+    """The value of a setting as an option has it: a cell with its file; "none" where there is none."""
+    value = settings.get(name)
+    if name == "cell" and settings.get("cell_file"):
+        return f"{value}={settings['cell_file']}"
+    return "none" if value is None else value
 
 
 def fingerprint(dataset) -> int:

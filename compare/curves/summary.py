@@ -155,8 +155,8 @@ def cause(run, entry: Entry) -> str:
     """Why curves differ, as far as one batch at equal weights shows it."""
     if entry.same_gradients:
         return "At equal weights the gradients agree: training amplified rounding, or the updates differ"
-    file = run.settings.cell_file
-    where = f"; `byhand check {file}` looks for the line" if file else ""
+    cell, file = run.settings.cell, run.settings.cell_file
+    where = f"; `byhand check {file} --exercise {cell}` looks for the line" if file else ""
     if entry.worst_gradient == "loss":
         differ = f"the losses differ, by {entry.gradient_gap:.1e}"
         return f"At equal weights {differ}: one of the forward passes is wrong{where}"

@@ -43,6 +43,8 @@ def add_arguments(parser):
 def run(options):
     if options.broken:
         return write_broken(options.name, options.seed)
+    if options.seed is not None:
+        raise UserError("--seed chooses the mistake of --broken; add --broken, or drop --seed")
     return main(options.name, hint=options.hint, solution=options.solution, progress=options.progress)
 
 

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 import scratch
-from compare.agreement import assert_all_same
+from compare.agreement import CANCELLED, assert_all_same, tolerance
 from data import Batch
 from scratch import numerical
 
@@ -197,7 +197,7 @@ def slopes_agree(trial: Trial, gradient: dict, names: Iterable[str]) -> None:
         promised = numerical.along(gradient, direction)
         terms = np.sum(np.abs(gradient[name] * direction[name]))  # they may cancel: rounding is measured by their sizes
         said = f"{name}: in a random direction the slope is {slope:.6g}, by the gradient it is {promised:.6g}"
-        ensure(abs(slope - promised) <= 1e-11 * max(terms, 1e-3), said)
+        ensure(abs(slope - promised) <= tolerance(float) * max(terms, CANCELLED), said)
 
 
 def copies(arrays: dict) -> dict:

@@ -37,9 +37,9 @@ class Run:
 class Trap:
     """One convention in which other programs differ from torch.nn.
 
-    title: the other convention, in a few words; task: the task whose run shows it; torch: torch's convention, in a few
-    words; why: the difference, and where both packages settle it; fix: what to do, as an imperative; applies: can it
-    make a difference in a run with these settings and this dataset?
+    title: the other convention, in a few words; task: the task whose run shows it; torch: what the
+    reference run does; why: the difference, and where both packages settle it; fix: what to do, as an imperative;
+    applies: can it make a difference in a run with these settings and this dataset?
     What changes: `mistake`, lines of scratch/, or `change`, a function that alters a Run, or both. A convention with a
     number has `values`, the usual ones by their labels; `change` gets each of them as `value`.
     """
@@ -430,7 +430,7 @@ TRAPS = (
         name="another_rate",
         title="another learning rate",
         task="series",
-        torch="the one that you pass",
+        torch="the run's --lr",
         why="Every update is longer or shorter by a constant factor. torch.optim and scratch/optimizers.py use the "
         "rate as it is; other programs scale it by the batch size or the number of devices.",
         fix="use the reference run's learning rate",
@@ -554,7 +554,7 @@ TRAPS = (
         name="another_limit",
         title="another clipping limit",
         task="names",
-        torch="the one that you pass",
+        torch="the run's --clip",
         why="Only steps whose gradient is longer than the limit show it. scratch/training.py and "
         "torch_impl/training.py clip all gradients to one norm.",
         fix="use the reference run's limit",

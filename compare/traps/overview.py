@@ -53,7 +53,7 @@ def table(runs: dict[str, TrapRuns], shown: list[tuple[Variant, TrapRuns]]) -> T
     result.add_column("task")
     result.add_column("diverges\nat step", justify="right")
     result.add_column(f"gap at\nstep {steps}", justify="right")
-    result.add_column("torch's convention")
+    result.add_column("reference run")
 
     def row(title, of, losses, first="", convention="", **options):
         gap = abs(losses[-1] - of.reference[-1])

@@ -65,7 +65,7 @@ def read(path: str, column: str | None = None, most: int = STEPS) -> list[OwnCur
         return table.numbers(path, name, lines, cells, delimiter)
 
     columns = {name: values(name) for name in loss_columns(path, header, column)}
-    steps = values("step") if "step" in header else np.arange(1.0, len(rows) + 1)
+    steps = values("step") if "step" in map(str.casefold, header) else np.arange(1.0, len(rows) + 1)
     if (steps != steps.round()).any() or (steps < 0).any() or (np.diff(steps) <= 0).any():
         raise UserError(f"{path}: the column 'step' must count upwards in whole numbers; log each step once")
     steps = steps + (len(steps) > 0 and steps[0] == 0)
@@ -81,7 +81,7 @@ def loss_columns(path, header, column):
     """The names of the columns with losses."""
     if column is not None:
         return [column]
-    if "loss" in header:
+    if "loss" in map(str.casefold, header):
         return ["loss"]
     if {"scratch", "torch"} <= set(header):
         return ["scratch", "torch"]

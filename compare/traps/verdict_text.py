@@ -92,6 +92,7 @@ def longest(verdict):
 def where_to_look(verdict):
     """Yield what the first step that differs says about the cause."""
     steps, step = verdict.curve.steps, verdict.reference.diverges_at
+    sure = "is probably" if verdict.curve.digit > FEW else "is"
     gaps = (f"{gap:.1e} at step {k}" for k, gap in zip(steps[:SHOWN], verdict.gaps[:SHOWN], strict=True))
     yield f"Gap to the reference run: {', '.join(gaps)}."
     if step == 1:
@@ -103,7 +104,7 @@ def where_to_look(verdict):
         yield f"It differs at step {step}, the first one logged. Log the steps from 1 on to see where that begins."
     elif step == 2:
         yield (
-            "It agrees at step 1 and diverges at step 2: the forward pass is right, the first update is not. "
+            f"It agrees at step 1 and diverges at step 2: the forward pass {sure} right, the first update {sure} not. "
             "Compare the gradients of the first batch, then the clipping, then the optimizer's step."
         )
     else:

@@ -157,6 +157,7 @@ def test_a_tape_that_differs_is_an_error(monkeypatch):
         (["text", "--steps", "100000", "--batch-size", "1000"], "use a smaller --batch-size or --steps"),
         (["--tape", "--layers", "2"], "--tape accepts only --cell and --seed; drop --layers"),
         (["text", "--tape", "--out", "x"], "--tape accepts only --cell and --seed; drop text, --out"),
+        (["--cell", "my.py"], "check it: byhand check my.py; train with it: byhand curves --cell my.py"),
         (["--mistakes", "--seed", "0"], "--mistakes accepts only --cell; drop --seed"),
         (["--mistakes", "--bidirectional"], "--mistakes accepts only --cell; drop --bidirectional"),
         (["--mistakes", "--batch-size", "2"], "--mistakes accepts only --cell; drop --batch-size"),

@@ -1,6 +1,7 @@
 """`byhand traps --match`: the curve alone tells which run it is, and an unusable file is refused in one line."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +196,8 @@ def test_if_nothing_fits_the_step_says_where_to_look(step, first, said, capsys):
     assert "no trap fits" in shown
     assert said in shown
     assert f"at step {first}, " in shown.split("Gap to the reference run:")[1]
+    shown = printed(replace(verdict, curve=replace(curve, digit=5.1e-5)), capsys)
+    assert ("the forward pass is probably right" in shown) == (step == 2), "with four decimals"
 
 
 def test_up_to_which_step_it_agrees_is_judged_by_how_the_gap_grows(capsys):
@@ -231,6 +234,8 @@ def test_steps_count_from_0_or_1_and_some_may_be_missing(tmp_path, first):
     (curve,) = own_curve.read(path, most=8)
     assert curve.steps.tolist() == [1, 3, 5, 7]
     assert curve.losses.tolist() == [10, 20, 30, 40]
+    Path(path).write_text(Path(path).read_text().replace("step,loss", "Step,LOSS"))
+    assert own_curve.read(path, most=8)[0].steps.tolist() == [1, 3, 5, 7]
 
 
 @pytest.mark.parametrize(

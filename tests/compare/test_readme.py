@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from compare.__main__ import COMMANDS
+from compare.mistakes.detectors import WEAK
+from compare.traps.catalogue import TRAPS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("scratch", "torch_impl", "data", "compare", "tests")
@@ -55,6 +57,12 @@ def test_the_map_shows_the_commands_of_help():
     """compare/README.md: command, folder and purpose of each command, in the order of COMMANDS."""
     rows = re.findall(r"^\| \[`(\w+)`\]\(.*\) \| \[(\w+)/\]\(\2\) \| (.*) \|$", text_of("compare/README.md"), re.M)
     assert rows == [(name, module.split(".")[1], purpose) for name, module, purpose in COMMANDS]
+
+
+def test_the_tables_name_every_trap_and_every_weak_way():
+    rows = re.findall(r"^\| (.*) \| (.*) \| \d+ \((\w+).*\) \|$", text_of("compare/README.md"), re.M)
+    assert sorted(rows) == sorted((trap.title, trap.torch, trap.task) for trap in TRAPS)
+    assert re.findall(r"^\| (.*) \| \d+ \| \d+ \|$", text_of("tests/README.md"), re.M)[:-1] == list(WEAK)
 
 
 def test_the_front_page_quotes_the_line_that_adds_the_two_gradients():

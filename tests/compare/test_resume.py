@@ -383,7 +383,7 @@ def test_another_configuration(stopped, refused):
     changed = ["--cell", "gru", "--steps", "70", "--lr", "0.02", "--clip", "0", "--seed", "1", "--dtype", "float64"]
     said = refused([*RUN, *changed, "--resume"])
     assert "--cell lstm (now gru)" in said and "--steps 60 (now 70)" in said and "--lr 0.01 (now 0.02)" in said
-    assert "--clip 1.0 (now None)" in said and "--dtype float32 (now float64)" in said and "--seed 0 (now 1)" in said
+    assert "--clip 1.0 (now none)" in said and "--dtype float32 (now float64)" in said and "--seed 0 (now 1)" in said
 
 
 def test_other_data_under_the_same_name(stopped, refused):

@@ -128,6 +128,7 @@ def test_progress_counts_the_files_that_are_right(folder, capsys):
         ["--solution"],
         ["lstm", "--hint", "--solution"],
         ["truncated", "--broken", "--seed", "x"],
+        ["lstm", "--seed", "3"],
         ["--broken"],
     ],
 )

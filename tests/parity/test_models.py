@@ -16,7 +16,7 @@ import data
 import scratch
 import torch_impl
 from compare import model_pair
-from compare.agreement import assert_all_same, assert_same
+from compare.agreement import AGREEMENT, assert_all_same, assert_same
 from compare.options import Settings
 
 
@@ -245,15 +245,15 @@ def test_training_stays_together(task, cell):
     assert [(a.step, a.epoch) for a, _ in records] == [(b.step, b.epoch) for _, b in records]
     for name in ("loss", "grad_norm"):
         a, b = (np.array([getattr(record, name) for record in side]) for side in zip(*records, strict=True))
-        np.testing.assert_allclose(a, b, rtol=1e-12)
+        np.testing.assert_allclose(a, b, rtol=AGREEMENT["float64"])
     assert min(a.loss for a, _ in records[15:]) < records[0][0].loss
 
     few = list(dataset.test_batches())[:3]  # the rest is only time
     dataset.test_batches = lambda: iter(few)
     (value, predictions), (twin_value, twin_predictions) = model_pair.evaluate(settings, dataset, both, step=30)
-    assert value == pytest.approx(twin_value, rel=1e-12)
+    assert value == pytest.approx(twin_value, rel=AGREEMENT["float64"])
     for p, t in zip(predictions, twin_predictions, strict=True):
-        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
+        assert_same(p, t, "predictions")
 
 
 @pytest.mark.parametrize(("task", "cell"), [("text", "lstm"), ("names", "gru"), ("series", "rnn")])
@@ -267,12 +267,12 @@ def test_training_stays_together_with_dropout(task, cell):
     ours = scratch.fit(both.scratch, dataset, scratch.Adam(both.scratch.params), 12, clip=0.5)
     theirs = torch_impl.fit(both.torch, dataset, torch.optim.Adam(both.torch.parameters()), 12, clip=0.5)
     for a, b in zip(ours, theirs, strict=True):
-        assert (a.loss, a.grad_norm) == pytest.approx((b.loss, b.grad_norm), rel=1e-12)
+        assert (a.loss, a.grad_norm) == pytest.approx((b.loss, b.grad_norm), rel=AGREEMENT["float64"])
     few = list(dataset.test_batches())[:2]
     dataset.test_batches = lambda: iter(few)
     value, predictions = scratch.evaluate(both.scratch, dataset)
     torch_value, torch_predictions = torch_impl.evaluate(both.torch, dataset)
-    assert value == pytest.approx(torch_value, rel=1e-12)
+    assert value == pytest.approx(torch_value, rel=AGREEMENT["float64"])
     for p, t, again in zip(predictions, torch_predictions, scratch.evaluate(both.scratch, dataset)[1], strict=True):
-        np.testing.assert_allclose(p, t, rtol=1e-9, atol=1e-12)
+        assert_same(p, t, "predictions")
         np.testing.assert_array_equal(p, again)
