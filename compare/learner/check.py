@@ -260,7 +260,10 @@ def grade(folder: Path, options) -> int:
             status.update(Text(f"checking {printable(path.name)}"))
             reports.append(graded(path, options))
     if not any(reports):
-        raise UserError(f"{folder}: none of its {len(files)} Python files is an exercise; name them NAME.py")
+        which = (
+            f"none of its {len(files)} Python files names" if len(files) > 1 else "its only Python file does not name"
+        )
+        raise UserError(f"{folder}: {which} an exercise; name a file after one (gru.py), or add --exercise gru")
     if options.json:
         print(json.dumps([report.as_json() for report in reports if report], indent=2))
     else:
@@ -305,7 +308,9 @@ def hidden(path: Path) -> bool:
 
 def print_table(folder, files, reports):
     right = sum(report.verdict == RIGHT for report in reports if report)
-    title = f"{printable(str(folder))}: {right} of {sum(map(bool, reports))} right"
+    title, unchecked = f"{printable(str(folder))}: {right} of {sum(map(bool, reports))} right", reports.count(None)
+    if unchecked:
+        title += f", {unchecked} file{'s' * (unchecked > 1)} not checked (which exercise?)"
     table = Table(title=Text(title), title_justify="left")
     for heading in ("file", "exercise", "verdict", "line", "what is wrong"):
         table.add_column(heading, overflow="fold")

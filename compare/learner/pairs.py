@@ -15,7 +15,8 @@ from compare.learner.calling import CannotRun, Program, changed, copied, leaves,
 
 HOW = (
     "say on which inputs: add a function `example` that returns the arguments of forward, such as "
-    "`def example(): rng = np.random.default_rng(0); return rng.standard_normal((3, 4)), rng.standard_normal((4, 2))`"
+    "`def example(): rng = np.random.default_rng(0); return rng.standard_normal((3, 4)), rng.standard_normal((4, 2))`; "
+    "or, for one of the exercises, say which: `--exercise gru`"
 )
 
 

@@ -5,6 +5,8 @@ import math
 import textwrap
 from dataclasses import dataclass, field
 
+from compare.agreement import ALLOWED_EPS
+
 RIGHT, WRONG, COULD_NOT_RUN, UNSOLVED = "right", "wrong", "could not run", "unsolved"
 RUNS, SHAPES, VALUES = "runs", "shapes and dtypes", "values"
 CLEAN, SEPARATE = "inputs unmodified, repeatable", "no aliased outputs"
@@ -138,6 +140,8 @@ def tail(report: Report, *, fix: bool = False) -> str:
     if report.verdict == RIGHT and report.rows:
         worst = max(report.rows, key=lambda row: row.eps)
         lines += ["", f"right: the largest error, in {worst.name}, is {worst.eps:.2g} eps of its largest entry"]
+        if not report.exercise and worst.eps > ALLOWED_EPS:
+            lines.append("(the expected gradient is measured by differences, and no more exactly than that)")
     for remark in report.remarks:
         lines += wrapped(remark, "  - ", 4)
     if report.printed:

@@ -96,7 +96,8 @@ def test_a_folder_becomes_a_table(tmp_path, capsys):
     (tmp_path / "notes.py").write_text("", encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 1
     printed = " ".join(capsys.readouterr().out.split())  # a long path breaks the title
-    assert "1 of 2 right" in printed and "dx, dh_0, dW_ih" in printed and "no exercise" in printed
+    assert "1 of 2 right, 1 file not checked (which exercise?)" in printed
+    assert "dx, dh_0, dW_ih" in printed and "no exercise" in printed
     assert main(["check", str(tmp_path), "--json"]) == 1
     reports = json.loads(capsys.readouterr().out)
     assert [report["verdict"] for report in reports] == ["right", "wrong"]
@@ -104,6 +105,18 @@ def test_a_folder_becomes_a_table(tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert main(["check", str(empty)]) == 2
+    (empty / "mygru.py").write_text("def backward(dy, cache):\n    return dy\n", encoding="utf-8")
+    capsys.readouterr()
+    for path in (empty, empty / "mygru.py"):
+        assert main(["check", str(path)]) == 2
+        assert "--exercise gru" in capsys.readouterr().err
+
+
+def test_a_measured_gradient_is_right_up_to_what_differences_resolve():
+    found = report.Report("f.py", "f", rows=[report.Row("dx", (2,), "within rounding", 2.9e4)])
+    assert "2.9e+04 eps" in report.tail(found) and "measured by differences" in report.tail(found)
+    found.exercise = "gru"
+    assert "measured by differences" not in report.tail(found)
 
 
 def test_a_module_of_the_learners_next_to_the_file_can_be_imported(tmp_path):
