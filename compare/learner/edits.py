@@ -154,6 +154,9 @@ def edits_of(statement, block, index, scope, slots):
             judged_by = place if path[0][0] in ("target", "targets") else None
             yield edit(cost, replaced(statement, path, new), node, new, inside=inside, judged_by=judged_by)
     yield from names_throughout(statement, scope, edit)
+    if isinstance(statement, ast.Assign):
+        zero = ast.Constant(0)
+        yield edit(1.6, replaced(statement, (("value", None),), zero), statement.value, zero)
     for cost, new in other_statements(statement, scope):
         yield edit(cost, new, statement, new, judged_by=place)
     if not isinstance(statement, ast.Return):
@@ -211,7 +214,7 @@ STATEMENTS = rewrites("""
     1.0  A = B -> A += B
     1.1  A = B -> A = A + B
     1.4  A = B -> A *= B
-    1.6  A = B -> A[:] = B | A = 0
+    1.6  A = B -> A[:] = B
     1.0  A = A % B -> A %= B
     1.6  A.append(B) -> A.insert(0, B)
     1.2  A.setdefault(B, C) -> A[B] = C

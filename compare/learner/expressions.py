@@ -51,6 +51,7 @@ EXPRESSIONS = rewrites("""
     1.0   A or B -> A and B | A | B
     1.1   A if C else B -> B if C else A | A | B
     1.0   A.T -> A
+    1.0   A[B][C] -> A[C][B]
     1.2   F(A) -> A
     1.3   F(A % B) -> F(A) % B | A % F(B)
     1.3   A.METHOD(*R, **K) -> A
@@ -232,6 +233,7 @@ def other_ingredients(node, scope: Scope) -> Iterator:
         same = type(ingredient) is type(node)
         if same or isinstance(ingredient, NAMES):
             cost = 1.0 if same and is_near(node, ingredient) else 1.6 if same else 2.0
+            cost -= 0.6 * (not same and scope.kind(node) == "number")
             yield cost + 0.02 * abs(size - len(list(ast.walk(ingredient)))), ingredient
 
 

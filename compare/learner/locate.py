@@ -14,7 +14,9 @@ import numpy as np
 from compare.learner import syntax
 from compare.learner.repair import Fix, Search
 from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
+from compare.learner.screening import leaves_of
 from compare.learner.several import best_fix, parts_of
+from compare.learner.suspects import value_of
 from compare.learner.switches import Judge, Subject, Workshop, executed, switched
 
 ROOM = 2**31  # bytes
@@ -223,26 +225,52 @@ def expression_in_words(old, new) -> str:
 
 
 def evidence(search: Search, edit) -> list[str]:
+    """What a line holds and what it holds after the edit, if it is a value that changes."""
     slots = {slot for slot, _ in edit.changes}
     suspect = next((one for one in search.possible if one.slot in slots), None)
-    return values_in_words(search, suspect) if suspect else []
+    if suspect is None:
+        return []
+    fixed = values_after(search, edit, suspect)
+    if fixed is not None:
+        return values_in_words(search, suspect.found, fixed, "it should be {}.")
+    return values_without_fix(search, suspect)
 
 
-def values_in_words(search, suspect) -> list[str]:
+def values_after(search: Search, edit, suspect) -> list | None:
+    """The values of a statement after an edit of it, each time it runs; None if they cannot be evaluated."""
+    screens = [one for one in (*search.screens.values(), *search.undecided) if one.slot == suspect.slot]
+    try:
+        ((_, (statement,)),) = edit.changes
+        _, new = value_of(statement)
+        times = [leaves_of(place.value(new)) for place in screens[0].places]
+        pairs = zip(times, suspect.found, strict=True)
+        return [[np.broadcast_to(a, b.shape) for a, b in zip(*pair, strict=True)] for pair in pairs]
+    except Exception:
+        return None
+
+
+def values_without_fix(search: Search, suspect) -> list[str]:
+    """The same if no edit is known: the value that would do, if it is the only one."""
+    if suspect.rank < sum(leaf.size for time in suspect.expected for leaf in suspect.chosen(time)):
+        return []
+    return values_in_words(search, suspect.found, suspect.expected, "with {} every result becomes right.")
+
+
+def values_in_words(search, before, after, words) -> list[str]:
     """What a statement holds and what it should hold, at the first time that they differ."""
-    times = [(m, k) for m, time in enumerate(suspect.found) for k, leaf in enumerate(time)]
-    times = [(m, k) for m, k in times if differs(suspect.found[m][k], suspect.expected[m][k])]
+    times = [(m, k) for m, time in enumerate(before) for k, leaf in enumerate(time)]
+    times = [(m, k) for m, k in times if differs(before[m][k], after[m][k])]
     if not times:
         return []
     m, k = times[0]
-    found, expected = suspect.found[m][k], suspect.expected[m][k]
+    found, expected = before[m][k], after[m][k]
     sentences = names_of(search, found, expected)
-    which = "" if len(suspect.found) == 1 else f" the {ordinal(m + 1)} time it runs" if m else " the first time it runs"
+    which = "" if len(before) == 1 else f" the {ordinal(m + 1)} time it runs" if m else " the first time it runs"
     off = np.abs(found - expected)
     entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
     got, want = enough_digits(float(found[entry]), float(expected[entry]))
-    place = f"Entry {list(entry)} of its value is" if entry else "Its value is"
-    return [*sentences, f"{place} {got}{which}; with {want} every result becomes right."]
+    place = f"Entry {list(entry)} of the value of this line is" if entry else "The value of this line is"
+    return [*sentences, f"{place} {got}{which}; {words.format(want)}"]
 
 
 def names_of(search, found, expected) -> list[str]:
@@ -291,7 +319,7 @@ def finding_without_fix(search: Search, suspect) -> Finding:
         False,
         "No small edit of this line was found that makes everything right, but another value of it does.",
         (),
-        values_in_words(search, suspect),
+        values_without_fix(search, suspect),
     )
 
 

@@ -19,7 +19,7 @@ from compare.learner.switches import Workshop
 from compare.learner.synthesis import Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
-EDITING, MORE, SOLVING, MEASURING = 1_500_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
+EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
@@ -109,7 +109,7 @@ class Search:
                     inside = [by_statement[id(s)].moved for s in ast.walk(statement) if id(s) in by_statement]
                     fits.append(self.misfit(np.any(inside, axis=0)) if inside else 1.0)
                     self.costs.setdefault(slots.of(block, index, "header"), HEADER * fits[-1])
-                    self.costs[slots.of(block, index, "move")] = 0.5 * fits[-1]
+                    self.costs[slots.of(block, index, "move")] = 0.1 + 0.5 * fits[-1]
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
 

@@ -101,7 +101,7 @@ class Probe:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return self.changed(value, stored)
         if isinstance(value, float | np.floating) or (
-            self.integers and isinstance(value, int) and not isinstance(value, bool)
+            self.integers and isinstance(value, int | np.integer) and not isinstance(value, bool)
         ):
             return float(self.changed(np.array(float(value)), False))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
