@@ -35,7 +35,7 @@ class Edit:
     line: where; kind: "change", "remove", "move" or "insert"; node: the expression or statement that is changed; after:
     what it becomes, or, for a move, where it goes; inside: whether it is part of a larger expression; judged_by: the
     slot whose cost counts, if it is not one of those that change; everywhere: whether the node is changed wherever it
-    occurs in the statement.
+    occurs in the statement; at_end: whether it is inserted after its line, at the end of a block.
     """
 
     cost: float
@@ -47,11 +47,14 @@ class Edit:
     inside: bool = False
     judged_by: int | None = None
     everywhere: bool = False
+    at_end: bool = False
 
 
 @dataclass
 class Slot:
-    """A place for variants: a statement (at "in"), the gap before one ("before"), or a header ("header")."""
+    """A place for variants: a statement (at "in"), the gap before one ("before"), a header ("header"), or the end of a
+    loop, before its next turn ("carry NAME").
+    """
 
     number: int
     node: ast.stmt
@@ -294,7 +297,7 @@ def insertions(owner, block, lists, scope, slots, worth):
             continue
         for cost, new in new_statements(k, block, loop, others, targets, scope):
             new = ast.copy_location(clone(new), near)
-            yield Edit(cost, line, ((slot, [new]),), "insert", None, new)
+            yield Edit(cost, line, ((slot, [new]),), "insert", None, new, at_end=k == len(block))
 
 
 def new_statements(k, block, loop, others, targets, scope):

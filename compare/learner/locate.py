@@ -157,7 +157,7 @@ def as_diff(edit, source) -> tuple[str, str]:
     """The edit as source lines, before and after."""
     new = edit.after if isinstance(edit.after, str) else syntax.unparse(edit.after)
     if edit.kind == "insert":
-        return "", f"{new}    (before line {edit.line})"
+        return "", f"{new}    ({'after' if edit.at_end else 'before'} line {edit.line})"
     if edit.kind == "move":
         line = source[edit.line - 1].strip()
         return line, f"{line}    (moved: {new})"
@@ -180,7 +180,7 @@ def kind_in_words(edit) -> str:
     """What kind of mistake an edit fixes, without saying how."""
     match edit.kind:
         case "insert":
-            return "A statement is missing before this line."
+            return f"A statement is missing {'after' if edit.at_end else 'before'} this line."
         case "remove":
             return "This statement does not belong here."
         case "move":
@@ -251,6 +251,10 @@ def values_after(search: Search, edit, suspect) -> list | None:
 
 def values_without_fix(search: Search, suspect) -> list[str]:
     """The same if no edit is known: the value that would do, if it is the only one."""
+    if suspect.may_stay_the_first_time():
+        return [
+            "The first time it runs, its value may stay: perhaps one turn of the loop should pass on more to the next."
+        ]
     if suspect.rank < sum(leaf.size for time in suspect.expected for leaf in suspect.chosen(time)):
         return []
     return values_in_words(search, suspect.found, suspect.expected, "with {} every result becomes right.")

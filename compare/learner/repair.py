@@ -88,6 +88,14 @@ class Search:
                 if screen.usable() and screen.decides:
                     self.gaps.append(screen)
 
+        for one in investigation.carried:
+            if one.possible:
+                target = ast.Name(investigation.names[one.slot], ast.Store())
+                screen = GapScreen(investigation, one, slots.all[one.slot - 1], target)
+                self.costs[one.slot] = 0.0
+                if screen.usable() and screen.decides:
+                    self.gaps.append(screen)
+
     def count_costs(self):
         """What is added to the cost of an edit at each slot."""
         slots = self.workshop.slots
@@ -202,7 +210,7 @@ class Search:
     def unused(self, edit) -> int:
         """1 if an edit takes away the last use of a variable, -1 if it is the first use of one."""
         slots = [self.workshop.slots.all[slot - 1] for slot, _ in edit.changes]
-        old = [slot.replaced() for slot in slots if slot.at != "before"]
+        old = [slot.replaced() for slot in slots if slot.at in ("in", "header")]
         new = [one for _, change in edit.changes for one in (change if isinstance(change, list) else [change])]
         before, after = (frozenset().union(*map(syntax.reads, nodes)) for nodes in (old, new))
         if before == after:

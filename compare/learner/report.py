@@ -165,7 +165,7 @@ def finding_in_words(finding: Finding, *, fix: bool, another: bool) -> list[str]
     if fix and finding.after:
         lines += [
             "",
-            *(f"  - {line}" for line in finding.before.split("\n")),
+            *(f"  - {line}" for line in finding.before.split("\n") if line),
             *(f"  + {line}" for line in finding.after.split("\n")),
         ]
     return lines

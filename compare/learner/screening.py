@@ -203,7 +203,7 @@ class GapScreen(Screen):
     """A gap after a statement, where what it stored has to change before it is read: a statement is missing."""
 
     def __init__(self, investigation: Investigation, suspect: Suspect, gap: edits.Slot, target):
-        noted, computed = investigation.reached(suspect, gap.number)
+        noted, computed = investigation.reached(suspect, gap.number if gap.number != suspect.slot else None)
         self.gap, self.target, original = gap, target, syntax.load(target)
         places = [Place(*one, investigation.workshop) for one in noted]
         for place, leaves in zip(places, computed, strict=False):
@@ -217,7 +217,7 @@ class GapScreen(Screen):
         at_end = self.gap.index >= len(self.gap.block)
         line = self.gap.node.end_lineno if at_end else self.gap.node.lineno
         after = ast.copy_location(after, self.gap.node)
-        return edits.Edit(cost + 0.6, line, ((self.gap.number, [after]),), "insert", None, after)
+        return edits.Edit(cost + 0.6, line, ((self.gap.number, [after]),), "insert", None, after, at_end=at_end)
 
 
 def leaves_of(value) -> list[np.ndarray]:

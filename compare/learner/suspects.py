@@ -9,6 +9,7 @@ right value. No equation, name or convention is needed.
 import ast
 import copy
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -59,6 +60,14 @@ class Suspect:
         """Of the arrays that it stores those that have to change."""
         return leaves if self.leaf is None else [leaves[self.leaf]]
 
+    def may_stay_the_first_time(self) -> bool:
+        """Whether values that are right at all later times are enough."""
+        first = sum(leaf.size for leaf in self.chosen(self.expected[0]))
+        effect = self.jacobian @ self.change[columns_of(self.found, self.leaf)]
+        later = self.jacobian[:, first:]
+        left = effect - later @ np.linalg.lstsq(later, effect, rcond=SINGULAR)[0]
+        return later.size > 0 and bool(np.abs(left).max() <= 1e-6 * np.abs(effect).max())
+
 
 class Probe:
     """What __probe__ does with the values of the statement under test: note them, or add a change to them."""
@@ -74,11 +83,13 @@ class Probe:
         self.wide = wide
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, *, stored=False, like=None, terms=None, literal=False):
+    def __call__(self, value, *, stored=False, like=None, terms=None, literal=False, shape=None):
         """stored: the value is in its array already, so the change is written into it; like: an array to which it is
         added, say, so that it gets an entry for each of its entries; terms: what it is a sum of; literal: its integers
-        are in the text, so that they may be meant as floats.
+        are in the text, so that they may be meant as floats; shape: that of what it is used as.
         """
+        if shape is not None and not is_tensor(value):
+            value = np.broadcast_to(value, shape).astype(float)
         self.integers = stored or literal
         self.values.append([])
         like = terms if self.wide else like
@@ -204,20 +215,54 @@ def can_be_read_again(node) -> bool:
     return all(owner in (*syntax.MODULES, "len") for owner in owners)
 
 
+def not_carried(function, loop, facts) -> Iterator[tuple[str, tuple]]:
+    """(name, shape): the variables that have a value before a loop, are read in it, and never change in it."""
+    before = [s for _, block in syntax.blocks(function) for s in block if s.lineno < loop.lineno]
+    assigned = [(target, s.value) for s in before if isinstance(s, ast.Assign) for target in s.targets]
+    names = [
+        one for target, value in assigned for one in ([target] if not hasattr(value, "elts") else ast.walk(target))
+    ]
+    inside = [node for statement in loop.body for node in ast.walk(statement)]
+    changed = set()
+    for node in inside:  # x in x = ..., x[t] = ... and x.append(...)
+        if not syntax.is_load(node) or getattr(node, "attr", "") in ("append", "insert"):
+            changed |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    for name in sorted({one.id for one in names if isinstance(one, ast.Name)} - changed):
+        uses = [node for node in inside if isinstance(node, ast.Name | ast.BinOp) and name in operands(node)]
+        shapes = [kind for kind in (facts.get(syntax.position(node)) for node in uses) if isinstance(kind, tuple)]
+        if shapes:
+            yield name, max(shapes, key=len)
+
+
+def operands(node) -> set[str]:
+    """The variable that a node is, or those that it adds, multiplies, ..."""
+    parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node]
+    return {part.id for part in parts if isinstance(part, ast.Name)}
+
+
 class Investigation:
     """Every statement of a program under suspicion.
 
-    only: the entries of the results that count, all at first; wrong: which of these are.
+    suspects: the statements; carried: the ends of loops, where a variable may have to change before the next turn;
+    names: the slot of such an end -> the variable; only: the entries of the results that count, all at first; wrong:
+    which of these are.
     """
 
     def __init__(self, workshop: Workshop):
-        self.workshop, self.probe, self.columns = workshop, Probe(), {}
+        self.workshop, self.probe, self.columns, self.names = workshop, Probe(), {}, {}
         chosen = {}
         for function in syntax.functions(workshop.subject.tree):
             for _, block in syntax.blocks(function):
                 for index, statement in enumerate(block):
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
+                        for name, shape in not_carried(function, statement, workshop.facts):
+                            slot = workshop.slots.of(statement.body, len(statement.body), f"carry {name}")
+                            again = ast.Assign(
+                                [ast.Name(name, ast.Store())], seen(syntax.name(name), shape=ast.Constant(shape))
+                            )
+                            chosen[slot] = [[HERE, ast.copy_location(again, statement)]]
+                            self.names[slot] = name
                     ran = any(k in workshop.lines for k in range(statement.lineno, statement.end_lineno + 1))
                     new = probed(statement) if ran or not syntax.reads(statement) else None
                     if new is not None:
@@ -237,7 +282,9 @@ class Investigation:
         self.only, self.wrong, self.wide = only, ~self.workshop.right[only], set()
         judge = self.workshop.judge
         self.expected, self.allowed = judge.expected[only], judge.allowed[only]
-        self.suspects = [one for one in map(self.suspect, self.slots) if one is not None]
+        found = [one for one in map(self.suspect, self.slots) if one is not None]
+        self.suspects = [one for one in found if one.slot not in self.names]
+        self.carried = [one for one in found if one.slot in self.names]
 
     def run(self, slot, change=None, size=0.0):
         """All results with a change of what a statement stores; the values are in self.probe."""
@@ -298,7 +345,7 @@ class Investigation:
     def solve_all(self, runs: int):
         """Solve for the right value of each suspect, those first that fit best, until so many runs are used up."""
         last = self.workshop.runs + runs
-        for one in sorted(self.suspects, key=lambda one: (one.moved != self.wrong).sum()):
+        for one in sorted([*self.carried, *self.suspects], key=lambda one: (one.moved != self.wrong).sum()):
             if (self.wrong & ~one.moved).any():
                 one.possible = False
             elif self.workshop.runs < last:
@@ -308,6 +355,8 @@ class Investigation:
                     self.solve(one)
 
     def keeps_an_axis(self, slot) -> bool:
+        if slot in self.names:
+            return False
         found = value_of(self.workshop.slots.all[slot - 1].node)
         return found is not None and terms_of(found[1]) is not None
 

@@ -269,7 +269,10 @@ class Switches:
             if (index, "header") in own:
                 statement = self.with_header(statement, *own[index, "header"])
             new += self.variants(own, (index, "in"), [statement])
-        return new + self.variants(own, (len(block), "before"), [])
+        new += self.variants(own, (len(block), "before"), [])
+        for place in own:
+            new += self.variants(own, place, []) if place[1].startswith("carry") else []
+        return new
 
     def variants(self, own, place, otherwise) -> list:
         if place not in own:

@@ -191,6 +191,33 @@ def soft_backward(dy, cache):
 def example():
     return np.random.default_rng(6).normal(size=(3, 3))
 """
+CARRIED = """\
+import numpy as np
+
+
+def rnn_forward(x, W):
+    hs = [np.zeros_like(x[0])]
+    for x_t in x:
+        hs.append(np.tanh(x_t + hs[-1] @ W))
+    return np.stack(hs[1:]), (hs, W)
+
+
+def rnn_backward(dy, cache):
+    hs, W = cache
+    dx, dW = np.zeros_like(dy), np.zeros_like(W)
+    dh = 0
+    for t in reversed(range(len(dy))):
+        da = (dy[t] + dh) * (1 - hs[t + 1] ** 2)
+        dW += hs[t].T @ da
+        dh = da @ W.T
+        dx[t] = da
+    return dx, dW
+
+
+def example():
+    rng = np.random.default_rng(7)
+    return rng.normal(size=(4, 2, 3)), rng.normal(size=(3, 3))
+"""
 TENSORS = """\
 import torch
 
@@ -230,6 +257,7 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "a factor that forward has": (STEPS, "dy = dy / np.sqrt(len(W))", "dy = 1 * dy", "np.sqrt(len(W))"),
     "an axis is not kept": (SQUARE, "(dy * p).sum(axis=1, keepdims=True)", "(dy * p).sum(axis=1)", "keepdims=True"),
     "an input is written into": (SQUARE, "dy = np.where(hidden, 0.0, dy)", "dy[hidden] = 0.0", "dy = dy.copy()"),
+    "not carried to the next turn of a loop": (CARRIED, "        dh = da @ W.T\n", "", "dh = da @ W.T"),
     "after its loop": (STEPS, ADDED, ADDED[4:], "moved"),
 }
 
@@ -255,6 +283,18 @@ def test_the_line_and_a_fix_are_found(name, tmp_path):
     assert report.verdict == "wrong"
     assert finding.line == text[: text.index(right)].count("\n") + 1
     assert fix in finding.after and finding.certain
+
+
+def test_a_loop_that_passes_nothing_on(tmp_path):
+    carried = "    dh = 0\n", "        dh = da @ W.T\n", " + dh)"
+    text = CARRIED
+    for part, without in zip(carried, ("", "", ")"), strict=True):
+        assert text.count(part) == 1
+        text = text.replace(part, without)
+    (report,) = reports_on(text, tmp_path)
+    (finding,) = report.findings
+    assert "da = (dy[t])" in finding.text and not finding.certain
+    assert "one turn of the loop should pass on" in finding.evidence[0]
 
 
 @pytest.mark.parametrize("right, wrong", [("dy * z + dy", "dy"), ("1 - z**2", "1 - z"), ("dy * h *", "h *")])
