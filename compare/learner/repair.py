@@ -25,6 +25,7 @@ MARGIN = 0.35  # how much costlier than the first right edit another one may be 
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
+LEAST = 0.6  # what an edit costs at least
 UNUSED = 0.4  # is added if the edit takes away the last use of a variable, and subtracted if it is the first
 
 
@@ -195,7 +196,7 @@ class Search:
         w, longer = self.workshop, list(self.synthesised(self.undecided))
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
 
-            def worth(slot, low=low, high=high):
+            def worth(slot, low=low, high=min(high, self.limit - LEAST)):
                 return low < self.costs.get(slot, UNKNOWN) <= high
 
             found = [*edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth), *longer]
