@@ -195,9 +195,10 @@ class Search:
         """(cost, edit), cheapest first: those at the likely slots, then the others."""
         w, longer = self.workshop, list(self.synthesised(self.undecided))
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
+            most = min(high, self.limit - LEAST)
 
-            def worth(slot, low=low, high=min(high, self.limit - LEAST)):
-                return low < self.costs.get(slot, UNKNOWN) <= high
+            def worth(slot, low=low, most=most):
+                return low < self.costs.get(slot, UNKNOWN) <= most
 
             found = [*edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth), *longer]
             ranked = [(self.cost(one), k, one) for k, one in enumerate(found)]
