@@ -230,10 +230,9 @@ def other_ingredients(node, scope: Scope) -> Iterator:
     if size > 26:
         return
     for _, ingredient, _ in scope.like(node):
-        same = type(ingredient) is type(node)
-        if same or isinstance(ingredient, NAMES):
-            cost = 1.0 if same and is_near(node, ingredient) else 1.6 if same else 2.0
-            cost -= 0.6 * (not same and scope.kind(node) == "number")
+        same, number = type(ingredient) is type(node), scope.kind(node) == "number"
+        if same or number or isinstance(ingredient, NAMES):
+            cost = 1.0 if same and is_near(node, ingredient) else 1.4 if number else 1.6 if same else 2.0
             yield cost + 0.02 * abs(size - len(list(ast.walk(ingredient)))), ingredient
 
 
