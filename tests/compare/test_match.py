@@ -147,6 +147,7 @@ def test_a_run_ends_when_no_curve_agrees_with_it_any_more():
         for curve in curves:
             for dtype in match.EPS:
                 assert match.candidate(curve, cut, dtype) == match.candidate(curve, uncut, dtype)
+            assert match.candidate(curve, cut, "float64").fits == (own is whole.losses)
 
 
 def test_a_trap_without_a_difference_is_not_compared(capsys):
