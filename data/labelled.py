@@ -54,15 +54,13 @@ class Labelled:
         """
         rng = np.random.default_rng([TRAIN, self.seed, epoch])
         order = rng.permutation(len(self.train_sequences))
-        chunk = CHUNK * self.batch_size
-        order = np.concatenate([self.by_length(order[i : i + chunk]) for i in range(0, len(order), chunk)])
+        lengths = np.array([len(sequence) for sequence in self.train_sequences])
+        size = CHUNK * self.batch_size
+        chunks = np.split(order, range(size, len(order), size))
+        order = np.concatenate([chunk[np.argsort(lengths[chunk], kind="stable")] for chunk in chunks])
         for step in rng.permutation(self.steps_per_epoch):
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
             yield pad([self.train_sequences[i] for i in chosen], self.train_classes[chosen])
-
-    def by_length(self, indices):
-        lengths = [len(self.train_sequences[i]) for i in indices]
-        return indices[np.argsort(lengths, kind="stable")]
 
     def test_batches(self):
         """Batches in the order of `test_sequences` and `test_classes`."""

@@ -25,8 +25,7 @@ def python_topics():
         raise UserError(
             "this Python lacks pydoc_data.topics, the default text; use your own with --data FILE.txt"
         ) from None
-    text = "\n".join(topics[key] for key in sorted(topics))
-    return "".join(c for c in text if c == "\n" or " " <= c <= "~")
+    return re.sub(r"[^\n -~]", "", "\n".join(topics[key] for key in sorted(topics)))
 
 
 class Text:

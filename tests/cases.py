@@ -275,16 +275,20 @@ def for_each_cell(*more, **fixed):
     A failure ends with a snippet that reproduces it without pytest and hypothesis.
     """
 
+    cells = fixed.pop("cell", CELLS)
+
     def decorate(test):
-        @pytest.mark.parametrize("cell", fixed.pop("cell", CELLS))
+        drawn = {cell: st.tuples(cases(cell=cell, **fixed), *more) for cell in cells}
+
+        @pytest.mark.parametrize("cell", cells)
         @given(data=st.data())
         def run(cell, data):
             __tracebackhide__ = True
-            case, others = data.draw(cases(cell=cell, **fixed)), [data.draw(strategy) for strategy in more]
+            arguments = data.draw(drawn[cell])
             try:
-                test(case, *others)
+                test(*arguments)
             except AssertionError as error:
-                raise AssertionError(f"{error}\n{snippet(test, case, *others)}") from error
+                raise AssertionError(f"{error}\n{snippet(test, *arguments)}") from error
 
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         run.plain = test

@@ -1,5 +1,6 @@
 """Shared by all tests: what can run here, in which order, and what a red run says at its end."""
 
+import gc
 import importlib.util
 import os
 import sys
@@ -126,6 +127,10 @@ def pytest_collection_modifyitems(items, config):
     items.sort(key=lambda item: (item.name not in LONGEST, position(item)))
     if sys.modules.get("torch"):
         sys.modules["torch"].set_num_threads(1)  # NumPy's threads and torch's would wait for each other
+
+
+def pytest_collection_finish():
+    gc.freeze()  # torch and all else that is loaded by now: to look for garbage in it takes a tenth of the tests' time
 
 
 def position(item):

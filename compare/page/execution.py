@@ -143,19 +143,24 @@ def text_of(node, lines):
     return "\n".join(found)
 
 
-def share_of_step(execution: Execution, module: ModuleType, t: int) -> dict:
-    """What the lines after the traced arrays assign, by name, if these are zero at all steps but t.
+def shares_of_steps(execution: Execution, module: ModuleType) -> list[dict]:
+    """For each step: what the lines after the traced arrays assign, by name, if these are zero at all other steps.
 
     The shares of a weight's gradient add up to it.
     """
     tree = definition(execution.source, execution.function)
     rest = [node for node in tree.body[end_of_traced(tree, module.TRACED) :] if isinstance(node, ast.Assign)]
-    known = {**vars(module), **execution.known}
-    for name in module.TRACED:
-        known[name] = np.zeros_like(known[name])
-        known[name][t] = execution.known[name][t]
-    exec(compile(ast.Module(rest, []), "<gradients of the weights>", "exec"), known)
-    return known
+    code = compile(ast.Module(rest, []), "<gradients of the weights>", "exec")
+    traced = {name: execution.known[name] for name in module.TRACED}
+    shares = []
+    for t in range(len(next(iter(traced.values())))):
+        alone = {name: np.zeros_like(array) for name, array in traced.items()}
+        for name, array in traced.items():
+            alone[name][t] = array[t]
+        known = {**vars(module), **execution.known, **alone}
+        exec(code, known)
+        shares.append(known)
+    return shares
 
 
 def end_of_traced(tree, traced):

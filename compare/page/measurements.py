@@ -12,7 +12,7 @@ import data
 import scratch
 from compare import model_pair
 from compare.page.cells import SHOWN
-from compare.page.execution import Assignment, Execution, execute, operands_of, share_of_step
+from compare.page.execution import Assignment, Execution, execute, operands_of, shares_of_steps
 from compare.page.source import blocks_of, source_of, targets_of, torch_groups
 from scratch import losses
 from torch_impl import unrolled
@@ -119,7 +119,7 @@ def by_hand(
         steps={name: value for name, value in numbers.items() if not is_whole(name)},
         whole={name: value for name, value in numbers.items() if is_whole(name)},
         split=split(module, given["dy"], states, cache),
-        sums=np.stack([share_of_step(backward, module, t)[summed(cell)].reshape(-1, H) for t in range(T)]),
+        sums=np.stack([share[summed(cell)].reshape(-1, H) for share in shares_of_steps(backward, module)]),
         executed=[(a.line, a.t, names_of(cell, a)) for a in backward.assignments],
         changed=[name for name, array in (arrays | upstream).items() if not np.array_equal(array, given[name])],
         shared=[(a, b) for a, b in combinations(gradients, 2) if np.shares_memory(gradients[a], gradients[b])],

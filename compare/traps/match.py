@@ -152,7 +152,7 @@ def trained(double: Iterator[float], single: Iterator[float], curves: list[OwnCu
             error = abs(loss - rounded) / max(1, abs(loss)) / EPS["float32"]
             rounding.append(max(rounding[-1], error))  # nan: as before
             if curves is not None:
-                curves = [c for c in curves if not (gap(c, step, loss) > allowed(c, rounding[-1], "float32")).any()]
+                curves = [c for c in curves if follows(c, step, loss, rounding[-1])]
                 if not curves:
                     break
     return np.array(losses), np.array(rounding[1:])
@@ -186,13 +186,14 @@ def compared(curve, known):
     candidates = in_double if fits or begins else in_single
     candidates = sorted(candidates, key=lambda c: (-(c.diverges_at or np.inf), c.gap))
     hidden = tuple(k.variant for k in same)
-    return Verdict(curve, tuple(candidates), hidden, gap(curve, steps, reference[steps - 1]))
+    return Verdict(curve, tuple(candidates), hidden, gap(curve.losses, reference[steps - 1]))
 
 
 def candidate(curve, known, dtype):
     """The Candidate for a curve and a known run, both rounded to dtype."""
-    steps = curve.steps[curve.steps <= len(known.losses)]
-    gaps = gap(curve, steps, known.losses[steps - 1])
+    logged = curve.steps <= len(known.losses)
+    steps = curve.steps[logged]
+    gaps = gap(curve.losses[logged], known.losses[steps - 1])
     off = gaps > allowed(curve, known.rounding[steps - 1], dtype)
     if off.any():
         return Candidate(known.variant, float(gaps[off.argmax()]), int(steps[off.argmax()]))
@@ -204,9 +205,14 @@ def allowed(curve, rounding, dtype):
     return curve.digit + np.minimum(MOST_GROWN, GROWN * rounding * EPS[dtype])
 
 
-def gap(curve, steps, losses):
-    """The gap between a curve and known losses at these steps, relative to losses above 1; of no step not logged."""
-    own = curve.losses[np.isin(curve.steps, steps)]
+def follows(curve, step, loss, rounding):
+    """Does rounding of float32 explain the gap between a curve and the loss at a step? If it was not logged, yes."""
+    gaps = gap(curve.losses[curve.steps == step], loss)
+    return not (gaps > allowed(curve, rounding, "float32")).any()
+
+
+def gap(own, losses):
+    """The gap between losses of a curve and known ones, relative to losses above 1."""
     result = np.abs(own - losses) / np.maximum(1, np.abs(losses))
     return np.where(np.isnan(result), np.inf, result)
 

@@ -37,6 +37,7 @@ class Browser:
             os.dup2(sink, 4)
 
         options = ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking")
+        options += ("disable-ipc-flooding-protection",)  # or a page may change its address 200 times in 10 s, no more
         command = [PROGRAM, *(f"--{option}" for option in options), f"--user-data-dir={profile}"]
         self.process = subprocess.Popen(
             [*command, "--hide-scrollbars", "--remote-debugging-pipe"],

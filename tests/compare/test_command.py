@@ -187,15 +187,10 @@ def test_own_data_and_options(own_data, arguments, monkeypatch):
         (["poetry"], "no task 'poetry'"),
         (["text", "--data", "nowhere.txt"], "nowhere.txt"),
         (["text", "names", "--data", "text.txt"], "one task"),
-        (["text", "--data", "text.txt", "--window", "5000"], "--window"),
-        (["series", "--data", "table.csv", "--column", "bought"], "bought"),
         (["series", "--data", "gaps.csv", "--column", "sold"], "--missing drop or repeat"),
-        (["series", "--missing", "drop"], "--data FILE.csv"),
         (["text", "--bidirectional"], "--bidirectional"),
         (["names", "--window", "9"], "--window"),
-        (["names", "--tokens", "words"], "--tokens"),
         (["names", "--cell", "gru", "--forget-bias", "1"], "--cell lstm"),
-        (["memory", "--data", "text.txt"], "--data"),
         (["memory", "--momentum", "0.9"], "--optimizer sgd"),
         (["memory", "--nesterov", "--optimizer", "sgd"], "--momentum"),
         (["memory", "--device", "abacus"], "abacus"),
@@ -203,6 +198,7 @@ def test_own_data_and_options(own_data, arguments, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(own_data, arguments, said, refused):
+    """Of the data's own messages (tests/data) one of each kind: a file, what is in it, an option."""
     assert said in refused(["curves", "--steps", "2", *arguments])
 
 

@@ -68,27 +68,23 @@ def test_runs_are_labelled_by_the_options_in_which_they_differ(drawn):
     assert names == "names"
     assert memory == ["--cell gru, --steps 30 (median and range of 3 seeds)", "--cell lstm, --steps 60"]
     assert "drawn/overlay.png: 5 runs" in said and max(map(len, said.splitlines())) <= 80
-    figure, _ = drawn("memory", "--overlay", "one")
-    assert legends(figure) == ["memory"]
+    # no text is small, and no legend covers data
+    assert min(text.get_fontsize() for text in texts_of(figure)) >= 9
+    for part in figure.subfigs:
+        box = part.legends[0].get_window_extent()
+        assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes)
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
 
 
 def test_steps_or_seconds(runs, drawn):
     figure, _ = drawn("memory", "--overlay", "one")
+    assert legends(figure) == ["memory"]
     steps, test = figure.axes
     assert steps.get_xlabel() == "steps" and list(test.lines[0].get_xdata()) == [0, 30, 60]
     figure, _ = drawn("memory", "--overlay", "one", "--x", "seconds")
     steps, test = figure.axes
     run = overlay.finished(runs / "one/memory")
     assert steps.get_xlabel() == "seconds" and list(test.lines[0].get_xdata()) == list(run.seconds[[0, 30, 60]])
-
-
-def test_no_text_is_small_and_no_legend_covers_data(drawn):
-    figure, _ = drawn("--overlay", "three", "one")
-    assert min(text.get_fontsize() for text in texts_of(figure)) >= 9
-    for part in figure.subfigs:
-        box = part.legends[0].get_window_extent()
-        assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes)
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_horizon_from_the_command_line(table, folder, monkeypatch, capsys):
     assert main([*own, "--horizon", "40"]) == 0
     assert "series/horizon.png             forecasts up to 40 steps ahead" in capsys.readouterr().out
     assert (folder / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
+    leave_undrawn(monkeypatch)
     assert main([*own, "--horizon", "1"]) == 0
     assert main(own) == 0
     assert not (folder / "results/series/horizon.png").exists(), "it was the earlier run's"

@@ -4,6 +4,7 @@ import copy
 import csv
 import re
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from types import SimpleNamespace
 
@@ -158,10 +159,13 @@ def test_a_hard_sigmoid_has_the_right_gradient(cell, slope, monkeypatch):
     assert_all_same(pair.scratch.backward(), expected, cell=cell)
 
 
+papers_cell = cache(catalogue.gru_reset_before)
+
+
 def papers_gru(case):
     """The layers of a Case, with the cell of Cho et al. (2014)."""
     layer = case.layer()
-    layer.cell = catalogue.gru_reset_before()
+    layer.cell = papers_cell()
     return layer
 
 

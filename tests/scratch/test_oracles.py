@@ -147,23 +147,23 @@ def test_what_takes_abs_is_refused_by_the_complex_step():
             numerical.complex_gradient(function, arrays)
 
 
-@pytest.mark.parametrize("distance", [3e-6, 5e-7])
-def test_near_a_kink_the_complex_step_is_believed(distance):
-    """A central difference with a step of 1e-5 is wrong there."""
-    arrays, direction = {"x": np.array([distance, -3e-6, 1.0])}, {"x": np.ones(3)}
-    slope = numerical.complex_step(lambda p: np.sum(np.where(p["x"].real > 0, p["x"], 0)), arrays, direction)
-    assert slope == 2
+def relu(x):
+    return np.where(x.real > 0, x, 0)
 
 
-def test_where_a_function_curves_fast_the_complex_step_is_believed():
-    x, direction = {"x": np.array([0.3, 0.7])}, {"x": np.array([1.0, -0.5])}
-    slope = numerical.complex_step(lambda p: np.sum(np.sin(1e6 * p["x"])), x, direction)
-    assert slope == pytest.approx(np.sum(1e6 * np.cos(1e6 * x["x"]) * direction["x"]), rel=1e-9)
-
-
-def test_where_a_difference_is_all_rounding_the_complex_step_is_believed():
-    """Next to 1e12, a step of 1e-5 changes nothing."""
-    assert numerical.complex_step(lambda p: np.sum(p["x"]) + 1e12, {"x": np.zeros(2)}, {"x": np.ones(2)}) == 2
+@pytest.mark.parametrize(
+    ("function", "x", "slope"),
+    [
+        (relu, [3e-6, -3e-6, 1.0], 2),
+        (relu, [5e-7, -3e-6, 1.0], 2),
+        (lambda x: np.sin(1e6 * x), [0.3, 0.7], pytest.approx(np.sum(1e6 * np.cos([3e5, 7e5])), rel=1e-9)),
+        (lambda x: x + 1e12, [0.0, 0.0], 2),  # a step of 1e-5 changes nothing
+    ],
+    ids=["near a kink", "nearer", "where it curves fast", "where a difference is all rounding"],
+)
+def test_the_complex_step_is_believed_where_a_central_difference_is_wrong(function, x, slope):
+    arrays, direction = {"x": np.array(x)}, {"x": np.ones(len(x))}
+    assert numerical.complex_step(lambda p: np.sum(function(p["x"])), arrays, direction) == slope
 
 
 def test_what_is_not_finite_gets_no_verdict():

@@ -329,7 +329,8 @@ def test_one_step_is_the_equations(case):
 
 @for_each_cell()
 def test_the_steps_shares_add_up_to_the_weights_gradients(case):
-    """In both directions of the last layer, whose states are y: da_t times the state before step t, over all t."""
+    """In both directions of the last layer, whose states are y: da_t times the state before step t, over all t.
+    In those of layer 0, which reads x itself: da_t times x_t."""
     if not hasattr(case.module, "TRACED"):
         pytest.skip("this cell traces no intermediates")
     x, state, dy, dstate_n, lengths = case.problem()
@@ -339,6 +340,9 @@ def test_the_steps_shares_add_up_to_the_weights_gradients(case):
     layer.backward(dy, case.pack(dstate_n), trace)
     du, dv = ("du", "dv") if "dv" in case.module.TRACED else ("da", "da")
     got, directions = {}, 1 + case.bidirectional
+    assert len(trace) == case.layers * directions
+    for direction in range(directions):
+        got[f"weight_ih_l0{'_reverse' * direction}"] = np.einsum("tbg,tbi->gi", trace[direction][du], x)
     for direction, h in enumerate(np.split(y, directions, axis=2)):
         k = (case.layers - 1) * directions + direction
         h_before = np.zeros_like(h)

@@ -23,20 +23,6 @@ def test_a_second_backward_and_a_second_run_give_the_same(case):
             np.testing.assert_array_equal(again[name], array, name)
 
 
-@for_each_cell(bias=True)
-def test_intermediates_are_in_the_order_of_time_and_rows(case):
-    """Layer 0 read x itself: the intermediates of both its directions, step by step with x, make its dW_ih."""
-    x, state, dy, dstate_n, lengths = case.problem()
-    layer = case.layer()
-    layer.forward(x, case.pack(state), lengths)
-    trace = []
-    layer.backward(dy, case.pack(dstate_n), trace)
-    assert len(trace) == case.layers * (1 + case.bidirectional)
-    for direction, suffix in enumerate(["", "_reverse"][: 1 + case.bidirectional]):
-        da = trace[direction]["du" if "du" in case.module.TRACED else "da"]
-        assert_same(np.einsum("tbg,tbi->gi", da, x), layer.grads[f"weight_ih_l0{suffix}"], f"weight_ih_l0{suffix}")
-
-
 @for_each_cell(dtypes=BOTH)
 def test_everything_is_computed_in_the_parameters_dtype(case):
     """Inputs, states and upstreams of other kinds of numbers give what the same numbers give in the right dtype."""
