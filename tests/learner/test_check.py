@@ -150,7 +150,7 @@ def slow(*values):
         ("dW_hh += da.T @ h[t]\n", "dW_hh += da.T @ h[t + 1]\n", "The index in `h[t + 1]` is wrong.", "h[t]"),
         slow("dh = dh + dy[t]", "dh = dh - dy[t]", "The operator in `dh - dy[t]` is wrong.", "dh + dy[t]"),
         slow("dh = da @ W_hh", "dh = da @ W_hh.T", "`W_hh.T` is not what belongs here.", "dh = da @ W_hh"),
-        slow("dh = dh + dy[t]", "dh = dy[t]", "A term is missing at `dy[t]`.", "dh = dy[t] + dh"),
+        slow("dh = dh + dy[t]", "dh = dy[t]", "This replaces a value that should be added to.", "dh = dh + dy[t]"),
         ("dh * (1 - h[t + 1] ** 2)", "dh", "", "1 - h[t + 1] ** 2"),
         slow("dh = dh + dy[t]", "dh = dh + dy.sum(axis=0)", "", "dh + dy[t]"),
         ("dW_ih += da", "dW_ih = da", "This replaces a value that should be added to.", "dW_ih += da.T @ x[t]"),
