@@ -243,6 +243,8 @@ def other_statements(statement, scope) -> Iterator[tuple[float, ast.stmt]]:
         case ast.Assign(targets=[ast.Name(id=own)], value=value):
             for other in sorted(scope.locals - {own}):
                 yield 1.4, ast.Assign([ast.Name(other, ast.Store())], value)
+            if "self" in scope.locals:
+                yield 1.2, ast.Assign([ast.Attribute(name("self"), own, ast.Store())], value)
         case ast.Assign(targets=[ast.Tuple(elts=elts)], value=value):
             for k, one in enumerate(elts):
                 for other in sorted(scope.locals - set(map(unparse, elts))) if isinstance(one, ast.Name) else ():
@@ -319,7 +321,7 @@ def new_statements(k, block, loop, others, targets, scope):
                 continue
             yield 2.2, ast.Assign([target], ingredient)
             yield 2.3, ast.AugAssign(target, ast.Mult(), ingredient)
-            yield 2.3, ast.AugAssign(target, ast.Add(), ingredient)
+            yield 2.1 if "number" in kind else 2.3, ast.AugAssign(target, ast.Add(), ingredient)
     for one in others:
         yield 2.2, one
         position_in = next((m for m, s in enumerate(block) if s is one), None)

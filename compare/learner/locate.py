@@ -251,7 +251,8 @@ def values_after(search: Search, edit, suspect) -> list | None:
 
 def values_without_fix(search: Search, suspect) -> list[str]:
     """The same if no edit is known: the value that would do, if it is the only one."""
-    if suspect.may_stay_the_first_time():
+    statement, tree = search.node(suspect.slot), search.workshop.subject.tree
+    if syntax.runs_backwards(tree, statement) and suspect.may_stay_the_first_time():
         return [
             "The first time it runs, its value may stay: perhaps one turn of the loop should pass on more to the next."
         ]

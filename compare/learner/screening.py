@@ -44,7 +44,7 @@ class Place:
             self.nodes.append(node)  # keeps it alive, and its id with it
             try:
                 self.known[key] = True, self.computed(node)
-            except (Exception, Endless) as error:
+            except Exception as error:
                 self.known[key] = False, str(error)
         good, value = self.known[key]
         if not good:
@@ -96,9 +96,12 @@ class Place:
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.value(body if self.value(test) else orelse)
             case ast.Call(func=func, args=args, keywords=keywords):
+                called, args = self.value(func), [self.value(one) for one in args]
                 self.workshop.ticks = 0
-                called = self.value(func)
-                return called(*(self.value(one) for one in args), **{k.arg: self.value(k.value) for k in keywords})
+                try:
+                    return called(*args, **{keyword.arg: self.value(keyword.value) for keyword in keywords})
+                except Endless:
+                    raise ValueError("a loop without end") from None
         code = compile(ast.Expression(ast.fix_missing_locations(node)), "", "eval")
         return eval(code, self.module | self.variables)
 

@@ -226,6 +226,12 @@ def functions(tree) -> Iterator:
             yield node
 
 
+def runs_backwards(tree, statement) -> bool:
+    """Whether a statement is in a loop from the last step to the first."""
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For) and statement in ast.walk(node)]
+    return any("reversed" in unparse(one.iter) or "-1" in unparse(one.iter) for one in loops)
+
+
 def blocks(node) -> Iterator:
     """Every list of statements in a function, without those of functions and classes in it: (owner, list)."""
     todo = [node]

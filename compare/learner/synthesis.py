@@ -181,7 +181,8 @@ class Synthesis:
         """What two expressions with the same values have in common; None for what is no number."""
         try:
             values = [place.value(node) for place in self.places]
-            return kind(values[0]) and tuple((kind(one), np.asarray(one).tobytes()) for one in values)
+            kinds = [kind(one) for one in values]
+            return None if kinds[0] is None else (*kinds, *(np.asarray(one).tobytes() for one in values))
         except Exception:
             return None
 
@@ -360,9 +361,14 @@ class Synthesis:
         """Every product of two ingredients with the shapes of the statement: (template, A, B), values in columns."""
         shape = self.screen.expected[0][0].shape
         arrays = [(node, own) for _, node, own in self.plain if isinstance(own, tuple)]
+        floats = [(node, ()) for _, node, _ in self.plain if isinstance(self.first(node), float)]
         turned = arrays + [(node, own) for _, node, own in self.layouts if isinstance(node, ast.Attribute)]
         functions = [(node, own) for _, node, own in self.functions if isinstance(own, tuple)]
-        pairs = {"A * B": (arrays, arrays + functions), "A @ B": (turned, turned), "np.outer(A, B)": (arrays, arrays)}
+        pairs = {
+            "A * B": (floats + arrays, arrays + functions),
+            "A @ B": (turned, turned),
+            "np.outer(A, B)": (arrays, arrays),
+        }
         found, columns = [], []
         for template, (first, second) in pairs.items():
             by_shape = {}
@@ -373,7 +379,8 @@ class Synthesis:
                 if len(found) * self.screen.needed.size > TABLE:
                     return found, np.stack(columns, axis=1)
                 for m, b in itertools.chain.from_iterable(by_shape[s] for s in fitting):
-                    values = self.combined(PRODUCTS[template], a, b) if m >= k or template != "A * B" else None
+                    again = template == "A * B" and m < k - len(floats)  # b * a comes before a * b
+                    values = None if again else self.combined(PRODUCTS[template], a, b)
                     if values is not None:
                         found.append((template, a, b))
                         columns.append(values)
