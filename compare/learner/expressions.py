@@ -98,6 +98,8 @@ MORE = {
     "bool": ("not X",),
     "list": ("reversed(X)", "X[::-1]", "X[1:]", "X[:-1]"),
 }
+RESHAPING = ("transpose", "reshape", "swapaxes", "squeeze", "unsqueeze", "t", "permute")  # methods of arrays
+HOLE = "__hole__"
 SEQUENCES = ("list", "tuple", "range")
 ITERATORS = ("zip", "reversed", "generator", "enumerate", "dict_items")
 
@@ -113,6 +115,7 @@ class Scope:
         self.body, self.methods = function.body, set()
         self.indexed = []  # (expression, text of its index)
         self.factors = {}  # of the other functions, where they use names that are known here
+        self.wrappers = {}  # the calls of one argument, of NumPy and of methods of arrays, with a hole in its place
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         self.locals = {a.arg for a in arguments} | {
             n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and not is_load(n)
@@ -133,7 +136,10 @@ class Scope:
             if outer.body is not self.body and any(getattr(node, "body", None) is self.body for node in inside):
                 stored = {node.id for node in inside if isinstance(node, ast.Name) and not is_load(node)}
                 known |= stored | {node.arg for node in inside if isinstance(node, ast.arg)}
+        changing = {f.name for f in functions(tree) if any(map(stores_in_something, ast.walk(f)))}
         for node in ast.walk(tree):
+            if (wrapper := wrapper_of(node)) is not None and wrapper.func.attr not in changing:
+                self.wrappers.setdefault(unparse(wrapper), wrapper)
             if isinstance(node, ast.Subscript):
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
                 if names and names <= known:
@@ -174,6 +180,23 @@ class Scope:
         for other, (ingredient, kinds) in self.ingredients.items():
             if other != text and (kind is None or not kinds or kind in kinds):
                 yield other, ingredient, kinds
+
+
+def wrapper_of(node) -> ast.expr | None:
+    """A call such as A.transpose(0, 2, 1) or np.exp(A) with a hole for A; None for another one."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=owner)) as function, args=[_], keywords=[]):
+            if owner in (*MODULES, "self"):
+                return ast.Call(function, [name(HOLE)], [])
+        case ast.Call(func=ast.Attribute(attr=method), args=args, keywords=[]) if method in RESHAPING:
+            if not any(reads(one) for one in args):
+                return ast.Call(ast.Attribute(name(HOLE), method, ast.Load()), args, [])
+    return None
+
+
+def stores_in_something(node) -> bool:
+    """Whether it is the target of x[t] = ..., or self.x = ..., or a call that may change a list."""
+    return (isinstance(node, ast.Attribute | ast.Subscript) and not is_load(node)) or isinstance(node, ast.Expr)
 
 
 def is_no_value(text) -> bool:

@@ -22,6 +22,7 @@ from compare.learner.synthesis import Synthesis
 EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
+TAKEN_APART = 0.5  # is added for a statement that only gives parts of something their own names
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
@@ -108,6 +109,7 @@ class Search:
             if isinstance(statement, ast.Expr):  # its value is what is passed on, not what it does
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
+            extra += TAKEN_APART * self.takes_apart(statement)
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
             by_statement.setdefault(id(statement), one)
         self.count_what_is_handed_over()
@@ -181,6 +183,17 @@ class Search:
         parts = value.elts if isinstance(value, ast.Tuple) else [value]
         return all(isinstance(one, syntax.NAMES) for one in parts)
 
+    def takes_apart(self, statement) -> bool:
+        """Whether a statement gives parts of something their own names, as in x, W = cache and W = params["W"]."""
+        match statement:
+            case ast.Assign(targets=[ast.Tuple()], value=ast.Name()):
+                return True
+            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Attribute(attr=part)):
+                return own == part
+            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Subscript(slice=ast.Constant(value=part))):
+                return own == part
+        return False
+
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
         arrays = [leaf for leaf in values if leaf.size > 1 or leaf.ndim]
@@ -226,7 +239,7 @@ class Search:
         for function in syntax.functions(self.workshop.subject.tree):
             uses = Counter(syntax.every_read(function))
             stored = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
-            stored |= {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not syntax.is_load(n)}
+            stored |= syntax.stores([function])
             for _, block in syntax.blocks(function):
                 self.variables[id(block)] = stored, uses
 
@@ -320,12 +333,12 @@ class Search:
     def place(self, fix):
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
-        reads = any(self.only_reads(slot) for slot in slots)
+        named = any(self.takes_apart(self.node(slot)) for slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
         unlikely = (
             fix.edit.kind == "insert",
             self.unused(fix.edit) > 0,
-            innocent or reads,
+            innocent or named,
             self.in_forward(fix.edit.line),
         )
         return *unlikely, when, fix.cost

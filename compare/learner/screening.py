@@ -183,6 +183,7 @@ class StatementScreen(Screen):
 
     def __init__(self, investigation: Investigation, suspect: Suspect):
         slot = investigation.workshop.slots.all[suspect.slot - 1]
+        self.block = slot.block
         self.statement, (self.path, original) = slot.node, value_of(slot.node)
         noted, _ = investigation.reached(suspect)
         super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
@@ -207,7 +208,7 @@ class GapScreen(Screen):
 
     def __init__(self, investigation: Investigation, suspect: Suspect, gap: edits.Slot, target):
         noted, computed = investigation.reached(suspect, gap.number if gap.number != suspect.slot else None)
-        self.gap, self.target, original = gap, target, syntax.load(target)
+        self.gap, self.block, self.target, original = gap, gap.block, target, syntax.load(target)
         places = [Place(*one, investigation.workshop) for one in noted]
         for place, leaves in zip(places, computed, strict=False):
             if len(leaves) == 1:  # there the variable holds what it should; the expression has what it was

@@ -22,7 +22,7 @@ from compare.learner.switches import Workshop
 MOST = 400  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry
 SINGULAR = 1e-10  # of the largest singular value: below, values do not depend on a change
-NEWTON = 10  # rounds, for the few values in which a backward pass is not linear
+NEWTON = 16  # rounds, for the few values in which a backward pass is not linear
 SHARES = (1.0, 0.5, 0.25)  # of a step, the first that helps
 
 
@@ -392,7 +392,7 @@ class Investigation:
                 if np.allclose(left, error - share * jacobian @ step, rtol=1e-5, atol=1e-7 * np.abs(left).max()):
                     suspect.possible = False  # the results are linear in the value, and no value will do
                     return
-                if np.isfinite(left).all() and np.abs(left).sum() < 0.7 * np.abs(error).sum():
+                if np.isfinite(left).all() and np.abs(left).sum() < 0.9 * np.abs(error).sum():
                     break
             else:
                 return

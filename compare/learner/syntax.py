@@ -92,6 +92,12 @@ def reads(node) -> frozenset[str]:
     return node._reads
 
 
+def stores(statements) -> set[str]:
+    """The variables that statements store."""
+    nodes = (node for statement in statements for node in ast.walk(statement))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and not is_load(node)}
+
+
 def every_read(node) -> list[str]:
     """The same, each name as often as it is read."""
     return [one.id for one in ast.walk(node) if isinstance(one, ast.Name) and is_load(one)]

@@ -33,7 +33,7 @@ LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for 
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
 JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
 JOINED["P ** X"] = 1.5, np.power
-BORROWED = 0.6  # less for a factor that another function has
+BORROWED, IN_SUM = 0.6, 0.2  # less for a factor that another function has, and for one more term of a sum
 NUMBERS = (0, 1, 2, -1, 0.5)
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
@@ -229,6 +229,10 @@ class Synthesis:
         if not screen.decides:
             yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole))
             return
+        if not screen.unique:  # what a loop carries has its right value only once the statement uses it
+            unread = syntax.stores(screen.block) - frozenset().union(*map(syntax.reads, screen.block))
+            others = [one for one in self.plain if isinstance(one[1], ast.Name) and one[1].id in unread]
+            yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole, others))
         for path, node, parents in with_parents(ast.Expr(whole)):
             if isinstance(parents[0], ast.Call) and node is parents[0].func:
                 continue
@@ -273,6 +277,8 @@ class Synthesis:
                 yield 0.9 + cost, syntax.filled(template.replace("np", self.module), X=node)
             for template, cost in ALONE.items():
                 yield cost, syntax.filled(template, P=node)
+            for template in self.scope.wrappers.values():
+                yield 1.4, syntax.with_parts(template, {expressions.HOLE: node})
         if isinstance(node, ast.Constant) and own == "number":
             yield from ((1.1, syntax.number(k)) for k in NUMBERS)
 
@@ -287,10 +293,9 @@ class Synthesis:
         same = np.array([one.exact for one in choices], bool)
         for k in np.flatnonzero(same & part.right(columns)):
             yield instead(node, choices[k].cost, choices[k].node) + 1.1 * choices[k].made, choices[k].node
-        for template, (cost, function) in JOINED.items():
+        for template, (_, function) in JOINED.items():
             for k in np.flatnonzero(part.right(function(part.values[:, None], columns))):
-                other = choices[k].node
-                yield self.joined(cost, choices[k].cost, other), syntax.filled(template, P=node, X=other)
+                yield self.joined(template, node, choices[k].cost, choices[k].node)
 
     def table(self, shapes: tuple) -> tuple[list["Choice"], np.ndarray]:
         """The ingredients that fit a part with these shapes, one per place, and their values, one column each."""
@@ -309,17 +314,20 @@ class Synthesis:
             self.tables[shapes] = choices, np.stack(columns, axis=1) if columns else np.zeros((entries, 0))
         return self.tables[shapes]
 
-    def longer(self, node) -> Iterator:
-        """(cost, expression): one more term or factor."""
+    def longer(self, node, others=None) -> Iterator:
+        """(cost, expression): one more term or factor, of all or of some ingredients."""
         own = kind(self.first(node))
-        for cost, other, its in (*self.plain, *self.functions):
+        for cost, other, its in others if others is not None else (*self.plain, *self.functions):
             arrays = isinstance(its, tuple) and isinstance(own, tuple)
             if its == "number" or (arrays and expressions.broadcasts(its, own)):
-                for template, (more, _) in JOINED.items():
-                    yield self.joined(more, cost, other), syntax.filled(template, P=node, X=other)
+                yield from (self.joined(template, node, cost, other) for template in JOINED)
 
-    def joined(self, more, cost, other) -> float:
-        return more + cost - BORROWED * (syntax.unparse(other) in self.scope.factors)
+    def joined(self, template, node, cost, other) -> tuple[float, ast.expr]:
+        """(cost, expression): one more term, likelier in a sum; or factor, likelier if another function has it."""
+        is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+        less = IN_SUM if is_sum and template in ("P + X", "P - X") else 0.0
+        less += BORROWED * (syntax.unparse(other) in self.scope.factors)
+        return JOINED[template][0] + cost - less, syntax.filled(template, P=node, X=other)
 
     # ---- products of two ingredients ----
 

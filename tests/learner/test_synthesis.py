@@ -152,7 +152,7 @@ def test_a_gap_is_judged_by_what_the_variable_held_before_it_was_corrected():
     suspect = Suspect(1, np.ones(4, bool), True, expected=expected, rank=4, jacobian=jacobian, recurrent=True)
     noted = [({"d": needed, "e": missing}, {})] * 2
     fake = SimpleNamespace(workshop=Clock(), reached=lambda suspect, gap: (noted, [[before], [before]]))
-    gap = GapScreen(fake, suspect, SimpleNamespace(number=2), ast.parse("d = 0").body[0].targets[0])
+    gap = GapScreen(fake, suspect, SimpleNamespace(number=2, block=[]), ast.parse("d = 0").body[0].targets[0])
     right, wrong = (gap.values(gap.original) + sign * np.tile(missing, 2) for sign in (1, -1))
     assert gap.decides and gap.right(np.stack([right, wrong], axis=1)).tolist() == [True, False]
 

@@ -191,6 +191,63 @@ def soft_backward(dy, cache):
 def example():
     return np.random.default_rng(6).normal(size=(3, 3))
 """
+LONG = """\
+import numpy as np
+
+
+def long_forward(x, Waa, b):
+    a, states = np.zeros((x.shape[0], x.shape[1])), []
+    for t in range(x.shape[2]):
+        before = a
+        a = np.tanh(Waa @ before + x[:, :, t] + b)
+        states.append((before, a))
+    return np.stack([a for _, a in states], axis=2), {"states": states, "Waa": Waa}
+
+
+def long_backward(da, cache):
+    Waa = cache["Waa"]
+    states = cache["states"]
+    dx, dWaa, db = np.zeros_like(da), np.zeros_like(Waa), 0
+    da_before = np.zeros(da.shape[:2])
+    for t in reversed(range(len(states))):
+        before, a = states[t]
+        da_total = da[:, :, t] + da_before
+        dtanh = 1 - a**2
+        dz = dtanh * da_total
+        dx[:, :, t] = dz
+        dWaa += dz @ before.T
+        db = db + dz.sum(axis=1, keepdims=True)
+        da_before = Waa.T @ dz
+    return dx, dWaa, db
+
+
+def example():
+    rng = np.random.default_rng(8)
+    return tuple(rng.normal(size=shape) for shape in ((3, 3, 4), (3, 3), (3, 1)))
+"""
+HEADS = """\
+import numpy as np
+
+
+def heads_forward(x, W):
+    T, D = x.shape
+    y = (x @ W).reshape(T, 2, D // 2).transpose(1, 0, 2)
+    return np.tanh(y) * 0.6, (x, W, np.tanh(y))
+
+
+def heads_backward(dy, cache):
+    x, W, y = cache
+    T, D = x.shape
+    ds = dy * 0.6
+    dy = ds * (1 - y**2)
+    dout = dy.transpose(1, 0, 2).reshape(T, D)
+    return dout @ W.T, x.T @ dout
+
+
+def example():
+    rng = np.random.default_rng(9)
+    return rng.normal(size=(3, 4)), rng.normal(size=(4, 4))
+"""
 CARRIED = """\
 import numpy as np
 
@@ -258,6 +315,10 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "an axis is not kept": (SQUARE, "(dy * p).sum(axis=1, keepdims=True)", "(dy * p).sum(axis=1)", "keepdims=True"),
     "an input is written into": (SQUARE, "dy = np.where(hidden, 0.0, dy)", "dy[hidden] = 0.0", "dy = dy.copy()"),
     "not carried to the next turn of a loop": (CARRIED, "        dh = da @ W.T\n", "", "dh = da @ W.T"),
+    "a derivative in a variable of its own": (LONG, "dtanh = 1 - a**2", "dtanh = (1 - a) ** 2", "1 - a ** 2"),
+    "a carried gradient that nothing reads": (LONG, "da[:, :, t] + da_before", "da[:, :, t]", "+ da_before"),
+    "another matrix than the one that was unpacked": (LONG, "Waa.T @ dz", "Waa @ dz", "Waa.T"),
+    "a layout that another line has": (HEADS, "dy.transpose(1, 0, 2).reshape", "dy.reshape", "dy.transpose(1, 0, 2)"),
     "after its loop": (STEPS, ADDED, ADDED[4:], "moved"),
 }
 
@@ -268,7 +329,7 @@ def reports_on(text, tmp_path):
     return examine.examine(str(path))
 
 
-@pytest.mark.parametrize("text", [NORM, SUMS, DENSE, SCALED], ids=["norm", "sums", "dense", "scaled"])
+@pytest.mark.parametrize("text", sorted({program for program, *_ in MISTAKES.values()}))
 def test_the_right_programs_are_right(text, tmp_path):
     (report,) = reports_on(text, tmp_path)
     assert report.verdict == "right" and not report.remarks
