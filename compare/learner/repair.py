@@ -109,7 +109,7 @@ class Search:
             if isinstance(statement, ast.Expr):  # its value is what is passed on, not what it does
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
-            extra += TAKEN_APART * self.takes_apart(statement)
+            extra += TAKEN_APART * syntax.takes_apart(statement)
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
             by_statement.setdefault(id(statement), one)
         self.count_what_is_handed_over()
@@ -182,17 +182,6 @@ class Search:
         value = getattr(self.node(slot), "value", None)
         parts = value.elts if isinstance(value, ast.Tuple) else [value]
         return all(isinstance(one, syntax.NAMES) for one in parts)
-
-    def takes_apart(self, statement) -> bool:
-        """Whether a statement gives parts of something their own names, as in x, W = cache and W = params["W"]."""
-        match statement:
-            case ast.Assign(targets=[ast.Tuple()], value=ast.Name()):
-                return True
-            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Attribute(attr=part)):
-                return own == part
-            case ast.Assign(targets=[ast.Name(id=own)], value=ast.Subscript(slice=ast.Constant(value=part))):
-                return own == part
-        return False
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
@@ -333,7 +322,7 @@ class Search:
     def place(self, fix):
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
-        named = any(self.takes_apart(self.node(slot)) for slot in slots)
+        named = any(syntax.takes_apart(self.node(slot)) for slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
         unlikely = (
             fix.edit.kind == "insert",

@@ -238,6 +238,24 @@ def runs_backwards(tree, statement) -> bool:
     return any("reversed" in unparse(one.iter) or "-1" in unparse(one.iter) for one in loops)
 
 
+def takes_apart(statement) -> bool:
+    """Whether a statement gives parts of something their own names, as in x, W = cache and W = params["W"]."""
+    match statement:
+        case ast.Assign(targets=[ast.Tuple()], value=ast.Name()):
+            return True
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+            return len(targets) == len(values) and all(map(is_called_like, targets, values))
+        case ast.Assign(targets=[target], value=value):
+            return is_called_like(target, value)
+    return False
+
+
+def is_called_like(target, value) -> bool:
+    """Whether a variable has the name of the part that it gets."""
+    part = value.attr if isinstance(value, ast.Attribute) else getattr(getattr(value, "slice", None), "value", None)
+    return isinstance(target, ast.Name) and target.id == part
+
+
 def blocks(node) -> Iterator:
     """Every list of statements in a function, without those of functions and classes in it: (owner, list)."""
     todo = [node]
