@@ -346,7 +346,7 @@ def resets(scope):
     """What sets to zero what an object keeps from one call to the next."""
     for node, kinds in scope.ingredients.values():
         if isinstance(node, ast.Attribute):
-            found = {"array" if is_shape(kind) else kind for kind in kinds} & RESETS.keys()
+            found = {"array" if is_shape(kind) else kind for kind in kinds or ["array"]} & RESETS.keys()
             statements = (filled(RESETS[kind], X=node) for kind in sorted(found))
             yield from ((0.8, ast.fix_missing_locations(statement)) for statement in statements)
     yield from ((0.8, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))

@@ -369,7 +369,8 @@ def other_calls(node) -> Iterator:
     function = unparse(node.func)
     words = {keyword.arg for keyword in node.keywords}
     if function.split(".")[-1] in ("sum", "mean", "max") and not words & {"keepdims", "keepdim"}:
-        yield 1.1, ast.Call(node.func, args, [*node.keywords, ast.keyword("keepdims", ast.Constant(True))])
+        word = "keepdim" if "dim" in words else "keepdims"
+        yield 1.1, ast.Call(node.func, args, [*node.keywords, ast.keyword(word, ast.Constant(True))])
     if function.split(".")[-1] in REDUCING and not words & {"axis", "dim"}:
         for axis in (ast.keyword("axis", number(k)) for k in (0, 1, -1)):
             yield 1.1, ast.Call(node.func, args, [*node.keywords, axis])

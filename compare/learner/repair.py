@@ -123,6 +123,8 @@ class Search:
                     self.costs[slots.of(block, index, "move")] = 0.1 + 0.5 * fits[-1]
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
+            if self.workshop.judge.strict:  # where what is kept from one call to the next is set to zero
+                self.costs[slots.of(function.body, int(edits.is_docstring(function.body[0])), "before")] = 0.0
 
     def count_what_is_handed_over(self):
         """A statement that calls a function with a likely suspect in it may hand over the wrong thing."""

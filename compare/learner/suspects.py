@@ -93,7 +93,10 @@ class Probe:
         self.integers = stored or literal
         self.values.append([])
         like = terms if self.wide else like
-        if is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
+        if is_tensor(like) and is_tensor(value) and self.wide:
+            with suppress(RuntimeError):
+                value = value.expand(like.shape).clone()
+        elif is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
             with suppress(ValueError):
                 value = np.broadcast_to(value, like.shape).astype(like.dtype)
         return self.visited(value, stored)
@@ -198,10 +201,10 @@ def probed(statement) -> list | None:
 
 
 def terms_of(value):
-    """What a value is a sum of, if the axis is kept, as in np.mean(terms, axis=1, keepdims=True); None if it is not."""
+    """What a value is a sum or a mean of, over an axis, as in np.mean(terms, axis=1); None if it is none."""
     for node in ast.walk(value):
         method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if method and any(keyword.arg == "keepdims" for keyword in node.keywords):
+        if method and node.keywords and node.func.attr in ("sum", "mean", "max"):
             module = isinstance(node.func.value, ast.Name) and node.func.value.id in syntax.MODULES
             terms = [*node.args, None][0] if module else node.func.value
             return terms if terms is not None and can_be_read_again(terms) else None

@@ -60,3 +60,10 @@ def test_no_edit_stores_into_a_name_of_the_module():
     nodes = [n for one in found for _, new in one.changes for s in new for n in ast.walk(s)]
     stored = {node.id for node in nodes if isinstance(node, ast.Name) and not syntax.is_load(node)}
     assert stored == {"a", "b"} and len(found) > 100
+
+
+def test_what_is_only_added_to_may_have_to_be_set_to_zero():
+    tree = ast.parse("class A:\n    def back(self, d):\n        self.dW += d\n        return d\n")
+    found = edits.all_edits(tree, {}, range(9), edits.Slots(), lambda slot: True)
+    texts = {ast.unparse(one.after) for one in found if one.kind == "insert"}
+    assert "self.dW[...] = 0" in texts

@@ -185,7 +185,8 @@ def soft_forward(x):
 def soft_backward(dy, cache):
     p, hidden = cache
     dy = np.where(hidden, 0.0, dy)
-    return {"x": p * (dy - (dy * p).sum(axis=1, keepdims=True))}
+    inner = (dy * p).sum(axis=1, keepdims=True)
+    return {"x": p * (dy - inner)}
 
 
 def example():
