@@ -89,7 +89,8 @@ class Probe:
         are in the text, so that they may be meant as floats; shape: that of what it is used as.
         """
         if shape is not None and not is_tensor(value):
-            value = np.broadcast_to(value, shape).astype(float)
+            with suppress(ValueError):
+                value = np.broadcast_to(value, shape).astype(float)
         self.integers = stored or literal
         self.values.append([])
         like = terms if self.wide else like
