@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -254,10 +254,20 @@ def likeness(key, name) -> int:
 # ---- functions ----
 
 
+kept_signature = lru_cache(maxsize=256)(inspect.signature)  # a search calls one function some thousand times
+
+
+def signature_of(function: Callable) -> inspect.Signature:
+    try:
+        return kept_signature(function)
+    except TypeError:  # a callable that has no hash
+        return inspect.signature(function)
+
+
 def accepts(function: Callable, count: int) -> bool:
     """Whether a function can be called with `count` arguments by position."""
     try:
-        inspect.signature(function).bind(*range(count))
+        signature_of(function).bind(*range(count))
     except TypeError:
         return False
     return True
@@ -269,7 +279,7 @@ def name_of(function) -> str:
 
 def call(function: Callable, known: dict, order: list[str]):
     """Call a function by the names of its parameters if all are known, otherwise by position. Raises CannotRun."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = signature_of(function).parameters.values()
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     needed = [p.name for p in named if p.default is p.empty]
     if len(named) == len(parameters) and all(name in known for name in needed):
