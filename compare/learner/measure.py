@@ -64,12 +64,13 @@ class Measured:
         return best_estimate(loss, self.noise)
 
     def unchecked(self, gradients) -> list[str]:
-        """The arrays of the object on which the loss depends, and which have none of these gradients."""
+        """The arrays of objects on which the loss depends, and which have none of these gradients."""
         arrays = arrays_by_name(*self.program.prepared(self.case))
         measured = [arrays[name] for name in gradients if name in arrays]
+        parameters = {f"d{name}": arrays[f"d{name}"] for name in self.program.parameters.values()}
         return [
             name
-            for name, array in arrays.items()
+            for name, array in parameters.items()
             if array.ndim and not any(np.shares_memory(array, one) for one in measured) and self.depends_on(name)
         ]
 
@@ -111,7 +112,7 @@ def extrapolated(loss, h) -> tuple[float, float]:
 
 def arrays_by_name(inputs, obj) -> dict:
     """The arrays that may have a gradient, by its name, as numpy arrays that share their memory."""
-    arrays = parameters_of(obj)
+    arrays = parameters_of(inputs, obj)
     found = {f"d{name}": arrays[name] for name in first_names(arrays).values()}
     found |= {f"d{leaf}": array for name, value in inputs.items() for leaf, array in leaves(value, name).items()}
     return {name: to_numpy(array) for name, array in found.items()}
@@ -172,8 +173,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     least = least_size(case.expected.values())
     for name, error in case.slack.items():
         case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
-    if program.obj is not None:
-        case.unchecked += loss.unchecked(case.expected)
+    case.unchecked += loss.unchecked(case.expected)
     return without_unused(case, outcome)
 
 

@@ -107,6 +107,11 @@ class ReturnsItsArrayAsCache(ReturnsCache):
         return super().backward(dy, (cache,))
 
 
+class CallsItsCacheByItsName(ReturnsItsArrayAsCache):
+    def backward(self, grad, x):
+        return super().backward(grad, x)
+
+
 class ReturnsAll(Layer):
     def backward(self, dy):
         return super().backward(dy), self.__dict__.pop("dW")
@@ -181,6 +186,10 @@ def without_cache(factor):
     return lambda x, W: x @ W, lambda dy, x, W: (dy @ W.T, factor * x.T @ dy)
 
 
+def cache_first(factor):
+    return product_forward, lambda cache, dy: (dy @ cache[1].T, factor * cache[0].T @ dy)
+
+
 def closure(factor):
     return (lambda x, W: (x @ W, lambda dy: (dy @ W.T, factor * x.T @ dy))), None
 
@@ -210,6 +219,25 @@ def with_dicts(factor):
         return gradients | {"dW": factor * gradients["dW"]}
 
     return affine, backward
+
+
+def kept_in_an_argument(factor):
+    def backward(dy, cache):
+        x, weight = cache
+        weight.grad = factor * x.T @ dy
+        return dy @ weight.value.T
+
+    return lambda x, weight: (x @ weight.value, (x, weight)), backward
+
+
+def returned_in_an_object(factor):
+    def backward(dy, cache):
+        x, layer = cache
+        gradients = Layer()
+        gradients.W = factor * x.T @ dy
+        return dy @ layer.W.T, gradients
+
+    return lambda x, layer: (x @ layer.W, (x, layer)), backward
 
 
 def lists_of_numbers(factor):
@@ -252,8 +280,11 @@ W, B = RNG.standard_normal((5, 4)), RNG.standard_normal(4)
 FORMS = {  # from the factor of the gradient of W to what is checked; the arguments; what the gradient is called
     "closure": (closure, (X, W), "dW"),
     "loss": (loss, (X, W, RNG.standard_normal((3, 4))), "dW"),
+    "cache first": (cache_first, (X, W), "dW"),
     "no cache": (without_cache, (X, W), "dW"),
     "dicts": (with_dicts, (X, {"W": W, "b": B}), "dW"),
+    "gradient kept in an argument": (kept_in_an_argument, (X, Parameter(W)), "dweight.value"),
+    "gradients in an object": (returned_in_an_object, (X, Layer()), "dlayer.W"),
     "lists of numbers": (lists_of_numbers, (X, W), "dW"),
     "a number": (a_number, (X, 0.7), "dW"),
     "computed in float32": (in_float32, (X, W), "dW"),
@@ -264,6 +295,7 @@ FORMS = {  # from the factor of the gradient of W to what is checked; the argume
             Layer: "dW",
             ReturnsCache: "dW",
             ReturnsItsArrayAsCache: "dW",
+            CallsItsCacheByItsName: "dW",
             ReturnsAll: "dW",
             ReturnsDict: "dW",
             InLists: "dWs[0]",
