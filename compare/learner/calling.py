@@ -5,10 +5,10 @@
     forward(*args) -> (*outputs, pullback)      pullback(*upstream) -> gradients
     loss(*args)    -> (number, *gradients)
     an object with forward(*inputs) and backward(*upstream), which keeps the gradients of its parameters
-
     an object with forward(*inputs) -> (*outputs, cache) and backward(*upstream, cache)
 
-Gradients are a tuple, in the order of the arguments and then of an object's parameters, or a dict with their names. An
+The cache comes last in backward, or first if only the first parameter is called cache. An object's forward returns one
+if the last parameter of its backward is not named like a gradient. Gradients are a tuple, in the order of the arguments and then of an object's parameters, or a dict with their names. An
 argument that is a dict, a list or a tuple of arrays has one for each of them; a number has one if it is returned. An
 argument may be an object, too: its arrays are parameters, whose gradients are kept in it or returned in another object.
 """
@@ -139,12 +139,12 @@ def copied(value):
 
 
 def replaced(value, change: Callable, known: dict | None = None):
-    """The value with change(array) for every array, tensor and number of floats in it; what holds them stays the same.
+    """The value with change(array) for every array, tensor, number and list of numbers in it; the rest stays the same.
 
     known: id -> (array, change(array)) for those seen so far, because one array in two places stays one array.
     """
     known = {} if known is None else known
-    if is_number(value):
+    if is_number(value) or holds_only_numbers(value):
         return change(value)
     if id(value) not in known:
         known[id(value)] = value, value  # what holds itself is not gone through again
@@ -398,6 +398,24 @@ class Program:
             found.append({n: None if v is None else np.array(to_numpy(v)) for n, v in gradients.items()})
         return found
 
+    def forward_keeps_state(self, case: Case) -> bool:
+        """Whether a second forward pass of an object gives other outputs."""
+        inputs, obj = self.prepared(case)
+        found = []
+        for _ in range(2):
+            outputs, *_ = self.split(self.returned(inputs, obj), inputs, obj)
+            found.append([np.array(to_numpy(value)) for value in self.named_results(outputs).values()])
+        return obj is not None and changed(*found)
+
+    def function_to_zero_gradients(self) -> str:
+        """The name of a function in the module, or of a method if objects hold the gradients; "" if there is none."""
+        kind = type(self.obj)
+        function = (self.backward or self.forward) if self.obj is None else kind.backward
+        around = getattr(function, "__globals__", {})
+        classes = [kind, *(one for one in around.values() if inspect.isclass(one))] if self.parameters else []
+        known = [*around.items(), *(pair for one in classes for pair in inspect.getmembers(one))]
+        return next((name for name, one in known if inspect.isfunction(one) and re.search("zero(?!s)", name)), "")
+
     def fresh_upstream(self, case):
         upstream = copied(case.upstream)
         return replaced(upstream, self.to_array) if self.to_array else upstream
@@ -410,8 +428,11 @@ class Program:
     def named_gradients(self, returned, inputs, obj, case):
         returned = as_dicts(returned)
         kept = {f"d{name}": gradient for name, gradient in kept_by(inputs, obj, self.parameters).items()}
-        names = case.gradients if case.expected else self.gradient_names(returned, case.inputs, kept)
-        return by_name(returned, names, kept, name_of(self.backward or self.forward))
+        names = all_names = case.gradients
+        if not case.expected:
+            with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
+            names, all_names = (self.gradient_names(returned, given, kept) for given in (case.inputs, with_numbers))
+        return by_name(returned, names, kept, name_of(self.backward or self.forward), all_names)
 
     def gradient_names(self, returned, inputs, kept) -> list[str]:
         """Of the arguments, and of the parameters of objects that have a gradient."""
@@ -456,8 +477,11 @@ def shared(arrays) -> list:
     return [(a, b) for k, (a, u) in enumerate(named) for b, v in named[k + 1 :] if np.shares_memory(u, v)]
 
 
-def by_name(returned, names, kept, what) -> dict:
-    """What backward returned and the object keeps, by name. Raises CannotRun when the number of values is wrong."""
+def by_name(returned, names, kept, what, with_numbers) -> dict:
+    """What backward returned and objects keep, by name. Raises CannotRun when the number of values is wrong.
+
+    with_numbers: the names with those of numbers, which may have a gradient.
+    """
     values = values_in(returned)
     tables = any(isinstance(value, dict) for value in flat(returned))
     if returned is None and not kept:
@@ -473,11 +497,12 @@ def by_name(returned, names, kept, what) -> dict:
     left = [name for name in names if name not in found]
     if len(values) > len(left):
         values = [value for value in values if value is not None]
-    if (values and len(values) != len(left)) or (left and not values and not tables):
+    if (values and len(values) != len(left)) or (left and not values and not tables and returned is not None):
         count = len(flat(returned))
         expected = f"{len(names)} {'is' if len(names) == 1 else 'are'} expected, in this order: {', '.join(names)}"
-        more = " (None where there is none), or a dict with these names"
-        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}{more}")
+        more = f"; with the numbers: {', '.join(with_numbers)}" if len(with_numbers) > len(names) else ""
+        more += " (None where there is none), or a dict with these names"
+        raise CannotRun(f"{what} returned {count} gradient{'s' * (count != 1)}; {expected}{more}")
     found |= dict(zip(left, values, strict=False))
     return {name: found.get(name) for name in names}
 

@@ -19,6 +19,7 @@ from compare.learner.calling import (
     as_float64,
     copied,
     first_names,
+    holds_only_numbers,
     is_number,
     is_tensor,
     leaves,
@@ -121,15 +122,16 @@ def arrays_by_name(inputs, obj) -> dict:
 def suited(program: Program, inputs: dict) -> tuple[Program, dict, Callable | None]:
     """The program and its inputs in float64, and the change that was made to each array and number of them.
 
-    Numbers become arrays if the program returns a gradient for one. A program that does not run like this, because it
-    mixes in tensors in float32, remains as it is.
+    Numbers and lists of them become arrays if the program returns a gradient for one. A program that does not run like
+    this, because it mixes in tensors in float32, remains as it is.
     """
     has_tensors = any(is_tensor(one) for value in inputs.values() for one in leaves(value).values())
 
     def with_numbers(value):
-        number = is_number(value)
+        number = is_number(value) or holds_only_numbers(value)
         return as_float64((sys.modules["torch"].tensor if has_tensors else np.array)(value) if number else value)
 
+    known = arrays_by_name(inputs, program.obj)
     for change in (with_numbers, as_float64):
         new = copy.copy(program)
         new.obj, new.parameters = replaced(copied(program.obj), change), None
@@ -140,7 +142,7 @@ def suited(program: Program, inputs: dict) -> tuple[Program, dict, Callable | No
         except Exception:
             continue
         found = [name for name, value in outcome.outputs.items() if value is not None and name in arrays]
-        if change is as_float64 or any(not arrays[name].ndim for name in found):
+        if change is as_float64 or any(name not in known for name in found):
             return new, given, change
     return program, inputs, None
 
