@@ -8,7 +8,9 @@
     an object with forward(*inputs) -> (*outputs, cache) and backward(*upstream, cache)
 
 The cache comes last in backward, or first if only the first parameter is called cache. An object's forward returns one
-if the last parameter of its backward is not named like a gradient. Gradients are a tuple, in the order of the arguments and then of an object's parameters, or a dict with their names. An
+if the last parameter of its backward is not named like a gradient.
+
+Gradients are a tuple, in the order of the arguments and then of an object's parameters, or a dict with their names. An
 argument that is a dict, a list or a tuple of arrays has one for each of them; a number has one if it is returned. An
 argument may be an object, too: its arrays are parameters, whose gradients are kept in it or returned in another object.
 """
