@@ -39,7 +39,7 @@ class Case:
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
     that forward returns; slack: the error that the expected gradients may have; unchecked: the gradients that the
-    program does not return.
+    program neither returns nor keeps; partly: whether some of these are of parameters of an object.
     """
 
     words: str
@@ -49,6 +49,7 @@ class Case:
     results: tuple[str, ...] = ()
     slack: dict[str, float] = field(default_factory=dict)
     unchecked: list[str] = field(default_factory=list)
+    partly: bool = False
 
     @property
     def gradients(self):

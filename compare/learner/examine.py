@@ -151,7 +151,7 @@ def judged(subject: Subject, module, report: Report) -> tuple[int, str] | None:
             report.problem = seen[index][0].words
             return index, stage
         report.stages.append((stage, sentence))
-    report.unchecked = [name for case, _ in seen for name in case.unchecked]
+    report.partly = any(case.partly for case, _ in seen)
     report.remarks += remarks_on(seen)
     return None
 
@@ -352,7 +352,10 @@ STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_cle
 
 
 def remarks_on(seen) -> list[str]:
-    """Outputs in float64 for inputs in float32."""
+    """Gradients that are not returned, and outputs in float64 for inputs in float32."""
+    left_out = [name for case, _ in seen for name in case.unchecked]
+    if left_out:
+        return [f"neither returned nor kept, and therefore not checked: {', '.join(left_out)}"]
     for case, outcome in seen:
         wide = [
             n

@@ -175,7 +175,8 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     least = least_size(case.expected.values())
     for name, error in case.slack.items():
         case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
-    case.unchecked += loss.unchecked(case.expected)
+    case.unchecked = loss.unchecked(case.expected)
+    case.partly = case.unchecked != []
     return without_unused(case, outcome)
 
 

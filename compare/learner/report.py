@@ -54,8 +54,8 @@ class Finding:
 class Report:
     """The answer on one forward and backward pass.
 
-    stages: (what was checked, "ok" or what is wrong or worth a note); unchecked: gradients that were not found;
-    not_searched: why the line was not looked for.
+    stages: (what was checked, "ok" or what is wrong or worth a note); partly: whether an object's
+    parameters have gradients that were not found; not_searched: why the line was not looked for.
     """
 
     file: str
@@ -65,12 +65,12 @@ class Report:
     stages: list[tuple[str, str]] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     problem: str = ""
     printed: str = ""
     mistake: str = ""
     not_searched: str = ""
+    partly: bool = False
 
     def failed(self, stage: str, sentence: str, verdict: str = WRONG):
         self.stages.append((stage, sentence))
@@ -141,13 +141,11 @@ def tail(report: Report, *, fix: bool = False) -> str:
         lines += ["", *finding_in_words(finding, fix=fix, another=k > 0)]
     if report.verdict == RIGHT and report.rows:
         worst = max(report.rows, key=lambda row: row.eps)
-        right = "right as far as checked" if report.unchecked else "right"
+        right = "right as far as checked" if report.partly else "right"
         words = f"{right}: the largest error, in {worst.name}, is {worst.eps:.2g} eps of its largest entry"
         lines += ["", *wrapped(words, "", 0)]
         if not report.exercise and worst.eps > ALLOWED_EPS:
             lines.append("(the expected gradient is measured by differences, and no more exactly than that)")
-    if report.unchecked:
-        lines += wrapped(f"neither returned nor kept, and not checked: {', '.join(report.unchecked)}", "  - ", 4)
     for remark in report.remarks:
         lines += wrapped(remark, "  - ", 4)
     if report.printed:

@@ -420,6 +420,15 @@ def test_what_an_object_keeps_is_a_parameter_if_it_was_there_before():
     assert "right as far as checked: " in str(result) and "not checked: dscale[0]" in str(result)
 
 
+def adding_to_an_argument():
+    def backward(dy, cache):
+        x, weight = cache
+        weight.grad += x.T @ dy
+        return dy @ weight.value.T
+
+    return lambda x, weight: (x @ weight.value, (x, weight)), backward
+
+
 class AddsUpWhatItReturns(AddsUp):
     dx = 0.0
 
@@ -433,6 +442,7 @@ class AddsUpWhatItReturns(AddsUp):
     [
         ((lambda x, b: (x + b, None), lambda dy, cache: (dy, dy), (X, X)), "note", "are the same array"),
         ((AddsUp(), None, (X,)), "note", "dweight.value adds up from call to call until zero_grad is called"),
+        ((*adding_to_an_argument(), (X, Parameter(W))), "note", "dweight.value adds up from call to call until set"),
         ((AddsUpWhatItReturns(), None, (X,)), "wrong", "a second call gives a different dx, dweight.value"),
         ((KeepsState(), None, (X,)), "note", "forward keeps a state: a second call gives other outputs"),
     ],
