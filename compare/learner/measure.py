@@ -13,6 +13,7 @@ import numpy as np
 
 from compare.agreement import RESOLUTION, least_size
 from compare.learner.calling import (
+    CannotRun,
     Case,
     Outcome,
     Program,
@@ -181,10 +182,15 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
 
 
 def without_unused(case: Case, outcome) -> Case:
-    """Without the gradients that backward does not return; those that are not zero are kept in mind for a remark."""
+    """Without the gradients that backward does not return; those that are not zero are kept in mind for a remark.
+
+    Raises CannotRun if none is left.
+    """
     for name in [name for name in case.gradients if outcome.outputs[name] is None]:
         value = case.expected.pop(name)
         if value.ndim and np.any(np.abs(value) > RESOLUTION):
             case.unchecked.append(name)
         del case.slack[name]
+    if case.unchecked and not case.gradients:
+        raise CannotRun(f"no gradient has a name that is expected: {', '.join(case.unchecked)}")
     return case

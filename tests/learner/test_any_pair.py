@@ -460,6 +460,8 @@ def test_functions_that_do_not_fit_are_refused():
         check_backward(norm_forward, lambda dout, cache: dout, (X, GAMMA, BETA))
     with pytest.raises(CannotRun, match="2 gradients; 1 is expected, in this order: dx; with the numbers: dx, dk, db"):
         check_backward(lambda x, k, b: (k * x + b, k), lambda dy, k: (k * dy, dy.sum()), (X, 1.5, 0.7))
+    with pytest.raises(CannotRun, match="no gradient has a name that is expected: dx, dW"):
+        check_backward(product_forward, lambda dy, cache: {"a": dy @ cache[1].T, "b": dy}, (X, W))
     with pytest.raises(CannotRun, match="returned 1 gradient; 2 are expected, in this order: dx, dW"):
         check_backward(lambda x, W: (np.sum(x @ W), x.sum(axis=0)), None, (X, W))
 
