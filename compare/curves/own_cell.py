@@ -133,7 +133,7 @@ class OwnCell:
         *dstate, (case, run, backward, ids), _ = others
         case.upstream = [dy, *dstate]
         with one_line(self.file):
-            found = self.program.named_gradients(backward(*self.program.fresh_upstream(case)), run[1], case)
+            found = self.program.named_gradients(backward(*self.program.fresh_upstream(case)), *run, case)
         gradients = [self.fitted(f"d{name}", found[f"d{name}"], a.shape, dy.dtype) for name, a in case.inputs.items()]
         return [None, *gradients[1:]] if ids else gradients
 

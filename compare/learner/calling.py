@@ -5,11 +5,14 @@
     forward(*args) -> (*outputs, pullback)      pullback(*upstream) -> gradients
     loss(*args)    -> (number, *gradients)
     an object with forward(*inputs) and backward(*upstream), which keeps the gradients of its parameters
-
     an object with forward(*inputs) -> (*outputs, cache) and backward(*upstream, cache)
 
+The cache comes last in backward, or first if only the first parameter is called cache. An object's forward returns one
+if the last parameter of its backward is not named like a gradient.
+
 Gradients are a tuple, in the order of the arguments and then of an object's parameters, or a dict with their names. An
-argument that is a dict, a list or a tuple of arrays has one for each of them; a number has one if it is returned.
+argument that is a dict, a list or a tuple of arrays has one for each of them; a number has one if it is returned. An
+argument may be an object, too: its arrays are parameters, whose gradients are kept in it or returned in another object.
 """
 
 import copy
@@ -36,7 +39,7 @@ class Case:
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
     that forward returns; slack: the error that the expected gradients may have; unchecked: the gradients that the
-    program does not return.
+    program neither returns nor keeps; partly: whether some of these are of parameters of an object.
     """
 
     words: str
@@ -46,6 +49,7 @@ class Case:
     results: tuple[str, ...] = ()
     slack: dict[str, float] = field(default_factory=dict)
     unchecked: list[str] = field(default_factory=list)
+    partly: bool = False
 
     @property
     def gradients(self):
@@ -138,12 +142,12 @@ def copied(value):
 
 
 def replaced(value, change: Callable, known: dict | None = None):
-    """The value with change(array) for every array, tensor and number of floats in it; what holds them stays the same.
+    """The value with change(array) for every array, tensor, number and list of numbers in it; the rest stays the same.
 
     known: id -> (array, change(array)) for those seen so far, because one array in two places stays one array.
     """
     known = {} if known is None else known
-    if is_number(value):
+    if is_number(value) or holds_only_numbers(value):
         return change(value)
     if id(value) not in known:
         known[id(value)] = value, value  # what holds itself is not gone through again
@@ -206,6 +210,7 @@ def changed(before, after) -> bool:
 
 # ---- names of gradients ----
 
+UPSTREAM = {"g", "grad", "gradient", "upstream"}
 MARKS = ("gradients_", "gradient_", "grads_", "grad_", "dldd", "dld", "dl_d", "dloss_d", "d_", "d")
 
 
@@ -319,7 +324,7 @@ class Program:
             inputs = replaced(inputs, self.to_array)
         inputs, obj = self.build(inputs) if self.build else (inputs, copied(self.obj))
         if self.parameters is None:
-            self.parameters = first_names(parameters_of(obj))
+            self.parameters = first_names(parameters_of(inputs, obj))
         return inputs, obj
 
     def returned(self, inputs, obj) -> list:
@@ -348,9 +353,9 @@ class Program:
         count = len(returned)
         taken = most(function, count)
         is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
-        takes_cache = obj is None or takes_no_gradient(function, taken, returned[-1])
+        takes_cache = obj is None or (taken > 0 and takes_no_gradient(function, taken, returned[-1]))
         if takes_cache and count > 1 and (taken > 1 or (taken == 1 and is_loss)):
-            return returned[:-1], lambda *upstream: function(*upstream, returned[-1]), taken - 1
+            return returned[:-1], with_cache(function, returned[-1]), taken - 1
         if obj is not None and (taken > 0 or (taken == 0 and is_loss)):
             return returned, function, taken
         if accepts(function, count + len(inputs)):
@@ -386,7 +391,7 @@ class Program:
         inputs, obj, outputs, backward, _ = self.once(case)
         upstream = self.fresh_upstream(case)
         results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
-        gradients = self.named_gradients(backward(*upstream), obj, case)
+        gradients = self.named_gradients(backward(*upstream), inputs, obj, case)
         written = [name for name, value in inputs.items() if changed(case.inputs[name], value)]
         names = self.upstream_names or [f"the gradient of output {k + 1}" for k in range(len(upstream))]
         written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
@@ -402,9 +407,27 @@ class Program:
             if both and call_number:
                 returned = self.returned(inputs, obj)
                 _, backward, _ = self.split(returned, inputs, obj)
-            gradients = self.named_gradients(backward(*self.fresh_upstream(case)), obj, case)
+            gradients = self.named_gradients(backward(*self.fresh_upstream(case)), inputs, obj, case)
             found.append({n: None if v is None else np.array(to_numpy(v)) for n, v in gradients.items()})
         return found
+
+    def forward_keeps_state(self, case: Case) -> bool:
+        """Whether a second forward pass of an object gives other outputs."""
+        inputs, obj = self.prepared(case)
+        found = []
+        for _ in range(2):
+            outputs, *_ = self.split(self.returned(inputs, obj), inputs, obj)
+            found.append([np.array(to_numpy(value)) for value in self.named_results(outputs).values()])
+        return obj is not None and changed(*found)
+
+    def function_to_zero_gradients(self) -> str:
+        """The name of a function in the module, or of a method if objects hold the gradients; "" if there is none."""
+        kind = type(self.obj)
+        function = (self.backward or self.forward) if self.obj is None else kind.backward
+        around = getattr(function, "__globals__", {})
+        classes = [kind, *(one for one in around.values() if inspect.isclass(one))] if self.parameters else []
+        known = [*around.items(), *(pair for one in classes for pair in inspect.getmembers(one))]
+        return next((name for name, one in known if inspect.isfunction(one) and re.search("zero(?!s)", name)), "")
 
     def fresh_upstream(self, case):
         upstream = copied(case.upstream)
@@ -415,13 +438,17 @@ class Program:
         more = [f"output {k + 1}" for k in range(len(self.result_names), len(values))]
         return dict(zip([*self.result_names, *more], values, strict=False))
 
-    def named_gradients(self, returned, obj, case):
-        kept = {f"d{name}": gradient for name, gradient in kept_by(obj, self.parameters).items()}
-        names = case.gradients if case.expected else self.gradient_names(returned, case.inputs, kept)
-        return by_name(returned, names, kept, name_of(self.backward or self.forward))
+    def named_gradients(self, returned, inputs, obj, case):
+        returned = as_dicts(returned)
+        kept = {f"d{name}": gradient for name, gradient in kept_by(inputs, obj, self.parameters).items()}
+        names = all_names = case.gradients
+        if not case.expected:
+            with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
+            names, all_names = (self.gradient_names(returned, given, kept) for given in (case.inputs, with_numbers))
+        return by_name(returned, names, kept, name_of(self.backward or self.forward), all_names)
 
     def gradient_names(self, returned, inputs, kept) -> list[str]:
-        """Of the arguments, and of the object's parameters that have a gradient."""
+        """Of the arguments, and of the parameters of objects that have a gradient."""
         skip = set() if self.wrt is None else set(inputs) - set(self.wrt)
         names = [f"d{leaf}" for name, value in inputs.items() if name not in skip for leaf in leaves(value, name)]
         more = [f"d{name}" for name in dict.fromkeys(self.parameters.values()) if f"d{name}" not in names]
@@ -436,10 +463,25 @@ def most(function, count) -> int:
 
 
 def takes_no_gradient(function, taken: int, value) -> bool:
-    """Whether the last argument of a backward method is no upstream gradient but the cache, by its name and value."""
+    """Whether an argument of a backward method is no upstream gradient but the cache, by its name and value."""
     names = list(inspect.signature(function).parameters)
-    name = names[taken - 1] if 0 < taken <= len(names) else "d"
-    return not bare(name) and ("cache" in name or not is_float_array(value))
+    first, name = names[0], names[min(taken, len(names)) - 1]
+    if bare(name) or name in UPSTREAM:
+        return cache_is_first(function)
+    return "cache" in name or not is_float_array(value) or bare(first) != "" or first in UPSTREAM
+
+
+def cache_is_first(function) -> bool:
+    """Whether only the first parameter is called cache; otherwise it is expected last."""
+    names = list(inspect.signature(function).parameters)
+    return names[0].startswith("cache") and not names[-1].startswith("cache")
+
+
+def with_cache(function, cache) -> Callable:
+    """Backward as a function of the upstream gradients."""
+    if cache_is_first(function):
+        return lambda *upstream: function(cache, *upstream)
+    return lambda *upstream: function(*upstream, cache)
 
 
 def shared(arrays) -> list:
@@ -448,8 +490,11 @@ def shared(arrays) -> list:
     return [(a, b) for k, (a, u) in enumerate(named) for b, v in named[k + 1 :] if np.shares_memory(u, v)]
 
 
-def by_name(returned, names, kept, what) -> dict:
-    """What backward returned and the object keeps, by name. Raises CannotRun when the number of values is wrong."""
+def by_name(returned, names, kept, what, with_numbers) -> dict:
+    """What backward returned and objects keep, by name. Raises CannotRun when the number of values is wrong.
+
+    with_numbers: the names with those of numbers, which may have a gradient.
+    """
     values = values_in(returned)
     tables = any(isinstance(value, dict) for value in flat(returned))
     if returned is None and not kept:
@@ -465,13 +510,22 @@ def by_name(returned, names, kept, what) -> dict:
     left = [name for name in names if name not in found]
     if len(values) > len(left):
         values = [value for value in values if value is not None]
-    if (values and len(values) != len(left)) or (left and not values and not tables):
+    if (values and len(values) != len(left)) or (left and not values and not tables and returned is not None):
         count = len(flat(returned))
         expected = f"{len(names)} {'is' if len(names) == 1 else 'are'} expected, in this order: {', '.join(names)}"
-        more = " (None where there is none), or a dict with these names"
-        raise CannotRun(f"{what} returned {count} value{'s' * (count != 1)}; {expected}{more}")
+        more = f"; with the numbers: {', '.join(with_numbers)}" if len(with_numbers) > len(names) else ""
+        more += " (None where there is none), or a dict with these names"
+        raise CannotRun(f"{what} returned {count} gradient{'s' * (count != 1)}; {expected}{more}")
     found |= dict(zip(left, values, strict=False))
     return {name: found.get(name) for name in names}
+
+
+def as_dicts(value):
+    """What is returned, with dicts in place of objects; a float in an object, such as its eps, is no gradient."""
+    if type(value) in (tuple, list):
+        return type(value)(map(as_dicts, value))
+    held = None if isinstance(value, dict | tuple | list) else held_by(value)
+    return {key: one for key, one in held.items() if type(one) is not float} if held else value
 
 
 def values_in(returned) -> list:
@@ -500,9 +554,10 @@ def entries_of(value, path="", *, inside=False) -> Iterator[tuple[str, Any]]:
 PARAMS, GRADS = {"params", "parameters", "value", "data"}, {"grads", "gradients", "grad"}
 
 
-def parameters_of(obj) -> dict[str, Any]:
-    """The arrays of floats that an object holds, by all their names: W for self.W and for self.params["W"]."""
-    arrays = {path: value for path, value in reachable(obj) if is_float_array(value)}
+def parameters_of(inputs, obj) -> dict[str, Any]:
+    """The arrays of floats that objects hold, by all their names: W for self.W and for self.params["W"]."""
+    given = {id(leaf) for value in inputs.values() for leaf in leaves(value).values()}
+    arrays = {path: one for path, one in reachable(inputs, obj) if is_float_array(one) and id(one) not in given}
     found = {re.sub(r"\b(params|parameters)\.", "", path): array for path, array in arrays.items()}
     return {name: one for name, one in found.items() if not any(is_gradient_of(name, other) for other in found)}
 
@@ -513,9 +568,9 @@ def first_names(arrays) -> dict[str, str]:
     return {name: first.setdefault(id(array), name) for name, array in arrays.items()}
 
 
-def kept_by(obj, parameters) -> dict[str, Any]:
-    """The gradients that an object keeps, by the first names of its parameters; parameters: see first_names."""
-    paths, found = dict(reachable(obj)) if parameters else {}, {}
+def kept_by(inputs, obj, parameters) -> dict[str, Any]:
+    """The gradients that objects keep, by the first names of their parameters; parameters: see first_names."""
+    paths, found = dict(reachable(inputs, obj)) if parameters else {}, {}
     for name, first in parameters.items():
         best = max(paths, key=lambda path: is_gradient_of(path, name), default="")
         if is_gradient_of(best, name):
@@ -536,9 +591,9 @@ def is_gradient_of(path, name) -> int:
     return sum(same) if marked and all(same) else 0
 
 
-def reachable(obj) -> Iterator[tuple[str, Any]]:
-    """(path, value) of every array and number of floats that an object holds, wherever; short paths first."""
-    todo, seen = [("", obj)], set()
+def reachable(inputs, obj) -> Iterator[tuple[str, Any]]:
+    """(path, value) of every array and number of floats in arguments and an object, wherever; short paths first."""
+    todo, seen = [*inputs.items(), ("", obj)], set()
     for path, value in todo:  # grows
         if is_float_array(value) or is_number(value):
             yield path, value

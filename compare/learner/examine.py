@@ -18,7 +18,7 @@ from compare.learner import ladder, likely_mistake, locate, measure, pairs, prob
 from compare.learner.calling import CannotRun, Case, Outcome, copied, replaced
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
-from compare.learner.switches import Judge, Subject, allowed_error, differing, executed
+from compare.learner.switches import Judge, Subject, allowed_error, differing, executed, why_usual
 from compare.learner.training_loop import first_difference
 
 
@@ -145,13 +145,13 @@ def judged(subject: Subject, module, report: Report) -> tuple[int, str] | None:
     if seen is None:
         return None
     for stage, passes in STAGES:
-        trouble = passes(subject, seen, report)
-        if trouble is not None:
-            index, sentence = trouble
+        index, sentence = passes(subject, seen, report) or (None, "ok")
+        if index is not None:
             report.failed(stage, sentence)
             report.problem = seen[index][0].words
             return index, stage
-        report.stages.append((stage, "ok"))
+        report.stages.append((stage, sentence))
+    report.partly = any(case.partly for case, _ in seen)
     report.remarks += remarks_on(seen)
     return None
 
@@ -181,7 +181,7 @@ def confirmed_by(subject) -> Callable:
             except Exception:
                 more.append(None)
         return all(
-            passes_all(program, case, aliases=not isinstance(subject.bind, Bound))
+            passes_all(program, case, is_exercise=not isinstance(subject.bind, Bound))
             for case in [*cases, *more]
             if case is not None
         )
@@ -189,17 +189,14 @@ def confirmed_by(subject) -> Callable:
     return confirm
 
 
-def passes_all(program, case, *, aliases: bool) -> bool:
+def passes_all(program, case, *, is_exercise: bool) -> bool:
     outcome = program.run(case)
     judge = Judge(case)
     right = judge.right(judge.vector(program))
-    return bool(
-        right is not None
-        and right.all()
-        and not outcome.written
-        and not (aliases and outcome.shared)
-        and not differing(program, case)
-    )
+    if right is None or not right.all() or outcome.written or (is_exercise and outcome.shared):
+        return False
+    again = differing(program, case)
+    return not again or (not is_exercise and why_usual(program, case, again) != "")
 
 
 def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
@@ -329,6 +326,9 @@ def is_clean(subject, seen, report):
             belong = "belongs" if len(outcome.written) == 1 else "belong"
             return index, f"it writes into {', '.join(outcome.written)}, which {belong} to the caller"
         again = differing(program, case)
+        usual = why_usual(program, case, again) if again and isinstance(subject.bind, Bound) else ""
+        if usual:
+            return None, usual
         if again:
             return index, (
                 f"a second call gives a different {', '.join(again)}: something is kept from the first call, such as "
@@ -339,21 +339,15 @@ def is_clean(subject, seen, report):
 
 def outputs_are_separate(subject, seen, report):
     for index, (_, outcome) in enumerate(seen):
-        for pair in outcome.shared:
-            if isinstance(subject.bind, Bound):
-                report.remarks.append(aliased(pair))
-                return None
-            return index, aliased(pair)
+        for a, b in outcome.shared:
+            return (None if isinstance(subject.bind, Bound) else index), (
+                f"{a} and {b} are the same array in memory: scaling one in place, as clipping does, would also scale "
+                "the other; return a copy"
+            )
     return None
 
 
-def aliased(pair) -> str:
-    return (
-        f"{pair[0]} and {pair[1]} are the same array in memory: scaling one in place, as clipping does, would also "
-        "scale the other; return a copy"
-    )
-
-
+# Each gives None, or the case and what is wrong; no case where that is only worth a note.
 STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_clean), (SEPARATE, outputs_are_separate))
 
 

@@ -13,12 +13,14 @@ import numpy as np
 
 from compare.agreement import RESOLUTION, least_size
 from compare.learner.calling import (
+    CannotRun,
     Case,
     Outcome,
     Program,
     as_float64,
     copied,
     first_names,
+    holds_only_numbers,
     is_number,
     is_tensor,
     leaves,
@@ -64,12 +66,13 @@ class Measured:
         return best_estimate(loss, self.noise)
 
     def unchecked(self, gradients) -> list[str]:
-        """The arrays of the object on which the loss depends, and which have none of these gradients."""
+        """The arrays of objects on which the loss depends, and which have none of these gradients."""
         arrays = arrays_by_name(*self.program.prepared(self.case))
         measured = [arrays[name] for name in gradients if name in arrays]
+        parameters = {f"d{name}": arrays[f"d{name}"] for name in self.program.parameters.values()}
         return [
             name
-            for name, array in arrays.items()
+            for name, array in parameters.items()
             if array.ndim and not any(np.shares_memory(array, one) for one in measured) and self.depends_on(name)
         ]
 
@@ -111,7 +114,7 @@ def extrapolated(loss, h) -> tuple[float, float]:
 
 def arrays_by_name(inputs, obj) -> dict:
     """The arrays that may have a gradient, by its name, as numpy arrays that share their memory."""
-    arrays = parameters_of(obj)
+    arrays = parameters_of(inputs, obj)
     found = {f"d{name}": arrays[name] for name in first_names(arrays).values()}
     found |= {f"d{leaf}": array for name, value in inputs.items() for leaf, array in leaves(value, name).items()}
     return {name: to_numpy(array) for name, array in found.items()}
@@ -120,15 +123,16 @@ def arrays_by_name(inputs, obj) -> dict:
 def suited(program: Program, inputs: dict) -> tuple[Program, dict, Callable | None]:
     """The program and its inputs in float64, and the change that was made to each array and number of them.
 
-    Numbers become arrays if the program returns a gradient for one. A program that does not run like this, because it
-    mixes in tensors in float32, remains as it is.
+    Numbers and lists of them become arrays if the program returns a gradient for one. A program that does not run like
+    this, because it mixes in tensors in float32, remains as it is.
     """
     has_tensors = any(is_tensor(one) for value in inputs.values() for one in leaves(value).values())
 
     def with_numbers(value):
-        number = is_number(value)
+        number = is_number(value) or holds_only_numbers(value)
         return as_float64((sys.modules["torch"].tensor if has_tensors else np.array)(value) if number else value)
 
+    known = arrays_by_name(inputs, program.obj)
     for change in (with_numbers, as_float64):
         new = copy.copy(program)
         new.obj, new.parameters = replaced(copied(program.obj), change), None
@@ -139,7 +143,7 @@ def suited(program: Program, inputs: dict) -> tuple[Program, dict, Callable | No
         except Exception:
             continue
         found = [name for name, value in outcome.outputs.items() if value is not None and name in arrays]
-        if change is as_float64 or any(not arrays[name].ndim for name in found):
+        if change is as_float64 or any(name not in known for name in found):
             return new, given, change
     return program, inputs, None
 
@@ -172,16 +176,21 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     least = least_size(case.expected.values())
     for name, error in case.slack.items():
         case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
-    if program.obj is not None:
-        case.unchecked += loss.unchecked(case.expected)
+    case.unchecked = loss.unchecked(case.expected)
+    case.partly = case.unchecked != []
     return without_unused(case, outcome)
 
 
 def without_unused(case: Case, outcome) -> Case:
-    """Without the gradients that backward does not return; those that are not zero are kept in mind for a remark."""
+    """Without the gradients that backward does not return; those that are not zero are kept in mind for a remark.
+
+    Raises CannotRun if none is left.
+    """
     for name in [name for name in case.gradients if outcome.outputs[name] is None]:
         value = case.expected.pop(name)
         if value.ndim and np.any(np.abs(value) > RESOLUTION):
             case.unchecked.append(name)
         del case.slack[name]
+    if case.unchecked and not case.gradients:
+        raise CannotRun(f"no gradient has a name that is expected: {', '.join(case.unchecked)}")
     return case

@@ -54,7 +54,8 @@ class Finding:
 class Report:
     """The answer on one forward and backward pass.
 
-    stages: (what was checked, "ok" or what is wrong); not_searched: why the line was not looked for.
+    stages: (what was checked, "ok" or what is wrong or worth a note); partly: whether an object's
+    parameters have gradients that were not found; not_searched: why the line was not looked for.
     """
 
     file: str
@@ -69,6 +70,7 @@ class Report:
     printed: str = ""
     mistake: str = ""
     not_searched: str = ""
+    partly: bool = False
 
     def failed(self, stage: str, sentence: str, verdict: str = WRONG):
         self.stages.append((stage, sentence))
@@ -110,7 +112,7 @@ def head(report: Report) -> str:
     """What is known at once: the stages and the arrays."""
     lines = [f"{report.file}: {report.title}"]
     for stage, words in report.stages:
-        mark = "ok" if words == "ok" else "wrong"
+        mark = "ok" if words == "ok" else "note" if report.verdict == RIGHT else "wrong"
         lines += wrapped(stage if words == "ok" else f"{stage}: {words}", f"  {mark:<6}", 8)
     wrong = [row for row in report.rows if row.verdict != "within rounding"]
     if wrong:
@@ -139,7 +141,9 @@ def tail(report: Report, *, fix: bool = False) -> str:
         lines += ["", *finding_in_words(finding, fix=fix, another=k > 0)]
     if report.verdict == RIGHT and report.rows:
         worst = max(report.rows, key=lambda row: row.eps)
-        lines += ["", f"right: the largest error, in {worst.name}, is {worst.eps:.2g} eps of its largest entry"]
+        right = "right as far as checked" if report.partly else "right"
+        words = f"{right}: the largest error, in {worst.name}, is {worst.eps:.2g} eps of its largest entry"
+        lines += ["", *wrapped(words, "", 0)]
         if not report.exercise and worst.eps > ALLOWED_EPS:
             lines.append("(the expected gradient is measured by differences, and no more exactly than that)")
     for remark in report.remarks:

@@ -116,6 +116,25 @@ def differing(program, case: Case) -> list[str]:
     return [n for n in first if not equal(first[n], second.get(n))]
 
 
+def why_usual(program, case: Case, names) -> str:
+    """Why these gradients may differ in a second call, in an object or a module that is no exercise; "" if not."""
+    if program.forward_keeps_state(case):
+        return "forward keeps a state: a second call gives other outputs, and its gradients were not compared"
+    first, second = two_calls(program, case)
+    are_kept = {f"d{name}" for name in program.parameters.values()}.issuperset(names)
+    if program.obj is None and are_kept:
+        until = "set to zero by the caller"
+    elif (program.obj is None or are_kept) and program.function_to_zero_gradients():
+        until = f"{program.function_to_zero_gradients()} is called"
+    else:
+        return ""
+    for name in names:
+        expected, allowed = case.expected[name], 3 * allowed_error(case, name)
+        if not is_like(second[name], expected) or np.any(np.abs(second[name] - first[name] - expected) > allowed):
+            return ""
+    return f"{', '.join(names)} {'adds' if len(names) == 1 else 'add'} up from call to call until {until}"
+
+
 def equal(a, b) -> bool:
     """The same numbers, bit for bit; a nan equals a nan."""
     if a is None or b is None:

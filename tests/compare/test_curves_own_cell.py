@@ -205,7 +205,7 @@ BAD = {
     "another cell": (RIGHT.replace("`lstm`", "`gru`"), "own.py", "own.py"),
     "no such cell": (RIGHT, "transformer=own.py", "no exercise 'transformer'"),
     "other shapes": (RIGHT.replace("return dx, dh_0", "return dx[0], dh_0"), "lstm.py", "lstm.py --exercise lstm`"),
-    "too few results": (RIGHT.replace("dW_hh, db_ih, db_hh\n", "dW_hh\n"), "lstm.py", "returned 5 values; 7"),
+    "too few results": (RIGHT.replace("dW_hh, db_ih, db_hh\n", "dW_hh\n"), "lstm.py", "returned 5 gradients; 7"),
     "no file": (RIGHT, "lstm.txt", "--cell"),
     "no name, torch": (TORCH_GRU, "--torch-cell=own.py", "as in --cell gru --torch-cell own.py"),
 }

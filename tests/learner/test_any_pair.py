@@ -107,6 +107,11 @@ class ReturnsItsArrayAsCache(ReturnsCache):
         return super().backward(dy, (cache,))
 
 
+class CallsItsCacheByItsName(ReturnsItsArrayAsCache):
+    def backward(self, grad, x):
+        return super().backward(grad, x)
+
+
 class ReturnsAll(Layer):
     def backward(self, dy):
         return super().backward(dy), self.__dict__.pop("dW")
@@ -160,7 +165,7 @@ class Parameter:
 
 
 class WithParameters(Layer):
-    def __init__(self, factor):
+    def __init__(self, factor=1.0):
         self.factor, self.weight = factor, Parameter(W)
 
     def forward(self, x):
@@ -172,6 +177,36 @@ class WithParameters(Layer):
         return dy @ self.weight.value.T
 
 
+class AddsUp(WithParameters):
+    def zero_grad(self):
+        self.weight.grad[...] = 0
+
+    def backward(self, dy):
+        before = self.weight.grad
+        dx = super().backward(dy)
+        self.weight.grad = before + self.weight.grad
+        return dx
+
+
+class KeepsState(Layer):
+    def __init__(self, factor=1.0):
+        super().__init__(factor)
+        self.y = np.zeros((3, 4))
+
+    def forward(self, x):
+        self.before, self.x = self.y, x
+        self.y = x @ self.W * (1 + self.before)
+        return self.y
+
+    def backward(self, dy):
+        return super().backward(dy * (1 + self.before))
+
+
+class ReturnsNothing(Layer):
+    def backward(self, dy):
+        super().backward(dy)
+
+
 class WithSlots:
     __slots__ = ("W", "dW", "factor", "x")
     __init__, forward, backward = Layer.__init__, Layer.forward, Layer.backward
@@ -179,6 +214,10 @@ class WithSlots:
 
 def without_cache(factor):
     return lambda x, W: x @ W, lambda dy, x, W: (dy @ W.T, factor * x.T @ dy)
+
+
+def cache_first(factor):
+    return product_forward, lambda cache, dy: (dy @ cache[1].T, factor * cache[0].T @ dy)
 
 
 def closure(factor):
@@ -212,6 +251,25 @@ def with_dicts(factor):
     return affine, backward
 
 
+def kept_in_an_argument(factor):
+    def backward(dy, cache):
+        x, weight = cache
+        weight.grad = factor * x.T @ dy
+        return dy @ weight.value.T
+
+    return lambda x, weight: (x @ weight.value, (x, weight)), backward
+
+
+def returned_in_an_object(factor):
+    def backward(dy, cache):
+        x, layer = cache
+        gradients = Layer()
+        gradients.W = factor * x.T @ dy
+        return dy @ layer.W.T, gradients
+
+    return lambda x, layer: (x @ layer.W, (x, layer)), backward
+
+
 def lists_of_numbers(factor):
     def backward(dy, cache):
         return (dy @ cache[1].T).tolist(), (factor * cache[0].T @ dy).tolist()
@@ -221,6 +279,14 @@ def lists_of_numbers(factor):
 
 def a_number(factor):
     return lambda x, W: (x * W, (x, W)), lambda dy, cache: (dy * cache[1], factor * np.sum(dy * cache[0]))
+
+
+def numbers_in_a_list(factor):
+    def backward(dy, cache):
+        x, w = cache
+        return dy * w[0], [np.sum(dy * x), factor * np.sum(dy)]
+
+    return lambda x, w: (w[0] * x + w[1], (x, w)), backward
 
 
 def in_float32(factor):
@@ -252,10 +318,14 @@ W, B = RNG.standard_normal((5, 4)), RNG.standard_normal(4)
 FORMS = {  # from the factor of the gradient of W to what is checked; the arguments; what the gradient is called
     "closure": (closure, (X, W), "dW"),
     "loss": (loss, (X, W, RNG.standard_normal((3, 4))), "dW"),
+    "cache first": (cache_first, (X, W), "dW"),
     "no cache": (without_cache, (X, W), "dW"),
     "dicts": (with_dicts, (X, {"W": W, "b": B}), "dW"),
+    "gradient kept in an argument": (kept_in_an_argument, (X, Parameter(W)), "dweight.value"),
+    "gradients in an object": (returned_in_an_object, (X, Layer()), "dlayer.W"),
     "lists of numbers": (lists_of_numbers, (X, W), "dW"),
     "a number": (a_number, (X, 0.7), "dW"),
+    "numbers in a list": (numbers_in_a_list, (X, [0.7, 0.2]), "dw"),
     "computed in float32": (in_float32, (X, W), "dW"),
     "tensors in float32": (tensors_in_float32, (torch.tensor(X).float(), torch.tensor(W).float()), "dW"),
     **{
@@ -264,6 +334,7 @@ FORMS = {  # from the factor of the gradient of W to what is checked; the argume
             Layer: "dW",
             ReturnsCache: "dW",
             ReturnsItsArrayAsCache: "dW",
+            CallsItsCacheByItsName: "dW",
             ReturnsAll: "dW",
             ReturnsDict: "dW",
             InLists: "dWs[0]",
@@ -271,6 +342,9 @@ FORMS = {  # from the factor of the gradient of W to what is checked; the argume
             UnderTwoNames: "dW",
             WithParameters: "dweight.value",
             WithSlots: "dW",
+            AddsUp: "dweight.value",
+            KeepsState: "dW",
+            ReturnsNothing: "dW",
         }.items()
     },
     "object that is a loss": (a_loss_class, (X,), "dW"),
@@ -343,14 +417,53 @@ class Keeps(Layer):
 def test_what_an_object_keeps_is_a_parameter_if_it_was_there_before():
     result = check_backward(Keeps(), None, (X,), locate=False)
     assert result.right and {row.name for row in result.arrays} == {"output 1", "dx", "dW"}
-    assert "not checked: dscale[0]" in str(result)
+    assert "right as far as checked: " in str(result) and "not checked: dscale[0]" in str(result)
+
+
+def adding_to_an_argument():
+    def backward(dy, cache):
+        x, weight = cache
+        weight.grad += x.T @ dy
+        return dy @ weight.value.T
+
+    return lambda x, weight: (x @ weight.value, (x, weight)), backward
+
+
+class AddsUpWhatItReturns(AddsUp):
+    dx = 0.0
+
+    def backward(self, dy):
+        self.dx = self.dx + super().backward(dy)
+        return self.dx
+
+
+@pytest.mark.parametrize(
+    "program, verdict, words",
+    [
+        ((lambda x, b: (x + b, None), lambda dy, cache: (dy, dy), (X, X)), "note", "are the same array"),
+        ((AddsUp(), None, (X,)), "note", "dweight.value adds up from call to call until zero_grad is called"),
+        ((*adding_to_an_argument(), (X, Parameter(W))), "note", "dweight.value adds up from call to call until set"),
+        ((AddsUpWhatItReturns(), None, (X,)), "wrong", "a second call gives a different dx, dweight.value"),
+        ((KeepsState(), None, (X,)), "note", "forward keeps a state: a second call gives other outputs"),
+    ],
+)
+def test_what_is_usual_is_worth_a_note(program, verdict, words):
+    result = check_backward(*program, locate=False)
+    assert result.right == (verdict == "note") and words in result.report.sentence
+    assert f"\n  {verdict}" in str(result)
 
 
 def test_functions_that_do_not_fit_are_refused():
     with pytest.raises(CannotRun, match="should take the gradients of forward"):
         check_backward(norm_forward, lambda: None, (X, GAMMA, BETA))
-    with pytest.raises(CannotRun, match="returned 1 value; 3 are expected, in this order: dx, dgamma, dbeta"):
+    with pytest.raises(CannotRun, match="returned 1 gradient; 3 are expected, in this order: dx, dgamma, dbeta"):
         check_backward(norm_forward, lambda dout, cache: dout, (X, GAMMA, BETA))
+    with pytest.raises(CannotRun, match="2 gradients; 1 is expected, in this order: dx; with the numbers: dx, dk, db"):
+        check_backward(lambda x, k, b: (k * x + b, k), lambda dy, k: (k * dy, dy.sum()), (X, 1.5, 0.7))
+    with pytest.raises(CannotRun, match="no gradient has a name that is expected: dx, dW"):
+        check_backward(product_forward, lambda dy, cache: {"a": dy @ cache[1].T, "b": dy}, (X, W))
+    with pytest.raises(CannotRun, match="returned 1 gradient; 2 are expected, in this order: dx, dW"):
+        check_backward(lambda x, W: (np.sum(x @ W), x.sum(axis=0)), None, (X, W))
 
 
 def test_a_single_argument_that_is_no_tuple_is_refused():
