@@ -1,14 +1,16 @@
 """How often `check` finds the line of a mistake, on the programs of learner/programs.zip.
 
-    python tests/measure_check.py developed|earlier|unseen
+    python tests/measure_check.py developed|earlier|unseen [--two]
 
-The table in compare/learner/README.md is what it says of `unseen`. It takes about six minutes for 100 mistakes.
+The table in compare/learner/README.md is what it says of `unseen`. It takes about six minutes for 100 mistakes. With
+--two, every two mistakes that follow one another in a program are planted together.
 """
 
 import argparse
 import tempfile
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from programs import NAMES, Planted, exercise_of, planted, text_of
@@ -45,6 +47,27 @@ def judged(folder: Path, mistake: Planted) -> Counter:
     )
 
 
+def judged_together(folder: Path, first: Planted, second: Planted) -> Counter:
+    """What check says of a program with two mistakes."""
+    text = first.text.replace(second.right, second.wrong)
+    if text == first.text:
+        return Counter()
+    reports = checked(folder, first.program, text)
+    named = {finding.line for report in reports for finding in report.findings}
+    lines = [{k for k, line in enumerate(text.split("\n"), 1) if one.line.strip() in line} for one in (first, second)]
+    found = [bool(named & one) for one in lines]
+    return Counter({"pairs": 1, "a line": any(found), "both": all(found)})
+
+
+def measure_pairs(which: str):
+    total, mistakes = Counter(), planted(which)
+    with tempfile.TemporaryDirectory() as folder:
+        for first, second in pairwise(mistakes):
+            if first.program == second.program:
+                total += judged_together(Path(folder), first, second)
+                print(f"{first.program}: {dict(total)}", flush=True)
+
+
 def main(which: str):
     total, seconds, mistakes = Counter(), [], planted(which)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,4 +86,6 @@ def main(which: str):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", choices=("developed", "earlier", "unseen"))
-    main(parser.parse_args().which)
+    parser.add_argument("--two", action="store_true")
+    chosen = parser.parse_args()
+    (measure_pairs if chosen.two else main)(chosen.which)
