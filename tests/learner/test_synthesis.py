@@ -60,7 +60,7 @@ def example():
 """
 
 MISTAKES = [  # what is written, and instead of what
-    pytest.param("dnew = dh * mask", "dnew = dh", id="a factor is missing"),
+    pytest.param("dnew = dh * mask", "dnew = dh", id="a factor is missing", marks=pytest.mark.slow),
     pytest.param("        dpast += kept @ V.T\n", "", id="a statement is missing", marks=pytest.mark.slow),
 ]
 

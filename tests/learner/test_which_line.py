@@ -336,7 +336,17 @@ def test_the_right_programs_are_right(text, tmp_path):
     assert report.verdict == "right" and not report.remarks
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+SLOW = {
+    "a carried gradient that nothing reads",
+    "a derivative in a variable of its own",
+    "a factor that forward has",
+    "after its loop",
+    "another matrix than the one that was unpacked",
+    "handed to a function",
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in SLOW)) for one in MISTAKES])
 def test_the_line_and_a_fix_are_found(name, tmp_path):
     text, right, wrong, fix = MISTAKES[name]
     assert text.count(right) == 1
@@ -347,6 +357,7 @@ def test_the_line_and_a_fix_are_found(name, tmp_path):
     assert fix in finding.after and finding.certain
 
 
+@pytest.mark.slow
 def test_a_loop_that_passes_nothing_on(tmp_path):
     carried = "    dh = 0\n", "        dh = da @ W.T\n", " + dh)"
     text = CARRIED
