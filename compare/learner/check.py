@@ -281,6 +281,8 @@ def graded(path: Path, options) -> Report | None:
             raise UserError("a symbolic link, which is not followed here")
         source = source_of(path)
         exercise = exercise_of(path, source, options.exercise)
+        if ladder.is_the_solution(path, exercise):
+            raise UserError("the exercise is judged by this very file; check it alone")
         return grading.graded(path, source, exercise, options.seconds, own_modules(path, source)) if exercise else None
     except (UserError, OSError) as error:
         report = Report(str(path), "", "?")

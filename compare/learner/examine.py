@@ -15,7 +15,7 @@ import numpy as np
 
 from compare.agreement import in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
-from compare.learner.calling import CannotRun, Case, Outcome, copied, replaced
+from compare.learner.calling import CannotRun, Case, Outcome, Program, arrays_in, copied, replaced
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
 from compare.learner.switches import Judge, Subject, allowed_error, differing, executed, why_usual
@@ -31,6 +31,7 @@ def examine(file: str, exercise: str | None = None, tell: Callable = lambda repo
     source = Path(file).read_text(encoding="utf-8-sig")
     linecache.checkcache(file)
     title = f"exercise {exercise}, {ladder.BY_NAME[exercise].title}" if exercise else ""
+    own = ladder.is_the_solution(file, exercise)
     first = Report(str(file), title or "forward and backward", exercise)
     loaded = load(source, str(file), exercise, first)
     if loaded is None:
@@ -38,10 +39,17 @@ def examine(file: str, exercise: str | None = None, tell: Callable = lambda repo
     module, subjects = loaded
     found = []
     for name, subject in subjects:
-        report = Report(str(file), title or name, exercise)
+        report = Report(str(file), title or name, None if own else exercise)
         examine_one(subject, module, report, tell)
+        report.remarks += [OWN] * own
         found.append(report)
     return found
+
+
+OWN = (
+    "the exercise is judged by this very file, so here the gradients are compared with differences of its own forward "
+    "pass, which is not checked: pytest compares it with torch"
+)
 
 
 def load(source, file, exercise, report):
@@ -71,7 +79,10 @@ def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
     """Each forward and backward pass of a module, with what it is called."""
     if exercise:
         problems.program_for(exercise, module)  # raises CannotRun when the names are not those of the exercise
-        cases = [case for case in problems.cases(exercise) if takes_options(module, case)]
+        if ladder.is_the_solution(file, exercise):
+            cases = measured_cases(exercise, module)
+        else:
+            cases = [case for case in problems.cases(exercise) if takes_options(module, case)]
         return [("", Subject(source, file, lambda m: (problems.program_for(exercise, m), cases)))]
     return [
         (
@@ -80,6 +91,21 @@ def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
         )
         for k, pair in enumerate(pairs.pairs_in(module))
     ]
+
+
+def measured_cases(exercise: str, module) -> list[Case]:
+    """The cases of an exercise with answers that are measured on a module's own forward pass.
+
+    Raises CannotRun if that is not a function, as of a layer or an optimizer.
+    """
+    program = problems.program_for(exercise, module)
+    if not isinstance(program, Program) or program.build:
+        raise CannotRun(
+            "the exercise is judged by this very file, so it cannot judge it; pytest compares it with torch"
+        )
+    found = [case for case, _ in problems.inputs_of(exercise)]
+    found = [one for one in found if all(a.dtype == np.float64 for a in arrays_in(one.inputs).values())]
+    return [measure.measured(program, case.inputs, case.words) for case in found]
 
 
 def takes_options(module, case) -> bool:

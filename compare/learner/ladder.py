@@ -286,9 +286,19 @@ def by_name(name):
     return BY_NAME[name]
 
 
+def path_of(exercise) -> Path:
+    """The module of scratch/ that an exercise comes from."""
+    return Path(find_spec(f"scratch.{exercise.file}").origin)
+
+
 def source_of(exercise):
-    """The text of the module of scratch/ that an exercise comes from."""
-    return Path(find_spec(f"scratch.{exercise.file}").origin).read_text(encoding="utf-8")
+    """The text of that module."""
+    return path_of(exercise).read_text(encoding="utf-8")
+
+
+def is_the_solution(file, exercise: str | None) -> bool:
+    """Whether a file is the module itself: then its exercise cannot judge it."""
+    return exercise is not None and Path(file).resolve() == path_of(BY_NAME[exercise]).resolve()
 
 
 def starter(exercise):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from programs import NAMES, exercise_of, planted, text_of
 
-from compare.learner import examine, likely_mistake, locate, problems, report
+from compare.learner import examine, ladder, likely_mistake, locate, problems, report
 from compare.learner.ladder import BY_NAME, EXERCISES, solution, source_of
 
 SOLUTIONS = sorted(name for name in NAMES if name.startswith("developed/solutions"))
@@ -315,3 +315,17 @@ def test_a_weight_of_zero_may_hide_a_nan(tmp_path):
             return -(weight * (logp * hot).sum(axis=-1)).sum(), (np.exp(logp) - hot) * weight[..., None]
     """
     assert examined(tmp_path, text, "softmax").verdict == "right"
+
+
+def test_a_mistake_in_the_projects_own_file_is_seen(tmp_path, monkeypatch):
+    """Its exercise cannot judge it: the solution is cut from the same file."""
+    source = ladder.source_of(ladder.BY_NAME["lstm"])
+    path = tmp_path / "lstm.py"
+    monkeypatch.setattr(ladder, "path_of", lambda exercise: path)
+    right = "(1 - tanh_c**2)"
+    assert source.count(right) == 1
+    for text, verdict in ((source, "right"), (source.replace(right, "(1 - tanh_c)"), "wrong")):
+        path.write_text(text, encoding="utf-8")
+        (report,) = examine.examine(str(path), "lstm")
+        assert report.verdict == verdict and examine.OWN in report.remarks
+    assert [finding.line for finding in report.findings] == [source[: source.index(right)].count("\n") + 1]
