@@ -464,7 +464,7 @@ def most(function, count) -> int:
 
 def takes_no_gradient(function, taken: int, value) -> bool:
     """Whether an argument of a backward method is no upstream gradient but the cache, by its name and value."""
-    names = list(inspect.signature(function).parameters)
+    names = list(signature_of(function).parameters)
     first, name = names[0], names[min(taken, len(names)) - 1]
     if bare(name) or name in UPSTREAM:
         return cache_is_first(function)
@@ -473,7 +473,7 @@ def takes_no_gradient(function, taken: int, value) -> bool:
 
 def cache_is_first(function) -> bool:
     """Whether only the first parameter is called cache; otherwise it is expected last."""
-    names = list(inspect.signature(function).parameters)
+    names = list(signature_of(function).parameters)
     return names[0].startswith("cache") and not names[-1].startswith("cache")
 
 

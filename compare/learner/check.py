@@ -282,7 +282,7 @@ def graded(path: Path, options) -> Report | None:
         source = source_of(path)
         exercise = exercise_of(path, source, options.exercise)
         if ladder.is_the_solution(path, exercise):
-            raise UserError("the exercise is judged by this very file; check it alone")
+            raise UserError("it is the solution of its own exercise; check this file by itself")
         return grading.graded(path, source, exercise, options.seconds, own_modules(path, source)) if exercise else None
     except (UserError, OSError) as error:
         report = Report(str(path), "", "?")

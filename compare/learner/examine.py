@@ -47,8 +47,8 @@ def examine(file: str, exercise: str | None = None, tell: Callable = lambda repo
 
 
 OWN = (
-    "the exercise is judged by this very file, so here the gradients are compared with differences of its own forward "
-    "pass, which is not checked: pytest compares it with torch"
+    "this file is the solution of its own exercise, so its gradients were compared with finite differences of its own "
+    "forward pass, and the forward pass itself was not checked: pytest compares it with torch"
 )
 
 
@@ -101,7 +101,7 @@ def measured_cases(exercise: str, module) -> list[Case]:
     program = problems.program_for(exercise, module)
     if not isinstance(program, Program) or program.build:
         raise CannotRun(
-            "the exercise is judged by this very file, so it cannot judge it; pytest compares it with torch"
+            "this file is the solution of its own exercise, which cannot judge it; pytest compares it with torch"
         )
     found = [case for case, _ in problems.inputs_of(exercise)]
     found = [one for one in found if all(a.dtype == np.float64 for a in arrays_in(one.inputs).values())]

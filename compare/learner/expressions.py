@@ -196,7 +196,8 @@ def wrapper_of(node) -> ast.expr | None:
 
 def stores_in_something(node) -> bool:
     """Whether it is the target of x[t] = ..., or self.x = ..., or a call that may change a list."""
-    return (isinstance(node, ast.Attribute | ast.Subscript) and not is_load(node)) or isinstance(node, ast.Expr)
+    is_target = isinstance(node, ast.Attribute | ast.Subscript) and not is_load(node)
+    return is_target or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
 
 
 def is_no_value(text) -> bool:

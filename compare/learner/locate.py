@@ -254,7 +254,8 @@ def values_without_fix(search: Search, suspect) -> list[str]:
     statement, tree = search.node(suspect.slot), search.workshop.subject.tree
     if syntax.runs_backwards(tree, statement) and suspect.may_stay_the_first_time():
         return [
-            "The first time it runs, its value may stay: perhaps one turn of the loop should pass on more to the next."
+            "Its value may be right the first time it runs: perhaps a gradient should be carried from each turn of the "
+            "loop to the next."
         ]
     if suspect.rank < sum(leaf.size for time in suspect.expected for leaf in suspect.chosen(time)):
         return []

@@ -77,7 +77,7 @@ class Probe:
 
     def begin(self, change, size=0.0, *, wide=False):
         """change: a vector for all entries of all values, or None; size: of random noise to add instead; wide: whether
-        a sum over an axis that is kept gets an entry for each of its terms, as if the axis were another one.
+        a sum over an axis gets an entry for each of its terms, as if the axis were kept, or were another one.
         """
         self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
         self.wide = wide
@@ -221,21 +221,25 @@ def can_be_read_again(node) -> bool:
 
 def not_carried(function, loop, facts) -> Iterator[tuple[str, tuple]]:
     """(name, shape): the variables that have a value before a loop, are read in it, and never change in it."""
-    before = [s for _, block in syntax.blocks(function) for s in block if s.lineno < loop.lineno]
-    assigned = [(target, s.value) for s in before if isinstance(s, ast.Assign) for target in s.targets]
-    names = [
-        one for target, value in assigned for one in ([target] if not hasattr(value, "elts") else ast.walk(target))
-    ]
     inside = [node for statement in loop.body for node in ast.walk(statement)]
     changed = set()
     for node in inside:  # x in x = ..., x[t] = ... and x.append(...)
         if not syntax.is_load(node) or getattr(node, "attr", "") in ("append", "insert"):
             changed |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-    for name in sorted({one.id for one in names if isinstance(one, ast.Name)} - changed):
+    for name in sorted(set(assigned_before(function, loop)) - changed):
         uses = [node for node in inside if isinstance(node, ast.Name | ast.BinOp) and name in operands(node)]
         shapes = [kind for kind in (facts.get(syntax.position(node)) for node in uses) if isinstance(kind, tuple)]
         if shapes:
             yield name, max(shapes, key=len)
+
+
+def assigned_before(function, loop) -> Iterator[str]:
+    """The variables that get a value of their own before a loop: not h in h, W = cache."""
+    statements = [s for _, block in syntax.blocks(function) for s in block if s.lineno < loop.lineno]
+    for statement in (one for one in statements if isinstance(one, ast.Assign)):
+        for target in statement.targets:
+            each = target.elts if hasattr(target, "elts") and hasattr(statement.value, "elts") else [target]
+            yield from (one.id for one in each if isinstance(one, ast.Name))
 
 
 def operands(node) -> set[str]:
@@ -260,13 +264,7 @@ class Investigation:
                 for index, statement in enumerate(block):
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
-                        for name, shape in not_carried(function, statement, workshop.facts):
-                            slot = workshop.slots.of(statement.body, len(statement.body), f"carry {name}")
-                            again = ast.Assign(
-                                [ast.Name(name, ast.Store())], seen(syntax.name(name), shape=ast.Constant(shape))
-                            )
-                            chosen[slot] = [[HERE, ast.copy_location(again, statement)]]
-                            self.names[slot] = name
+                        chosen |= self.ends_of(statement, function)
                     ran = any(k in workshop.lines for k in range(statement.lineno, statement.end_lineno + 1))
                     new = probed(statement) if ran or not syntax.reads(statement) else None
                     if new is not None:
@@ -275,6 +273,16 @@ class Investigation:
         self.program, self.switches = workshop.with_switches(chosen, **names)
         self.slots = list(chosen)
         self.look_at(np.ones(workshop.right.size, bool))
+
+    def ends_of(self, loop, function) -> dict:
+        """Slot -> variant, for each variable that may have to change at the end of each turn of a loop."""
+        found = {}
+        for name, shape in not_carried(function, loop, self.workshop.facts):
+            slot = self.workshop.slots.of(loop.body, len(loop.body), f"carry {name}")
+            value = seen(syntax.name(name), shape=ast.Constant(shape))
+            found[slot] = [[HERE, ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), loop)]]
+            self.names[slot] = name
+        return found
 
     def limited_to(self, only: np.ndarray) -> "Investigation":
         """The same statements, if only some entries of the results count."""
@@ -354,11 +362,11 @@ class Investigation:
                 one.possible = False
             elif self.workshop.runs < last:
                 self.solve(one)
-                if one.possible is False and self.keeps_an_axis(one.slot):
+                if one.possible is False and self.sums_over_an_axis(one.slot):
                     self.wide.add(one.slot)
                     self.solve(one)
 
-    def keeps_an_axis(self, slot) -> bool:
+    def sums_over_an_axis(self, slot) -> bool:
         if slot in self.names:
             return False
         found = value_of(self.workshop.slots.all[slot - 1].node)
@@ -377,30 +385,29 @@ class Investigation:
             error, jacobian = self.expected - vector[self.only], self.jacobian(suspect.slot, change, vector, columns)
             if jacobian is None:
                 return
-            jacobian = jacobian[self.only]
+            jacobian, step = jacobian[self.only], np.zeros_like(change)
             try:
-                step = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
+                step[columns] = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
             except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
                 return
             for share in SHARES:
-                tried = change.copy()
-                tried[columns] += share * step
-                vector = self.run(suspect.slot, tried)
+                vector = self.run(suspect.slot, change + share * step)
                 if vector is None:
                     return
                 left = self.expected - vector[self.only]
                 if self.is_solved(left, error):
-                    self.note_solution(suspect, found, tried, jacobian)
+                    self.note_solution(suspect, found, change + share * step, jacobian)
                     suspect.linear = step_number == 0
                     return
-                if np.allclose(left, error - share * jacobian @ step, rtol=1e-5, atol=1e-7 * np.abs(left).max()):
+                predicted = error - share * jacobian @ step[columns]
+                if np.allclose(left, predicted, rtol=1e-5, atol=1e-7 * np.abs(left).max()):
                     suspect.possible = False  # the results are linear in the value, and no value will do
                     return
                 if np.isfinite(left).all() and np.abs(left).sum() < 0.9 * np.abs(error).sum():
                     break
             else:
                 return
-            change = tried
+            change = change + share * step
 
     def is_solved(self, left, error) -> bool:
         allowed = self.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(self.expected))

@@ -53,11 +53,6 @@ def is_array(value) -> bool:
     return isinstance(value, np.ndarray) or is_tensor(value)
 
 
-def is_index(value) -> bool:
-    """Whether it is an array of integers: its single entries mean nothing as a factor."""
-    return is_array(value) and not is_float_array(value)
-
-
 def indexed(value):
     """What has the same indices: a list, or an array with so many dimensions."""
     return value.ndim if is_array(value) else "list" if isinstance(value, list | tuple) else "other"
@@ -208,16 +203,21 @@ class Synthesis:
         elif isinstance(value, list) or is_array(value) or type(value) is tuple:
             same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
             near = [syntax.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
-            ends = () if is_index(value) else (ast.Constant(0), ast.Constant(-1))
+            is_index = is_array(value) and not is_float_array(value)  # whose single entries mean nothing
+            ends = () if is_index else (ast.Constant(0), ast.Constant(-1))
             yield from (syntax.entry(node, index) for index in (*same, *near, *ends))
         elif hasattr(value, "_fields") or (hasattr(value, "__dict__") and not callable(value)):
             names = getattr(value, "_fields", None) or vars(value)
             yield from (ast.Attribute(node, name, ast.Load()) for name in names)
 
+    def filled(self, template, **parts) -> ast.expr:
+        """The expression of a template, with the functions of torch where the statement holds tensors."""
+        return syntax.filled(template.replace("np.", f"{self.module}."), **parts)
+
     def made_of(self, ingredients, templates) -> Iterator:
         for cost, node, _ in ingredients:
             for template, more in templates.items():
-                new = syntax.filled(template.replace("np", self.module), X=node)
+                new = self.filled(template, X=node)
                 if (own := kind(self.first(new))) is not None:
                     yield cost + more, new, own
 
@@ -274,7 +274,7 @@ class Synthesis:
         own = kind(self.first(node))
         if own != "bool":
             for template, cost in (FUNCTIONS | LAYOUTS).items():
-                yield 0.9 + cost, syntax.filled(template.replace("np", self.module), X=node)
+                yield 0.9 + cost, self.filled(template, X=node)
             for template, cost in ALONE.items():
                 yield cost, syntax.filled(template, P=node)
             for template in self.scope.wrappers.values():
@@ -343,11 +343,11 @@ class Synthesis:
         for start, term, sign in terms_of(whole, path):
             kept = 0 * original if term is whole else original - sign * self.vector(term)
             for k in np.flatnonzero(screen.right(kept[:, None] + sign * columns)):
-                node = syntax.filled(found[k][0], A=found[k][1], B=found[k][2])
+                node = self.filled(found[k][0], A=found[k][1], B=found[k][2])
                 yield screen.edit(2.4 + 0.05 * syntax.size(node), start, term, node)
         for sign, template in ((1, "P + X"), (-1, "P - X")):
             for k in np.flatnonzero(screen.right(original[:, None] + sign * columns)):
-                node = syntax.filled(found[k][0], A=found[k][1], B=found[k][2])
+                node = self.filled(found[k][0], A=found[k][1], B=found[k][2])
                 longer = syntax.filled(template, P=whole, X=node)
                 yield screen.edit(2.2 + 0.05 * syntax.size(node), path, whole, longer)
 

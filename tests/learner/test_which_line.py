@@ -367,7 +367,7 @@ def test_a_loop_that_passes_nothing_on(tmp_path):
     (report,) = reports_on(text, tmp_path)
     (finding,) = report.findings
     assert "da = (dy[t])" in finding.text and not finding.certain
-    assert "one turn of the loop should pass on" in finding.evidence[0]
+    assert "carried from each turn of the loop" in finding.evidence[0]
 
 
 @pytest.mark.parametrize("right, wrong", [("dy * z + dy", "dy"), ("1 - z**2", "1 - z"), ("dy * h *", "h *")])
