@@ -22,7 +22,7 @@ from compare.learner.synthesis import Synthesis
 EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
-TAKEN_APART = 0.5  # is added for a statement that only gives parts of something their own names
+TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
@@ -155,13 +155,13 @@ class Search:
         for one in possible:
             only_zeros = not any(map(np.any, held[one.slot]))
             one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
-        copies = {one.slot for one in possible if self.only_reads(one.slot)}
+        named = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):
-            return one.slot in copies, one.innocent, self.returns(one.slot), not one.named, one.order
+            return one.slot in named, one.innocent, self.returns(one.slot), not one.named, one.order
 
         self.working = sorted(possible, key=likely)
-        working = [one for one in self.working if one.slot not in copies]
+        working = [one for one in self.working if one.slot not in named]
         self.possible = [one for one in working if one.rank < 0.9 * self.gradient_entries]
 
     def spoils(self, suspect, held) -> bool:
@@ -178,12 +178,6 @@ class Search:
     def returns(self, slot) -> bool:
         """Whether a statement is a return: it can always set the wrong results, so that this says little."""
         return isinstance(self.node(slot), ast.Return)
-
-    def only_reads(self, slot) -> bool:
-        """Whether a statement only takes something apart or gives it another name, such as x, h, W = cache."""
-        value = getattr(self.node(slot), "value", None)
-        parts = value.elts if isinstance(value, ast.Tuple) else [value]
-        return all(isinstance(one, syntax.NAMES) for one in parts)
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
@@ -324,15 +318,8 @@ class Search:
     def place(self, fix):
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
-        named = any(syntax.takes_apart(self.node(slot)) for slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
-        unlikely = (
-            fix.edit.kind == "insert",
-            self.unused(fix.edit) > 0,
-            innocent or named,
-            self.in_forward(fix.edit.line),
-        )
-        return *unlikely, when, fix.cost
+        return fix.edit.kind == "insert", innocent, self.in_forward(fix.edit.line), when, fix.cost
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""
@@ -341,6 +328,6 @@ class Search:
         count = self.result_entries
         if self.wrong[:count].any():
             return False
-        makes = {self.node(one.slot).lineno for one in self.suspects if one.reach[:count].any()}
+        makes = {self.node(one.slot).lineno for one in self.suspects if one.moved[:count].any()}
         inside = [f for f in syntax.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
         return bool(inside) and any(inside[-1].lineno <= one <= inside[-1].end_lineno for one in makes)

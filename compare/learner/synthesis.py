@@ -33,7 +33,7 @@ LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for 
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
 JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
 JOINED["P ** X"] = 1.5, np.power
-BORROWED, IN_SUM = 0.6, 0.2  # less for a factor that another function has, and for one more term of a sum
+BORROWED = 0.6  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
@@ -323,10 +323,8 @@ class Synthesis:
                 yield from (self.joined(template, node, cost, other) for template in JOINED)
 
     def joined(self, template, node, cost, other) -> tuple[float, ast.expr]:
-        """(cost, expression): one more term, likelier in a sum; or factor, likelier if another function has it."""
-        is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
-        less = IN_SUM if is_sum and template in ("P + X", "P - X") else 0.0
-        less += BORROWED * (syntax.unparse(other) in self.scope.factors)
+        """(cost, expression): one more term or factor, which is likelier if another function has it."""
+        less = BORROWED * (syntax.unparse(other) in self.scope.factors)
         return JOINED[template][0] + cost - less, syntax.filled(template, P=node, X=other)
 
     # ---- products of two ingredients ----

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compare.learner import examine
-from compare.learner.screening import GapScreen, Place, Screen
+from compare.learner.screening import GapScreen, Place, Screen, leaves_of
 from compare.learner.suspects import Suspect, copied
 from compare.learner.synthesis import Part, product_shape, terms_of
 
@@ -140,6 +140,10 @@ def test_a_part_of_which_no_value_will_do():
 def test_a_part_in_which_an_expression_is_not_linear():
     whole = screen("np.tanh(a)", np.array([0.1, 0.2]), a=np.array([1.0, 2.0]))
     assert Part.of(whole, whole.original.args[0], [whole.original]) is None
+
+
+def test_an_integer_of_numpy_is_a_number_too():
+    assert [leaf.tolist() for leaf in leaves_of(np.int64(3))] == [3.0]
 
 
 def test_a_gap_is_judged_by_what_the_variable_held_before_it_was_corrected():

@@ -1,8 +1,11 @@
 """Kinds of mistakes that need more than another expression in the place of one: each is found, with its fix."""
 
+import ast
+
 import pytest
 
 from compare.learner import examine
+from compare.learner.repair import Search
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop, executed
 
@@ -226,6 +229,49 @@ def example():
     rng = np.random.default_rng(8)
     return tuple(rng.normal(size=shape) for shape in ((3, 3, 4), (3, 3), (3, 1)))
 """
+SQUARES = """\
+import numpy as np
+
+
+def squares_forward(x, y):
+    return x * x + y, x
+
+
+def squares_backward(dz, x):
+    return 2 * x * dz, dz
+
+
+def example():
+    rng = np.random.default_rng(10)
+    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+"""
+NAMED = """\
+import numpy as np
+
+
+def scan_forward(x, h0, decay):
+    h, hs = h0, [h0]
+    for x_t in x:
+        h = np.tanh(x_t + decay * h)
+        hs.append(h)
+    return np.stack(hs[1:]), (hs, decay)
+
+
+def scan_backward(dy, cache):
+    hs, decay = cache
+    dx, dh = np.zeros_like(dy), np.zeros_like(hs[0])
+    for t in reversed(range(len(dy))):
+        da = (dy[t] + dh) * (1 - hs[t + 1] ** 2)
+        dh = decay * da
+        dx[t] = da
+    dh0 = dh
+    return {"x": dx, "h0": dh0}
+
+
+def example():
+    rng = np.random.default_rng(11)
+    return rng.normal(size=(4, 2, 3)), rng.normal(size=(2, 3)), 0.9
+"""
 HEADS = """\
 import numpy as np
 
@@ -282,18 +328,19 @@ import torch
 
 def cell_forward(x, h, W):
     z = torch.tanh(x @ W)
-    return z * h + h, (x, h, W, z)
+    return z * h + h - x.mean(dim=1, keepdim=True), (x, h, W, z)
 
 
 def cell_backward(dy, cache):
     x, h, W, z = cache
     dz = dy * h * (1 - z**2)
-    return dz @ W.T, dy * z + dy, x.T @ dz
+    sums = dy.sum(dim=1, keepdim=True)
+    return dz @ W.T - sums / x.shape[1], dy * z + dy, x.T @ dz
 
 
 def example():
     g = torch.Generator().manual_seed(0)
-    return tuple(torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((3, 4), (3, 5), (4, 5)))
+    return tuple(torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((3, 3), (3, 5), (3, 5)))
 """
 LOOP = "    dh = 0\n    dc = dc_n\n    for t in reversed(range(len(kept))):\n"
 INSIDE = "    dc = dc_n\n    for t in reversed(range(len(kept))):\n        dh = 0\n"
@@ -320,6 +367,10 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "a carried gradient that nothing reads": (LONG, "da[:, :, t] + da_before", "da[:, :, t]", "+ da_before"),
     "another matrix than the one that was unpacked": (LONG, "Waa.T @ dz", "Waa @ dz", "Waa.T"),
     "a layout that another line has": (HEADS, "dy.transpose(1, 0, 2).reshape", "dy.reshape", "dy.transpose(1, 0, 2)"),
+    "not in forward": (SQUARES, "2 * x * dz", "x * dz", "* dz, dz"),
+    # the return could name dh, too, but then nothing would read dh0
+    "of a variable that is only returned": (NAMED, "dh0 = dh", "dh0 = dy[0]", "dh0 = dh"),
+    "a number times an array is not carried": (NAMED, "        dh = decay * da\n", "", "decay * da"),
     "after its loop": (STEPS, ADDED, ADDED[4:], "moved"),
 }
 
@@ -370,7 +421,9 @@ def test_a_loop_that_passes_nothing_on(tmp_path):
     assert "carried from each turn of the loop" in finding.evidence[0]
 
 
-@pytest.mark.parametrize("right, wrong", [("dy * z + dy", "dy"), ("1 - z**2", "1 - z"), ("dy * h *", "h *")])
+@pytest.mark.parametrize(
+    "right, wrong", [("dy * z + dy", "dy"), ("1 - z**2", "1 - z"), ("dy * h *", "h *"), (", keepdim=True)\n", ")\n")]
+)
 def test_expressions_of_tensors_are_found(right, wrong, tmp_path):
     pytest.importorskip("torch")
     (report,) = reports_on(TENSORS.replace(right, wrong), tmp_path)
@@ -383,6 +436,14 @@ def workshop(text, right, wrong, **options):
     module = executed(compile(source, "program.py", "exec"), "program.py")
     ((_, subject),) = examine.subjects_of(source, "program.py", module, None)
     return Workshop(subject, **options)
+
+
+def test_a_call_is_about_as_likely_as_what_goes_wrong_in_the_function():
+    """step_backward gets too little: its da could be changed, and what the call returns cannot set right all of it."""
+    search = Search(workshop(STEPS, "dy[t] + dh, dc", "dy[t], dc"))
+    inside = [search.costs[one.slot] for one in search.suspects if one.possible and search.node(one.slot).lineno < 17]
+    call = next(one for one in search.suspects if "step_backward(" in ast.unparse(search.node(one.slot)))
+    assert search.costs[call.slot] < min(inside) + 0.5
 
 
 def test_what_can_be_wrong_where_an_axis_is_kept_and_where_brackets_are_open():
