@@ -328,6 +328,6 @@ class Search:
         count = self.result_entries
         if self.wrong[:count].any():
             return False
-        makes = {self.node(one.slot).lineno for one in self.suspects if one.moved[:count].any()}
+        makes = {self.node(one.slot).lineno for one in self.suspects if one.reach[:count].any()}
         inside = [f for f in syntax.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
         return bool(inside) and any(inside[-1].lineno <= one <= inside[-1].end_lineno for one in makes)

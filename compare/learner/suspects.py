@@ -30,7 +30,7 @@ SHARES = (1.0, 0.5, 0.25)  # of a step, the first that helps
 class Suspect:
     """A statement and what is known about it.
 
-    moved: the entries of the results that depend on its value, or on its leaf;
+    reach: the entries of the results that depend on its value; moved: the same, or those that depend on its leaf;
     possible: whether some value makes all results right, None if that is not known; found, expected: its values, each
     time it runs, as they are and as they should be; rank: how many numbers of the results it can set; jacobian: of the
     results with respect to its values; change: what has to be added to these; leaf: which of several arrays that it
@@ -41,6 +41,7 @@ class Suspect:
     """
 
     slot: int
+    reach: np.ndarray
     moved: np.ndarray
     possible: bool | None = None
     found: list = field(default_factory=list)
@@ -330,7 +331,7 @@ class Investigation:
         moved = self.moved(slot, size=1e-4)
         if moved is None or not any(self.probe.values):
             return None
-        suspect, found = Suspect(slot, moved), self.probe.values
+        suspect, found = Suspect(slot, moved, moved), self.probe.values
         counts = {len(time) for time in found}
         if counts != {1} and len(counts) == 1 and not (self.wrong & ~moved).any():
             noise = 1e-4 * (0.5 + np.random.default_rng(0).random(columns_of(found, None).size))
