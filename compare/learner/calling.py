@@ -259,14 +259,18 @@ def likeness(key, name) -> int:
 # ---- functions ----
 
 
-kept_signature = lru_cache(maxsize=256)(inspect.signature)  # a search calls one function some thousand times
+SIGNATURES = {}  # by code: a search makes and calls the same methods and closures some thousand times
 
 
 def signature_of(function: Callable) -> inspect.Signature:
-    try:
-        return kept_signature(function)
-    except TypeError:  # a callable that has no hash
+    key = getattr(inspect.unwrap(function), "__code__", None), inspect.ismethod(function)
+    if key[0] is None:
         return inspect.signature(function)
+    if len(SIGNATURES) > 256:
+        SIGNATURES.clear()
+    if key not in SIGNATURES:
+        SIGNATURES[key] = inspect.signature(function)
+    return SIGNATURES[key]
 
 
 def accepts(function: Callable, count: int) -> bool:
@@ -571,11 +575,16 @@ def first_names(arrays) -> dict[str, str]:
 def kept_by(inputs, obj, parameters) -> dict[str, Any]:
     """The gradients that objects keep, by the first names of their parameters; parameters: see first_names."""
     paths, found = dict(reachable(inputs, obj)) if parameters else {}, {}
-    for name, first in parameters.items():
-        best = max(paths, key=lambda path: is_gradient_of(path, name), default="")
-        if is_gradient_of(best, name):
-            found.setdefault(first, paths[best])
+    for name, best in gradient_paths(tuple(parameters), tuple(paths)):
+        found.setdefault(parameters[name], paths[best])
     return found
+
+
+@lru_cache(maxsize=256)
+def gradient_paths(names, paths) -> list[tuple[str, str]]:
+    """(parameter, path): where the gradient of each parameter is, if it has one."""
+    best = [(name, max(paths, key=lambda path: is_gradient_of(path, name), default="")) for name in names]
+    return [(name, path) for name, path in best if is_gradient_of(path, name)]
 
 
 @cache
