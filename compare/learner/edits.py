@@ -12,6 +12,7 @@ from compare.learner.syntax import (
     HEADERS,
     NAMES,
     blocks,
+    changed_in_place,
     clone,
     expressions,
     filled,
@@ -52,8 +53,8 @@ class Edit:
 
 @dataclass
 class Slot:
-    """A place for variants: a statement (at "in"), the gap before one ("before"), a header ("header"), or the end of a
-    loop, before its next turn ("carry NAME").
+    """A place for variants: a statement (at "in"), the gap before one ("before"), a header ("header"), or such a gap
+    with a variable that may have to change there ("gap NAME").
     """
 
     number: int
@@ -82,9 +83,14 @@ class Slots:
         return self.by_place[key].number
 
 
-def gap_before_reading(slot) -> tuple:
-    """(index, target): the gap in the block of a statement before what it stores is read; (None, None) if none."""
+def gap_before_reading(slot, leaf: int | None) -> tuple:
+    """(index, target): the gap in the block of a statement before what it stores is read; (None, None) if none.
+
+    leaf: of several things that it stores the one that counts, or None.
+    """
     targets = getattr(slot.node, "targets", [getattr(slot.node, "target", None)])
+    if leaf is not None and leaf < len(getattr(targets[0], "elts", ())):
+        targets = [targets[0].elts[leaf]]
     base = targets[0]
     while isinstance(base, ast.Subscript | ast.Attribute):
         base = base.value
@@ -97,7 +103,7 @@ def gap_before_reading(slot) -> tuple:
     gap = slot.index + 1 + (reads.index(True) if True in reads else len(reads))
     last = slot.block[-1]
     at_end = gap == len(slot.block) and isinstance(last, ast.Return | ast.Continue | ast.Break)
-    if gap == slot.index + 1 or at_end:
+    if at_end or (gap == slot.index + 1 and leaf is None):
         return None, None
     return gap, targets[0]
 
@@ -182,6 +188,9 @@ def edits_of_header(statement, block, index, scope, slots):
     found = (
         [(1.1, header, ast.UnaryOp(ast.Not(), header)), (1.4, header, ast.Constant(True))] if field == "test" else []
     )
+    if isinstance(statement, ast.For):
+        others = [one for text, one in scope.iterables.items() if text != unparse(header)]
+        found += [(1.3, header, new) for one in others for new in (one, filled("reversed(X)", X=one))]
     shell = ast.Expr(header)
     for path, node, parent in expressions(shell):
         found += [(cost, node, replaced(header, path[1:], new)) for cost, new in variants_of(node, parent, scope)]
@@ -239,7 +248,7 @@ def other_statements(statement, scope) -> Iterator[tuple[float, ast.stmt]]:
     match statement:
         case ast.Expr(value=ast.Call() as call) if scope.kind(call) not in (None, "NoneType"):
             for target in sorted(scope.locals):
-                yield from ((1.4, filled(one, T=name(target), V=call)) for one in ("T = T + V", "T = V"))
+                yield from ((0.7, filled(one, T=name(target), V=call)) for one in ("T = T + V", "T = V"))
         case ast.Assign(targets=[ast.Name(id=own)], value=value):
             for other in sorted(scope.locals - {own}):
                 yield 1.4, ast.Assign([ast.Name(other, ast.Store())], value)
@@ -332,19 +341,10 @@ def new_statements(k, block, loop, others, targets, scope):
                     yield 2.5, renamed(one, old, new)
 
 
-def changed_in_place(statement) -> str | None:
-    """The variable whose array a statement writes into."""
-    match statement:
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=own))]):
-            return own
-        case ast.AugAssign(target=ast.Name(id=own) | ast.Subscript(value=ast.Name(id=own))):
-            return own
-    return None
-
-
 def resets(scope):
     """What sets to zero what an object keeps from one call to the next."""
-    for node, kinds in scope.ingredients.values():
+    kept = {text: (node, {scope.kind(node)} - {None}) for text, node in scope.kept.items()} | scope.ingredients
+    for node, kinds in kept.values():
         if isinstance(node, ast.Attribute):
             found = {"array" if is_shape(kind) else kind for kind in kinds or ["array"]} & RESETS.keys()
             statements = (filled(RESETS[kind], X=node) for kind in sorted(found))

@@ -18,7 +18,15 @@ from compare.learner import ladder, likely_mistake, locate, measure, pairs, prob
 from compare.learner.calling import CannotRun, Case, Outcome, Program, arrays_in, copied, replaced
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
-from compare.learner.switches import Judge, Subject, allowed_error, differing, executed, why_usual
+from compare.learner.switches import (
+    Judge,
+    Subject,
+    allowed_error,
+    differing,
+    differing_in_a_pullback,
+    executed,
+    why_usual,
+)
 from compare.learner.training_loop import first_difference
 
 
@@ -360,6 +368,8 @@ def is_clean(subject, seen, report):
                 f"a second call gives a different {', '.join(again)}: something is kept from the first call, such as "
                 "gradients that are not set to zero again, or an array from np.empty is not filled"
             )
+        if isinstance(subject.bind, Bound) and (again := differing_in_a_pullback(program, case)):
+            return None, f"call backward once after each forward: a second call gives a different {', '.join(again)}"
     return None
 
 

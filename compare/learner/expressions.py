@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from compare.learner.syntax import (
     MODULES,
     NAMES,
+    calls,
     entry,
     expressions,
     filled,
@@ -26,6 +27,7 @@ from compare.learner.syntax import (
     rewritten,
     shifted,
     unparse,
+    variables_around,
 )
 
 # Costs, and what an expression becomes; syntax.matched says what the letters and operators match.
@@ -78,8 +80,8 @@ FUNCTIONS = rewrites("""
     1.0  max <-> min
 """)
 SLICES = rewrites("""
-    1.0   X[A:] -> X[:-A]
     1.0   X[-A:] -> X[:A]
+    1.0   X[A:] -> X[:-A]
     1.1   X[A:] -> X[:A]
     1.0   X[:-A] -> X[A:]
     1.05  X[:A] -> X[-A:]
@@ -112,9 +114,11 @@ class Scope:
 
     def __init__(self, function, facts, statements):
         self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
-        self.body, self.methods = function.body, set()
+        self.function, self.body, self.methods = function, function.body, set()
+        self.kept = {}  # what an object keeps: text -> expression
         self.indexed = []  # (expression, text of its index)
         self.factors = {}  # of the other functions, where they use names that are known here
+        self.iterables = {}  # what their loops go through, too
         self.wrappers = {}  # the calls of one argument, of NumPy and of methods of arrays, with a hole in its place
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         self.locals = {a.arg for a in arguments} | {
@@ -130,28 +134,32 @@ class Scope:
         """Take the indices and words of the other functions, too, where they use names that are known here, also from a
         function around this one; and the names of the other methods of its class that take no arguments.
         """
-        known, own = set(self.locals), {id(node) for statement in self.body for node in ast.walk(statement)}
-        for outer in functions(tree):
-            inside = list(ast.walk(outer))
-            if outer.body is not self.body and any(getattr(node, "body", None) is self.body for node in inside):
-                stored = {node.id for node in inside if isinstance(node, ast.Name) and not is_load(node)}
-                known |= stored | {node.arg for node in inside if isinstance(node, ast.arg)}
+        around = variables_around(tree, self.function)
+        known, own = self.locals | around, {id(node) for statement in self.body for node in ast.walk(statement)}
+        for node in ast.walk(tree) if around else ():
+            if isinstance(node, ast.Name) and node.id in around:
+                self.add(node, None)
         changing = {f.name for f in functions(tree) if any(map(stores_in_something, ast.walk(f)))}
         for node in ast.walk(tree):
-            if (wrapper := wrapper_of(node)) is not None and wrapper.func.attr not in changing:
+            wrapper = wrapper_of(node, known)
+            if wrapper is not None and calls(wrapper)[0] not in changing:
                 self.wrappers.setdefault(unparse(wrapper), wrapper)
             if isinstance(node, ast.Subscript):
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
-                if names and names <= known:
+                if names <= known and (names or "::-1" in unparse(node.slice)):
                     self.slices.setdefault(unparse(node.slice), node.slice)
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
                 if id(node) not in own and reads(node.right) <= known | {*MODULES, "len"}:
                     self.factors.setdefault(unparse(node.right), node.right)
+            elif isinstance(node, ast.For) and reads(node.iter) <= known | {"range", "len", "reversed", "list"}:
+                self.iterables.setdefault(unparse(node.iter), node.iter)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 self.strings.add(node.value)
             elif isinstance(node, ast.ClassDef) and any(getattr(one, "body", 0) is self.body for one in node.body):
                 others = (f for f in node.body if isinstance(f, ast.FunctionDef) and f.body is not self.body)
                 self.methods |= {f.name for f in others if len(f.args.args) == 1}
+                attributes = (one for one in ast.walk(node) if isinstance(one, ast.Attribute) and is_load(one))
+                self.kept |= {unparse(one): one for one in attributes if unparse(one.value) == "self"}
 
     def add(self, node, parent):
         if isinstance(parent, ast.Call) and node is parent.func:
@@ -182,9 +190,15 @@ class Scope:
                 yield other, ingredient, kinds
 
 
-def wrapper_of(node) -> ast.expr | None:
-    """A call such as A.transpose(0, 2, 1) or np.exp(A) with a hole for A; None for another one."""
+def wrapper_of(node, known) -> ast.expr | None:
+    """A call such as A.transpose(0, 2, 1), np.exp(A) or split(A, heads) with a hole for A; None for another one.
+
+    known: the variables that it may have.
+    """
     match node:
+        case ast.Call(func=ast.Name(), args=[_, *others], keywords=[]) if others:
+            if frozenset().union(*map(reads, others)) <= known:
+                return ast.Call(node.func, [name(HOLE), *others], [])
         case ast.Call(func=ast.Attribute(value=ast.Name(id=owner)) as function, args=[_], keywords=[]):
             if owner in (*MODULES, "self"):
                 return ast.Call(function, [name(HOLE)], [])
@@ -225,6 +239,10 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
             yield from other_indices(node, scope)
         case ast.Constant():
             yield from other_constants(node, parent, scope)
+        case ast.Attribute(attr="shape"):
+            held = {text: kinds for text, (_, kinds) in scope.ingredients.items() if text in scope.locals}
+            arrays = [text for text, kinds in held.items() if any(map(is_shape, kinds))]
+            yield from ((1.2, ast.Attribute(name(text), "shape", ast.Load())) for text in arrays)
         case ast.Call():
             yield from other_calls(node)
         case ast.Tuple() | ast.List() if not isinstance(parent, ast.Subscript) and len(node.elts) <= 12:

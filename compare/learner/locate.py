@@ -173,7 +173,11 @@ def as_diff(edit, source) -> tuple[str, str]:
 
 
 def needs_brackets(edit) -> bool:
-    return edit.inside and isinstance(edit.after, ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.IfExp)
+    return (
+        edit.inside
+        and not edit.everywhere
+        and isinstance(edit.after, ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.IfExp)
+    )
 
 
 def kind_in_words(edit) -> str:

@@ -7,7 +7,7 @@ synthesis.py). Then the other edits of edits.py, the likeliest first: those of s
 
 import ast
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,12 @@ from compare.learner import edits, expressions, syntax, truths
 from compare.learner.screening import GapScreen, StatementScreen
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
-from compare.learner.synthesis import Synthesis
+from compare.learner.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
 EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
 CHUNK = 300  # edits that are compiled into one program
-MARGIN = 0.35  # how much costlier than the first right edit another one may be and still be named
+MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
 TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
@@ -83,14 +83,14 @@ class Search:
                 self.screens[one.slot] = screen
             elif screen.usable():
                 self.undecided.append(screen)
-            gap, target = edits.gap_before_reading(slot)
+            gap, target = edits.gap_before_reading(slot, one.leaf)
             if gap is not None:
                 number = slots.of(slot.block, gap, "before")
                 screen = GapScreen(investigation, one, slots.all[number - 1], target)
                 if screen.usable() and screen.decides:
                     self.gaps.append(screen)
 
-        for one in investigation.carried:
+        for one in investigation.between:
             if one.possible:
                 target = ast.Name(investigation.names[one.slot], ast.Store())
                 screen = GapScreen(investigation, one, slots.all[one.slot - 1], target)
@@ -111,6 +111,8 @@ class Search:
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             extra += TAKEN_APART * syntax.takes_apart(statement)
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
+            if isinstance(statement, ast.Expr) and not one.moved.any():  # what it computes is lost
+                self.costs[one.slot], one.moved = 0.0, self.wrong
             by_statement.setdefault(id(statement), one)
         self.count_what_is_handed_over()
         for function in syntax.functions(self.workshop.subject.tree):
@@ -149,7 +151,8 @@ class Search:
         possible = [one for one in self.suspects if one.possible]
         for one in possible:
             one.order = self.when(self.node(one.slot))
-            one.named = self.is_right([leaf for time in one.expected for leaf in one.chosen(time)])
+            expected = [leaf for time in one.expected for leaf in one.chosen(time)]
+            one.named = not self.returns(one.slot) and self.is_right(expected)  # what is returned always has a name
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
         right = [one.order for one in possible if self.is_right(held[one.slot])]
         for one in possible:
@@ -191,7 +194,7 @@ class Search:
 
     def queue(self):
         """(cost, edit), cheapest first: those at the likely slots, then the others."""
-        w, longer = self.workshop, list(self.synthesised(self.undecided))
+        w, longer = self.workshop, [edit for one in self.built(self.undecided) for edit in one.near()]
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
             most = min(high, self.limit - LEAST)
 
@@ -199,9 +202,7 @@ class Search:
                 return low < self.costs.get(slot, UNKNOWN) <= most
 
             found = [*edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth), *longer]
-            ranked = [(self.cost(one), k, one) for k, one in enumerate(found)]
-            ranked = [one for one in ranked if low < self.extra(one[2]) <= high]
-            yield from ((cost, one) for cost, _, one in sorted(ranked, key=lambda t: t[:2]))
+            yield from self.in_order([one for one in found if low < self.extra(one) <= high])
 
     def cost(self, edit) -> float:
         """The cost of an edit where it is made."""
@@ -232,17 +233,24 @@ class Search:
         slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
         return max(self.costs.get(slot, UNKNOWN) for slot in slots)
 
-    def screened(self):
-        """(cost, edit), cheapest first: those whose value is what a statement needs."""
+    def screened(self) -> Iterator[list]:
+        """Lists of (cost, edit), cheapest first: those whose value is what a statement needs; first what costs less."""
         w = self.workshop
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
-        found = [one for one in found if self.passes(one)]
-        found += self.synthesised([*self.screens.values(), *self.gaps])
-        good = [(self.cost(one), k, one) for k, one in enumerate(found)]
-        return [(cost, one) for cost, _, one in sorted(good, key=lambda t: t[:2])]
+        found, built = (
+            [one for one in found if self.passes(one)],
+            list(self.built([*self.screens.values(), *self.gaps])),
+        )
+        yield self.in_order([*found, *(edit for one in built for edit in one.near())])
+        built = [one for one in built if self.costs.get(one.screen.slot, UNKNOWN) + FAR <= self.limit]
+        yield self.in_order([edit for one in built for edit in one.far()])
 
-    def synthesised(self, screens):
-        """The edits that put another expression in the place of a statement's value, or of a part of it."""
+    def in_order(self, found) -> list:
+        ranked = sorted((self.cost(one), k) for k, one in enumerate(found))
+        return [(cost, found[k]) for cost, k in ranked]
+
+    def built(self, screens) -> Iterator[Synthesis]:
+        """What can be put in the place of a statement's value, or of a part of it."""
         w = self.workshop
         for function in syntax.functions(w.subject.tree):
             statements = [s for _, block in syntax.blocks(function) for s in block]
@@ -252,7 +260,7 @@ class Search:
             scope = expressions.Scope(function, w.facts, statements)
             scope.borrow(w.subject.tree)
             for screen in own:
-                yield from Synthesis(screen, scope).passing()
+                yield Synthesis(screen, scope)
 
     def passes(self, edit) -> bool | None:
         """Whether an edit gives a statement the value that it needs; None if it is not only its value that changes."""
@@ -264,7 +272,8 @@ class Search:
 
     def tried(self):
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
-        yield from self.tried_together(self.screened())
+        for piece in self.screened():
+            yield from self.tried_together(piece)
         queue = (one for one in self.queue() if self.passes(one[1]) is None)
         while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False) if one[0] <= self.limit]:
             yield from self.tried_together(piece)
@@ -311,7 +320,7 @@ class Search:
         return self.likeliest(whole), sorted(some, key=lambda fix: (-fix.gain, fix.cost))
 
     def likeliest(self, fixes: list[Fix]) -> list[Fix]:
-        """Those that cost about as little as the cheapest, the one in the earliest line that is not innocent first."""
+        """Those that cost about as little as the cheapest; first what is not inserted, and not in an innocent line."""
         cheapest = min((fix.cost for fix in fixes), default=0)
         return sorted((fix for fix in fixes if fix.cost <= cheapest + MARGIN), key=self.place)
 
@@ -319,7 +328,7 @@ class Search:
         slots = {slot for slot, _ in fix.edit.changes}
         innocent = any(one.innocent for one in self.suspects if one.slot in slots)
         when = self.times.get(fix.edit.line, len(self.times))
-        return fix.edit.kind == "insert", innocent, self.in_forward(fix.edit.line), when, fix.cost
+        return fix.edit.kind == "insert", innocent, self.in_forward(fix.edit.line), round(fix.cost, 2), when
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""

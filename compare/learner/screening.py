@@ -8,6 +8,7 @@ in them.
 import ast
 import builtins
 import operator
+from dataclasses import replace
 
 import numpy as np
 
@@ -210,11 +211,12 @@ class GapScreen(Screen):
         noted, computed = investigation.reached(suspect, gap.number if gap.number != suspect.slot else None)
         self.gap, self.block, self.target, original = gap, gap.block, target, syntax.load(target)
         places = [Place(*one, investigation.workshop) for one in noted]
-        for place, leaves in zip(places, computed, strict=False):
+        for place, leaves in zip(places, map(suspect.chosen, computed), strict=False):
             if len(leaves) == 1:  # there the variable holds what it should; the expression has what it was
                 place.nodes.append(original)
                 place.known[id(original)] = True, leaves[0]
-        super().__init__(suspect, places, original)
+        expected = [suspect.chosen(time) for time in suspect.expected]
+        super().__init__(replace(suspect, expected=expected, leaf=None), places, original)
 
     def edit(self, cost, path, node, new) -> edits.Edit:
         after = ast.Assign([self.target], syntax.replaced(self.original, path, new))

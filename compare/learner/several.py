@@ -20,7 +20,7 @@ CLOSE, NOISE = 1e-6, 1e-7  # relative: what differences of the results resolve, 
 
 def parts_of(search: Search) -> Iterator[Search]:
     """The search once more, limited to wrong entries that one statement can set right, and to those that are right."""
-    for entries in settable(search)[:PARTS] if search.wrong is not None else ():
+    for entries in [*settable(search)[:PARTS], *by_array(search)[:PARTS]] if search.wrong is not None else ():
         only = ~search.wrong
         only[entries] = True
         yield search.limited_to(only)
@@ -30,9 +30,10 @@ def best_fix(part: Search, search: Search) -> Fix | None:
     """Of the edits after which all entries of a part are right, one after which most others are."""
     only, found = part.investigation.only, []
     most = search.workshop.runs_for(SETTING)
-    for cost, edit, right in part.tried_together(part.screened()[:most]):
-        if right is not None and right[only].all():
-            found.append(Fix(edit, cost, int((right & search.wrong).sum())))
+    for piece in part.screened():
+        for cost, edit, right in part.tried_together(piece[:most]):
+            if right is not None and right[only].all():
+                found.append(Fix(edit, cost, int((right & search.wrong).sum())))
     best = [fix for fix in found if fix.gain == max(one.gain for one in found)]
     return part.likeliest(best)[0] if best else None
 
@@ -51,6 +52,19 @@ def settable(search: Search) -> list[list[int]]:
                 key = tuple(sorted(entries))
                 found[key] = max(surplus, found.get(key, 0))
     return sorted(map(list, found), key=lambda entries: (-found[tuple(entries)], -len(entries)))
+
+
+def by_array(search: Search) -> list[np.ndarray]:
+    """The wrong entries of each array, if there are several: two mistakes may be in one return statement.
+
+    First those that the fewest statements have a part in.
+    """
+    expected = search.workshop.judge.case.expected
+    names = np.array([name for name, value in expected.items() for _ in range(value.size)])
+    wrong = search.wrong[: len(names)]
+    found = [np.flatnonzero(wrong & (names == name)) for name in expected]
+    found = [entries for entries in found if 0 < entries.size < wrong.sum()]
+    return sorted(found, key=lambda entries: sum(one.moved[entries].any() for one in search.suspects))
 
 
 def wrong_together(search: Search) -> list[list[int]]:

@@ -102,7 +102,7 @@ class Probe:
                 value = np.broadcast_to(value, like.shape).astype(like.dtype)
         return self.visited(value, stored)
 
-    def here(self):
+    def here(self, _):
         """Note the variables of the function that calls this, if somebody wants to know."""
         if self.reached is not None:
             frame = sys._getframe(1)
@@ -163,7 +163,9 @@ def seen(value, **options):
     return ast.copy_location(ast.Call(ast.Name("__probe__", ast.Load()), [value], keywords), value)
 
 
-HERE = ast.parse("__here__()").body[0]
+def here(variables) -> ast.stmt:
+    """A statement that calls __here__; it mentions some variables of functions around this one, so as to have them."""
+    return ast.parse(f"__here__(lambda: [{', '.join(sorted(variables))}])").body[0]
 
 
 def value_of(statement):
@@ -182,23 +184,21 @@ def probed(statement) -> list | None:
     """The statement with what it stores passed through __probe__, as a list of statements; None if it stores nothing.
 
     What goes into an array is probed there, after the statement: `dx[mask] = 0` stores as many numbers as the mask has.
-    Before it, __here__ may note the variables.
     """
     found = value_of(statement)
     if found is None:
         return None
     path, value = found
-    here = ast.copy_location(syntax.clone(HERE), statement)
     match statement:
         case ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
             again = ast.Assign([target], seen(syntax.load(target), stored=ast.Constant(True)))
-            return [here, statement, ast.copy_location(again, statement)]
+            return [statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
-            return [here, syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
+            return [syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
     options = {"terms": terms_of(value)} if terms_of(value) else {}
     if all(isinstance(one, ast.Constant) for one in getattr(value, "elts", [value])):
         options["literal"] = ast.Constant(True)
-    return [here, syntax.replaced(statement, path, seen(value, **options))]
+    return [syntax.replaced(statement, path, seen(value, **options))]
 
 
 def terms_of(value):
@@ -242,6 +242,18 @@ def assigned_before(function, loop) -> Iterator[str]:
             yield from (one.id for one in each if isinstance(one, ast.Name))
 
 
+def complete(block, index, function, facts) -> list[str]:
+    """The arrays that the statements of a block before an index have filled entry by entry, or in a loop."""
+    before = block[index - 1]
+    changed = set(map(syntax.changed_in_place, ast.walk(before)))
+    if isinstance(before, ast.For):
+        changed |= syntax.stores(before.body)
+    changed &= frozenset().union(*map(syntax.reads, block[index:]))
+    nodes = (node for node in ast.walk(function) if isinstance(node, ast.Name) and syntax.is_load(node))
+    arrays = {node.id for node in nodes if isinstance(facts.get(syntax.position(node)), tuple)}
+    return sorted((changed & arrays) - {syntax.changed_in_place(block[index])})
+
+
 def operands(node) -> set[str]:
     """The variable that a node is, or those that it adds, multiplies, ..."""
     parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node]
@@ -251,37 +263,42 @@ def operands(node) -> set[str]:
 class Investigation:
     """Every statement of a program under suspicion.
 
-    suspects: the statements; carried: the ends of loops, where a variable may have to change before the next turn;
-    names: the slot of such an end -> the variable; only: the entries of the results that count, all at first; wrong:
-    which of these are.
+    suspects: the statements; between: the gaps between them in which a variable may have to change; names: the slot of
+    such a gap -> the variable; here: id of a block -> the statement that notes the variables there; only: the entries
+    of the results that count, all at first; wrong: which of these are.
     """
 
     def __init__(self, workshop: Workshop):
-        self.workshop, self.probe, self.columns, self.names = workshop, Probe(), {}, {}
+        self.workshop, self.probe, self.columns, self.names, self.here = workshop, Probe(), {}, {}, {}
         chosen = {}
         for function in syntax.functions(workshop.subject.tree):
+            note = here(syntax.variables_around(workshop.subject.tree, function))
             for _, block in syntax.blocks(function):
+                self.here[id(block)] = note
+                chosen |= self.gaps_of(block, function)
                 for index, statement in enumerate(block):
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
-                        chosen |= self.ends_of(statement, function)
                     ran = any(k in workshop.lines for k in range(statement.lineno, statement.end_lineno + 1))
                     new = probed(statement) if ran or not syntax.reads(statement) else None
                     if new is not None:
-                        chosen[workshop.slots.of(block, index, "in")] = [new]
+                        chosen[workshop.slots.of(block, index, "in")] = [[note, *new]]
         names = {"__probe__": self.probe, "__here__": self.probe.here}
         self.program, self.switches = workshop.with_switches(chosen, **names)
         self.slots = list(chosen)
         self.look_at(np.ones(workshop.right.size, bool))
 
-    def ends_of(self, loop, function) -> dict:
-        """Slot -> variant, for each variable that may have to change at the end of each turn of a loop."""
-        found = {}
-        for name, shape in not_carried(function, loop, self.workshop.facts):
-            slot = self.workshop.slots.of(loop.body, len(loop.body), f"carry {name}")
+    def gaps_of(self, block, function) -> dict:
+        """Slot -> variant, for each variable that may have to change between statements of a block."""
+        found, facts = {}, self.workshop.facts
+        gaps = [(block, k, name, None) for k in range(1, len(block)) for name in complete(block, k, function, facts)]
+        for loop in (one for one in block if isinstance(one, ast.For)):
+            gaps += [(loop.body, len(loop.body), *one) for one in not_carried(function, loop, facts)]
+        for inside, index, name, shape in gaps:
+            slot = self.workshop.slots.of(inside, index, f"gap {name}")
             value = seen(syntax.name(name), shape=ast.Constant(shape))
-            found[slot] = [[HERE, ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), loop)]]
-            self.names[slot] = name
+            new = ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), inside[index - 1])
+            found[slot], self.names[slot] = [[self.here[id(block)], new]], name
         return found
 
     def limited_to(self, only: np.ndarray) -> "Investigation":
@@ -296,7 +313,7 @@ class Investigation:
         self.expected, self.allowed = judge.expected[only], judge.allowed[only]
         found = [one for one in map(self.suspect, self.slots) if one is not None]
         self.suspects = [one for one in found if one.slot not in self.names]
-        self.carried = [one for one in found if one.slot in self.names]
+        self.between = [one for one in found if one.slot in self.names]
 
     def run(self, slot, change=None, size=0.0):
         """All results with a change of what a statement stores; the values are in self.probe."""
@@ -315,8 +332,8 @@ class Investigation:
         program, switches = self.program, self.switches
         if gap is not None:
             names = {"__probe__": self.probe, "__here__": self.probe.here}
-            statement = self.workshop.slots.all[suspect.slot - 1].node
-            chosen = {suspect.slot: [probed(statement)[1:]], gap: [[HERE]]}
+            slot = self.workshop.slots.all[suspect.slot - 1]
+            chosen = {suspect.slot: [probed(slot.node)], gap: [[self.here[id(slot.block)]]]}
             program, switches = self.workshop.with_switches(chosen, **names)
             switches[gap] = 1
         self.probe.begin(suspect.change, wide=suspect.slot in self.wide)
@@ -357,7 +374,7 @@ class Investigation:
     def solve_all(self, runs: int):
         """Solve for the right value of each suspect, those first that fit best, until so many runs are used up."""
         last = self.workshop.runs + runs
-        for one in sorted([*self.carried, *self.suspects], key=lambda one: (one.moved != self.wrong).sum()):
+        for one in sorted([*self.between, *self.suspects], key=lambda one: (one.moved != self.wrong).sum()):
             if (self.wrong & ~one.moved).any():
                 one.possible = False
             elif self.workshop.runs < last:

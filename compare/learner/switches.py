@@ -6,6 +6,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +115,16 @@ def differing(program, case: Case) -> list[str]:
     """The gradients that differ in a second call."""
     first, second = two_calls(program, case)
     return [n for n in first if not equal(first[n], second.get(n))]
+
+
+def differing_in_a_pullback(program, case: Case) -> list[str]:
+    """The gradients that differ when the backward function that forward returned is called a second time."""
+    if program.backward is not None:
+        return []
+    with suppress(Exception):  # it may be used up
+        first, second = program.run_twice(case, both=False)
+        return [n for n in first if not equal(first[n], second.get(n))]
+    return []
 
 
 def why_usual(program, case: Case, names) -> str:
@@ -283,15 +294,16 @@ class Switches:
     def block(self, block) -> list:
         own, new = self.places.get(id(block), {}), []
         for index, statement in enumerate(block):
-            new += self.variants(own, (index, "before"), [])
+            new += self.gap(own, index)
             statement = self.with_blocks(statement)
             if (index, "header") in own:
                 statement = self.with_header(statement, *own[index, "header"])
             new += self.variants(own, (index, "in"), [statement])
-        new += self.variants(own, (len(block), "before"), [])
-        for place in own:
-            new += self.variants(own, place, []) if place[1].startswith("carry") else []
-        return new
+        return new + self.gap(own, len(block))
+
+    def gap(self, own, index) -> list:
+        places = [place for place in own if place[0] == index and place[1].startswith(("before", "gap"))]
+        return [one for place in places for one in self.variants(own, place, [])]
 
     def variants(self, own, place, otherwise) -> list:
         if place not in own:

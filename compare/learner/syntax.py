@@ -232,6 +232,16 @@ def functions(tree) -> Iterator:
             yield node
 
 
+def variables_around(tree, function) -> set[str]:
+    """The variables of the functions that a function is defined in."""
+    found = set()
+    for outer in functions(tree):
+        inside = list(ast.walk(outer))
+        if outer is not function and function in inside:
+            found |= stores([outer]) | {node.arg for node in inside if isinstance(node, ast.arg)}
+    return found
+
+
 def runs_backwards(tree, statement) -> bool:
     """Whether a statement is in a loop from the last step to the first."""
     loops = [node for node in ast.walk(tree) if isinstance(node, ast.For) and statement in ast.walk(node)]
@@ -248,6 +258,16 @@ def takes_apart(statement) -> bool:
         case ast.Assign(targets=[target], value=value):
             return is_called_like(target, value)
     return False
+
+
+def changed_in_place(statement) -> str | None:
+    """The variable whose array a statement writes into."""
+    match statement:
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=own))]):
+            return own
+        case ast.AugAssign(target=ast.Name(id=own) | ast.Subscript(value=ast.Name(id=own))):
+            return own
+    return None
 
 
 def is_called_like(target, value) -> bool:

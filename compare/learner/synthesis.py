@@ -10,6 +10,7 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,16 +26,18 @@ TABLE = 4_000_000  # numbers that are compared at once
 
 # What is made of an ingredient X, and at what cost: what the derivatives of the usual functions consist of; the same
 # numbers in another layout, or sums of them.
+AXES = (0, 1, -1)
 FUNCTIONS = {"1 - X": 0.4, "X ** 2": 0.4, "1 - X ** 2": 0.5, "X * (1 - X)": 0.5}
-KEPT = {f"X.{f}(axis={k}, keepdims=True)": 0.5 for f in ("sum", "mean") for k in range(3)}
+KEPT = {f"X.{f}(axis={k}, keepdims=True)": 0.5 for f in ("sum", "mean") for k in AXES}
 LAYOUTS = {"X.T": 0.2, "X[::-1]": 0.4, "X[..., None]": 0.3, "-X": 0.4, **KEPT}
-LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in range(3)} | {f"np.{f}(X)": 0.5 for f in ("tanh", "exp", "sqrt", "abs")}
+LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in AXES} | {f"np.{f}(X)": 0.5 for f in ("tanh", "exp", "sqrt", "abs")}
 # What a part P becomes: alone, and together with X; the same as a function of arrays.
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
 JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
 JOINED["P ** X"] = 1.5, np.power
 BORROWED = 0.6  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
+FAR = 1.9  # what an edit with a function of an ingredient, or with a product of two, costs at least
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
 
 
@@ -58,13 +61,21 @@ def indexed(value):
     return value.ndim if is_array(value) else "list" if isinstance(value, list | tuple) else "other"
 
 
+class Site(NamedTuple):
+    """A part of an expression: where it is, what is around it, and, if the value is linear in it, what it needs."""
+
+    path: tuple
+    node: ast.expr
+    chain: list
+    part: "Part | None"
+
+
 class Choice(NamedTuple):
-    """An ingredient for a part: whether it has exactly the part's shapes; made: whether it is a function of another."""
+    """An ingredient for a part, and whether it has exactly the part's shapes."""
 
     cost: float
     node: ast.expr
     exact: bool
-    made: bool
 
 
 def instead(node, cost, new) -> float:
@@ -143,7 +154,8 @@ def derivative(place, node, chain, screen: Screen, expected, rng) -> tuple[np.nd
 class Synthesis:
     """All that can be built for one statement.
 
-    plain, functions, layouts: the ingredients, as (cost, expression, kind); tables: see `table`.
+    plain, functions, layouts: the ingredients, as (cost, expression, kind); sites: the parts of the expression; tables:
+    see `table`.
     """
 
     def __init__(self, screen: Screen, scope: expressions.Scope):
@@ -160,9 +172,26 @@ class Synthesis:
             if len(found) >= most:
                 break
         self.plain = [(0.05 * syntax.size(node), node, kind(self.first(node))) for node in found.values()]
-        self.functions = list(self.made_of(self.plain, FUNCTIONS))
-        self.layouts = list(self.made_of(self.plain, LAYOUTS))
         self.tables = {}
+
+    @cached_property
+    def functions(self) -> list:
+        return list(self.made_of(self.plain, FUNCTIONS))
+
+    @cached_property
+    def layouts(self) -> list:
+        return list(self.made_of(self.plain, LAYOUTS))
+
+    @cached_property
+    def sites(self) -> list[Site]:
+        found = []
+        for path, node, parents in with_parents(ast.Expr(self.screen.original)):
+            is_called = isinstance(parents[0], ast.Call) and node is parents[0].func
+            if not is_called and kind(self.first(node)) is not None:
+                chain = parents[:-1]  # without the Expr
+                with np.errstate(all="ignore"):
+                    found.append(Site(path[1:], node, chain, Part.of(self.screen, node, chain)))
+        return found
 
     def first(self, node):
         """What an expression holds at the first place, None if it cannot be evaluated there."""
@@ -188,7 +217,7 @@ class Synthesis:
         todo = [syntax.name(text) for text in self.places[0].variables]
         yield from todo
         for node, _ in self.scope.ingredients.values():
-            if not any(isinstance(one, ast.Call) for one in ast.walk(node)):  # a call may change what it is given
+            if can_be_read_again(node):
                 yield node
         yield from (node for node in self.scope.factors.values() if can_be_read_again(node))
         for _ in range(2):
@@ -223,51 +252,61 @@ class Synthesis:
 
     # ---- edits ----
 
-    def passing(self) -> Iterator[edits.Edit]:
-        """All that pass the screen; where it cannot decide, the expression with one more term or factor."""
+    def near(self) -> Iterator[edits.Edit]:
+        """What passes the screen with the ingredients as they are; where it cannot decide, one more term or factor."""
         screen, whole = self.screen, self.screen.original
         if not screen.decides:
-            yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole))
+            yield from (
+                screen.edit(cost, (), whole, new) for cost, new in self.longer(whole, self.plain + self.functions)
+            )
             return
         if not screen.unique:  # what a loop carries has its right value only once the statement uses it
             unread = syntax.stores(screen.block) - frozenset().union(*map(syntax.reads, screen.block))
             others = [one for one in self.plain if isinstance(one[1], ast.Name) and one[1].id in unread]
             yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole, others))
-        for path, node, parents in with_parents(ast.Expr(whole)):
-            if isinstance(parents[0], ast.Call) and node is parents[0].func:
-                continue
-            if kind(self.first(node)) is None:
-                yield from self.in_comprehension(path[1:], node, parents)
-                continue
-            chain = parents[:-1]  # without the Expr
-            with np.errstate(all="ignore"):
-                part = Part.of(screen, node, chain)
-                if part is not None and not part.possible:
-                    continue
-                found = self.fitting(node, part) if part else (*self.of_the_same_kind(node), *self.longer(node))
-                for cost, new in itertools.chain(self.made_of_it(node), found):
-                    if self.passes(node, new, chain):
-                        yield screen.edit(cost, path[1:], node, new)
-        yield from self.products()
+        for site in self.sites:
+            found = [self.longer(whole, self.larger_than(whole))] if site.node is whole else []
+            if site.part is None:
+                found += self.made_of_it(site.node), self.of_the_same_kind(site.node)
+                found += (self.longer(site.node, self.plain),)
+            elif site.part.possible:
+                found += self.made_of_it(site.node), self.fitting(site, made=False)
+            yield from self.passing(site, itertools.chain(*found))
+        yield from self.in_comprehensions()
 
-    def in_comprehension(self, path, node, parents) -> Iterator[edits.Edit]:
-        """What may become of a variable of a comprehension, which has values only there: the whole is evaluated."""
-        around = next((one for one in parents if hasattr(one, "generators")), None)
-        if around is None or not isinstance(node, ast.Name):
-            return
-        others = {one.id for part in around.generators for one in ast.walk(part.target) if isinstance(one, ast.Name)}
-        joined = [
-            (more, template, syntax.name(other)) for other in sorted(others) for template, (more, _) in JOINED.items()
-        ]
-        found = [*self.made_of_it(node), *((more, syntax.filled(t, P=node, X=other)) for more, t, other in joined)]
+    def far(self) -> Iterator[edits.Edit]:
+        """What passes the screen with functions of ingredients, and products of two."""
+        for site in self.sites if self.screen.decides else ():
+            if site.part is None:
+                yield from self.passing(site, self.longer(site.node, self.functions))
+            elif site.part.possible:
+                yield from self.passing(site, self.fitting(site, made=True))
+        if self.screen.decides:
+            yield from self.products()
+
+    def passing(self, site: Site, found) -> Iterator[edits.Edit]:
+        """Of the (cost, expression) for a part those with which the statement has the values that it needs."""
         for cost, new in found:
-            whole = syntax.replaced(self.screen.original, path, new)
-            if self.screen.passes(lambda place, k, whole=whole: place.value(whole)):
-                yield self.screen.edit(cost, path, node, new)
+            with np.errstate(all="ignore"):
+                right = self.screen.passes(
+                    lambda place, k, new=new: place.with_part(site.node, place.value(new), site.chain)
+                )
+            if right:
+                yield self.screen.edit(cost, site.path, site.node, new)
 
-    def passes(self, node, new, chain) -> bool:
-        """Whether the statement has the values that it needs when a part of its expression is another one."""
-        return self.screen.passes(lambda place, k: place.with_part(node, place.value(new), chain))
+    def in_comprehensions(self) -> Iterator[edits.Edit]:
+        """What may become of the variables of comprehensions, which have values only there: the whole is evaluated."""
+        for path, node, parents in with_parents(ast.Expr(self.screen.original)):
+            around = next((one for one in parents if hasattr(one, "generators")), None)
+            if around is None or not isinstance(node, ast.Name) or kind(self.first(node)) is not None:
+                continue
+            names = {one.id for part in around.generators for one in ast.walk(part.target) if isinstance(one, ast.Name)}
+            others = map(syntax.name, sorted(names))
+            joined = [(JOINED[t][0], syntax.filled(t, P=node, X=other)) for other in others for t in JOINED]
+            for cost, new in (*self.made_of_it(node), *joined):
+                whole = syntax.replaced(self.screen.original, path[1:], new)
+                if self.screen.passes(lambda place, k, whole=whole: place.value(whole)):
+                    yield self.screen.edit(cost, path[1:], node, new)
 
     def made_of_it(self, node) -> Iterator:
         """(cost, expression): what a part may become without anything else."""
@@ -277,8 +316,13 @@ class Synthesis:
                 yield 0.9 + cost, self.filled(template, X=node)
             for template, cost in ALONE.items():
                 yield cost, syntax.filled(template, P=node)
+            inner = getattr(node.func, "value", None) if isinstance(node, ast.Call) else None
             for template in self.scope.wrappers.values():
                 yield 1.4, syntax.with_parts(template, {expressions.HOLE: node})
+                if inner is not None and kind(self.first(inner)) is not None:  # another call instead of this one
+                    yield 1.3, syntax.with_parts(template, {expressions.HOLE: inner})
+            turned = (index for text, index in self.scope.slices.items() if "::-1" in text)
+            yield from ((1.4, syntax.entry(node, index)) for index in turned)
         if isinstance(node, ast.Constant) and own == "number":
             yield from ((1.1, syntax.number(k)) for k in NUMBERS)
 
@@ -287,40 +331,51 @@ class Synthesis:
         own = kind(self.first(node))
         yield from ((instead(node, cost, new), new) for cost, new, other in self.plain if other == own)
 
-    def fitting(self, node, part: Part) -> Iterator:
-        """(cost, expression): of all ingredients, and of all that is joined with one, what a linear part needs."""
-        choices, columns = self.table(part.shapes)
-        same = np.array([one.exact for one in choices], bool)
-        for k in np.flatnonzero(same & part.right(columns)):
-            yield instead(node, choices[k].cost, choices[k].node) + 1.1 * choices[k].made, choices[k].node
-        for template, (_, function) in JOINED.items():
-            for k in np.flatnonzero(part.right(function(part.values[:, None], columns))):
-                yield self.joined(template, node, choices[k].cost, choices[k].node)
+    def fitting(self, site: Site, *, made) -> Iterator:
+        """(cost, expression): of all ingredients, and of all that is joined with one, what a linear part needs.
 
-    def table(self, shapes: tuple) -> tuple[list["Choice"], np.ndarray]:
+        made: whether the ingredients are the functions of others.
+        """
+        choices, columns = self.table(site.part.shapes, made)
+        same = np.array([one.exact for one in choices], bool)
+        for k in np.flatnonzero(same & site.part.right(columns)):
+            yield instead(site.node, choices[k].cost, choices[k].node) + 1.1 * made, choices[k].node
+        for template, (_, function) in JOINED.items():
+            with np.errstate(all="ignore"):
+                right = site.part.right(function(site.part.values[:, None], columns))
+            for k in np.flatnonzero(right):
+                yield self.joined(template, site.node, choices[k].cost, choices[k].node)
+
+    def table(self, shapes: tuple, made: bool) -> tuple[list[Choice], np.ndarray]:
         """The ingredients that fit a part with these shapes, one per place, and their values, one column each."""
-        if shapes not in self.tables:
+        if (shapes, made) not in self.tables:
             choices, columns = [], []
             entries = sum(math.prod(shape) for shape in shapes)
-            for k, (cost, node, _) in enumerate((*self.plain, *self.functions, *self.layouts)[: TABLE // entries]):
+            ingredients = self.functions + self.layouts if made else self.plain
+            for cost, node, _ in ingredients[: TABLE // entries]:
                 try:
                     values = [np.asarray(place.value(node)) for place in self.places]
                     parts = [np.broadcast_to(v, shape).ravel() for v, shape in zip(values, shapes, strict=True)]
                     columns.append(np.concatenate(parts).astype(float))
                 except Exception:
                     continue
-                exact = [v.shape for v in values] == list(shapes)
-                choices.append(Choice(cost, node, exact, made=k >= len(self.plain)))
-            self.tables[shapes] = choices, np.stack(columns, axis=1) if columns else np.zeros((entries, 0))
-        return self.tables[shapes]
+                choices.append(Choice(cost, node, [v.shape for v in values] == list(shapes)))
+            self.tables[shapes, made] = choices, np.stack(columns, axis=1) if columns else np.zeros((entries, 0))
+        return self.tables[shapes, made]
 
-    def longer(self, node, others=None) -> Iterator:
-        """(cost, expression): one more term or factor, of all or of some ingredients."""
+    def longer(self, node, ingredients) -> Iterator:
+        """(cost, expression): one more term or factor."""
         own = kind(self.first(node))
-        for cost, other, its in others if others is not None else (*self.plain, *self.functions):
+        for cost, other, its in ingredients:
             arrays = isinstance(its, tuple) and isinstance(own, tuple)
-            if its == "number" or (arrays and expressions.broadcasts(its, own)):
+            if its == "number" or (arrays and (expressions.broadcasts(its, own) or expressions.broadcasts(own, its))):
                 yield from (self.joined(template, node, cost, other) for template in JOINED)
+
+    def larger_than(self, node) -> list:
+        """The arrays with which an expression gets a larger shape."""
+        own = kind(self.first(node))
+        arrays = [one for one in self.plain if isinstance(own, tuple) and isinstance(one[2], tuple) and one[2] != own]
+        return [one for one in arrays if expressions.broadcasts(own, one[2])]
 
     def joined(self, template, node, cost, other) -> tuple[float, ast.expr]:
         """(cost, expression): one more term or factor, which is likelier if another function has it."""
@@ -339,6 +394,8 @@ class Synthesis:
             return
         original = screen.values(screen.original)
         for start, term, sign in terms_of(whole, path):
+            if kind(self.first(term)) is None:  # a + of lists
+                continue
             kept = 0 * original if term is whole else original - sign * self.vector(term)
             for k in np.flatnonzero(screen.right(kept[:, None] + sign * columns)):
                 node = self.filled(found[k][0], A=found[k][1], B=found[k][2])

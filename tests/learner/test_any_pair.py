@@ -499,6 +499,23 @@ def test_gradients_that_add_up_from_call_to_call_are_right_at_the_first():
     assert "a second call gives a different dW" in result.report.sentence
 
 
+def adding_up(x, W):
+    dW = np.zeros_like(W)
+
+    def backward(dy):
+        dW[...] += x.T @ dy
+        return dy @ W.T, dW
+
+    return x @ W, backward
+
+
+def test_a_pullback_that_adds_to_its_first_gradients_may_be_called_once():
+    result = check_backward(adding_up, None, (X, W))
+    assert result.right and "a second call gives a different dW" in " ".join(str(result).split())
+    pure = check_backward(*closure(1), (X, W))
+    assert pure.right and "second call" not in str(pure)
+
+
 def test_a_list_that_backward_empties_belongs_to_the_caller():
     def backward(dy, weights):
         weights.pop()
@@ -527,6 +544,20 @@ def test_two_mistakes_in_one_statement_are_one_change():
     result = check_backward(product_forward, two_mistakes_backward, (X, W))
     first, second = result.report.findings
     assert (first.after, second.after) == ("", "return (dy @ W.T * 1, x.T @ dy)")
+
+
+def scaled_forward(x, W, a, b):
+    return x * a, W * b, (a, b)
+
+
+def not_scaled_backward(dx, dW, cache):
+    a, b = cache  # noqa: RUF059
+    return dx, dW
+
+
+def test_two_missing_factors_in_one_statement_are_one_change():
+    result = check_backward(scaled_forward, not_scaled_backward, (X, W, X + 3, W + 3), wrt=("x", "W"))
+    assert [one.after for one in result.report.findings] == ["", "return (dx * a, dW * b)"]
 
 
 @pytest.mark.parametrize(

@@ -342,6 +342,118 @@ def example():
     g = torch.Generator().manual_seed(0)
     return tuple(torch.randn(shape, generator=g, dtype=torch.float64) for shape in ((3, 3), (3, 5), (3, 5)))
 """
+CLOSURE = """\
+import numpy as np
+
+
+def split(a, heads):
+    return a.reshape(len(a), heads, -1).transpose(1, 0, 2)
+
+
+def mix_forward(x, gain, W, V, heads):
+    values = split(x @ V, heads)[:, ::-1]
+    p = np.exp(split(x @ W, heads))
+    p = p / p.sum(axis=-1, keepdims=True)
+    y = gain * (p + values)
+
+    def backward(dout):
+        dy = split(dout, heads)
+        dgain = (dy * (p + values)).sum(axis=(0, 1))
+        dp = dy * gain
+        dscore = p * (dp - (dp * p).sum(axis=-1, keepdims=True))
+        back = dp[:, ::-1]
+        flat = [d.transpose(1, 0, 2).reshape(len(x), -1) for d in (dscore, back)]
+        return flat[0] @ W.T + flat[1] @ V.T, dgain, x.T @ flat[0], x.T @ flat[1]
+
+    return y.transpose(1, 0, 2).reshape(len(x), -1), backward
+
+
+def example():
+    rng = np.random.default_rng(12)
+    return *(rng.normal(size=shape) for shape in ((3, 4), (2,), (4, 4), (4, 4))), 2
+"""
+LOSS = """\
+import numpy as np
+
+RATE = 0.1
+
+
+def loss(x, W, labels):
+    z = x @ W
+    top = np.log(np.exp(z).sum(axis=1, keepdims=True))
+    p = np.exp(z - top)
+    rows = np.arange(len(labels))
+    total = -np.log(p[rows, labels]).sum() / len(labels) + RATE * (top**2).sum() + RATE * (W**2).sum()
+
+    count = labels.shape[0]
+    dz = p.copy()
+    dz[rows, labels] -= 1
+    np.divide(dz, count, out=dz)
+    dW = np.zeros_like(W)
+    dz += 2 * RATE * top * p
+    for x_n, dz_n in zip(x, dz):
+        dW += np.outer(x_n, dz_n)
+    dW += 2 * RATE * W
+    return total, dz @ W.T, dW
+
+
+def example():
+    rng = np.random.default_rng(13)
+    return rng.normal(size=(5, 4)), rng.normal(size=(4, 3)), rng.integers(0, 3, 5)
+"""
+BACK = """\
+import numpy as np
+
+
+def scan_forward(x, w, order):
+    h, hs = 0 * x[0], {}
+    for t in order:
+        hs[t] = h
+        h = x[t] * h + w
+    return h, (x, hs, order)
+
+
+def scan_backward(dh, cache):
+    x, hs, order = cache
+    dx, dw = [0] * len(x), 0 * dh
+    for t in reversed(order):
+        dx[t] = dh * hs[t]
+        dw = dw + dh
+        dh = dh * x[t]
+    return (np.stack(dx),) + tuple([dw])
+
+
+def example():
+    rng = np.random.default_rng(15)
+    return rng.normal(size=(4, 2, 3)), rng.normal(size=(2, 3)), [2, 0, 3, 1]
+"""
+ADDS_UP = """\
+import numpy as np
+
+
+class Linear:
+    def __init__(self, rng):
+        self.params = [rng.normal(size=(4, 3))]
+        self.grads = [np.zeros((4, 3))]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params[0]
+
+    def add(self, dy):
+        self.grads[0] += self.x.T @ dy
+
+    def backward(self, dy):
+        for g in self.grads:
+            g[...] = 0
+        self.add(dy)
+        return dy @ self.params[0].T
+
+
+def example():
+    rng = np.random.default_rng(14)
+    return Linear(rng), rng.normal(size=(5, 4))
+"""
 LOOP = "    dh = 0\n    dc = dc_n\n    for t in reversed(range(len(kept))):\n"
 INSIDE = "    dc = dc_n\n    for t in reversed(range(len(kept))):\n        dh = 0\n"
 ADDED = "        dW += dW_t\n"
@@ -372,6 +484,28 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "of a variable that is only returned": (NAMED, "dh0 = dh", "dh0 = dy[0]", "dh0 = dh"),
     "a number times an array is not carried": (NAMED, "        dh = decay * da\n", "", "decay * da"),
     "after its loop": (STEPS, ADDED, ADDED[4:], "moved"),
+    "a variable of the function around": (CLOSURE, "dp = dy * gain", "dp = dy * p", "dy * gain"),
+    "a sum over the last axis": (
+        CLOSURE,
+        "(dp * p).sum(axis=-1, keepdims=True)",
+        "dp * p",
+        "sum(axis=-1, keepdims=True)",
+    ),
+    "in reverse order": (CLOSURE, "dp[:, ::-1]", "dp", "dp[:, ::-1]"),
+    "a function of the program": (CLOSURE, "split(dout, heads)", "dout.reshape(p.shape)", "split(dout, heads)"),
+    "an array is complete before it is right": (LOSS, "    np.divide(dz, count, out=dz)\n", "", "dz / "),
+    "a result that nobody keeps": (LOSS, "np.divide(dz, count, out=dz)", "np.divide(dz, count)", "dz = np.divide"),
+    "a factor with more columns": (LOSS, "2 * RATE * top * p", "2 * RATE * top", "* p"),
+    "after a loop that sums": (LOSS, "    dW += 2 * RATE * W\n", "", "2 * RATE * W"),
+    "the shape of another array": (LOSS, "labels.shape[0]", "W.shape[0]", ".shape[0]"),
+    "the order of another loop": (BACK, "reversed(order)", "reversed(range(len(x)))", "reversed(order)"),
+    "in a sum of tuples": (BACK, "tuple([dw])", "tuple([dh])", "tuple([dw])"),
+    "set to zero in another method": (
+        ADDS_UP,
+        "        for g in self.grads:\n            g[...] = 0\n",
+        "",
+        "self.grads",
+    ),
 }
 
 
