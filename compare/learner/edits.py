@@ -221,7 +221,8 @@ def names_throughout(statement, scope, edit):
 
 STATEMENTS = rewrites("""
     1.0  A %= B -> A = B
-    1.1  A %= B -> A += B | A -= B | A *= B | A /= B | A = A % B
+    0.8  A %= B -> A = A % B
+    1.1  A %= B -> A += B | A -= B | A *= B | A /= B
     1.1  A[I] += B -> np.add.at(A, I, B)
     1.0  A = B -> A += B
     1.1  A = B -> A = A + B
@@ -314,7 +315,7 @@ def insertions(owner, block, lists, scope, slots, worth):
 def new_statements(k, block, loop, others, targets, scope):
     if k < len(block) and (own := changed_in_place(block[k])) in scope.locals:
         yield 1.0, filled("X = X.copy()", X=name(own))
-    if block is scope.body and k == is_docstring(block[0]):
+    if block is scope.body and k == place_of_resets(block):
         yield from resets(scope)
     for text, target in targets.items():
         kind = scope.ingredients.get(text, (None, set()))[1]
@@ -341,6 +342,18 @@ def new_statements(k, block, loop, others, targets, scope):
                     yield 2.5, renamed(one, old, new)
 
 
+def place_of_resets(body) -> int:
+    """Where a function sets to zero what an object keeps: after the statements that do so, or at its beginning."""
+    kept = ast.Attribute | ast.Subscript
+    zeros = ("0", "0.0", "np.zeros")
+    found = [
+        k
+        for k, one in enumerate(body)
+        if isinstance(one, ast.Assign) and isinstance(one.targets[0], kept) and unparse(one.value).startswith(zeros)
+    ]
+    return max(found, default=is_docstring(body[0]) - 1) + 1
+
+
 def resets(scope):
     """What sets to zero what an object keeps from one call to the next."""
     kept = {text: (node, {scope.kind(node)} - {None}) for text, node in scope.kept.items()} | scope.ingredients
@@ -348,8 +361,8 @@ def resets(scope):
         if isinstance(node, ast.Attribute):
             found = {"array" if is_shape(kind) else kind for kind in kinds or ["array"]} & RESETS.keys()
             statements = (filled(RESETS[kind], X=node) for kind in sorted(found))
-            yield from ((0.8, ast.fix_missing_locations(statement)) for statement in statements)
-    yield from ((0.8, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))
+            yield from ((1.0, ast.fix_missing_locations(statement)) for statement in statements)
+    yield from ((1.0, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))
 
 
 def renamed(statement, old, new):

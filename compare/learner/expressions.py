@@ -228,6 +228,8 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
         return
     if isinstance(parent, ast.Call) and node is parent.func:
         yield from rewritten(node, FUNCTIONS)
+        if isinstance(node, ast.Attribute) and node.attr.endswith("_"):  # what changes a tensor in place
+            yield 1.0, ast.Attribute(node.value, node.attr[:-1], ast.Load())
         if isinstance(node, ast.Name):
             yield from ((1.3, name(helper)) for helper in sorted(scope.helpers - {node.id}))
         return

@@ -149,8 +149,13 @@ def as_inputs(function, example) -> dict:
 
 
 def varied(inputs, rng) -> dict:
-    """The same inputs with every number of an array a little larger or smaller; signs and zeros stay."""
-    inputs = copied(inputs)
+    """The same inputs with every number of an array a little larger or smaller, and floats a little smaller.
+
+    Signs and zeros stay, and a probability stays one.
+    """
+    inputs = {
+        name: one * (1 - 0.2 * rng.random()) if type(one) is float else copied(one) for name, one in inputs.items()
+    }
     for value in inputs.values():
         for array in leaves(value).values():
             array = to_numpy(array)

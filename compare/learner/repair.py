@@ -126,7 +126,7 @@ class Search:
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
             if self.workshop.judge.strict:  # where what is kept from one call to the next is set to zero
-                self.costs[slots.of(function.body, int(edits.is_docstring(function.body[0])), "before")] = 0.0
+                self.costs[slots.of(function.body, edits.place_of_resets(function.body), "before")] = 0.0
 
     def count_what_is_handed_over(self):
         """A statement that calls a function with a likely suspect in it may hand over the wrong thing."""
@@ -320,15 +320,12 @@ class Search:
         return self.likeliest(whole), sorted(some, key=lambda fix: (-fix.gain, fix.cost))
 
     def likeliest(self, fixes: list[Fix]) -> list[Fix]:
-        """Those that cost about as little as the cheapest; first what is not inserted, and not in an innocent line."""
+        """Those that cost about as little as the cheapest; first what is not inserted, and not in forward."""
         cheapest = min((fix.cost for fix in fixes), default=0)
         return sorted((fix for fix in fixes if fix.cost <= cheapest + MARGIN), key=self.place)
 
     def place(self, fix):
-        slots = {slot for slot, _ in fix.edit.changes}
-        innocent = any(one.innocent for one in self.suspects if one.slot in slots)
-        when = self.times.get(fix.edit.line, len(self.times))
-        return fix.edit.kind == "insert", innocent, self.in_forward(fix.edit.line), round(fix.cost, 2), when
+        return fix.edit.kind == "insert", self.in_forward(fix.edit.line), fix.cost
 
     def in_forward(self, line) -> bool:
         """Whether a line is in a function that makes the results, while these are right."""

@@ -119,7 +119,9 @@ class Screen:
         self.expected, self.jacobian = [suspect.chosen(time) for time in suspect.expected], suspect.jacobian
         self.needed = np.concatenate([leaf.ravel() for time in self.expected for leaf in time])
         self.unique = suspect.rank == self.needed.size
-        self.near = CLOSE * (np.abs(self.needed).max(initial=0) or 1.0)
+        held = [leaf.ravel() for time in suspect.found for leaf in suspect.chosen(time)]
+        largest = np.abs(np.concatenate([self.needed, *held])).max(initial=0)  # what it needs may be zeros
+        self.near = CLOSE * (largest or 1.0)
         self.matrix, self.decides = self.test()
         sizes = np.abs(self.matrix).sum(axis=1)[:, None]
         self.allowed = self.near * np.maximum(sizes, 1e-6 * sizes.max(initial=0))

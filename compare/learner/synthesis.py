@@ -35,7 +35,7 @@ LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in AXES} | {f"np.{f}(X)": 0.5 for f in
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
 JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np.subtract), "P / X": (1.8, np.divide)}
 JOINED["P ** X"] = 1.5, np.power
-BORROWED = 0.6  # less for a factor that another function has
+BORROWED = 0.4  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
 FAR = 1.9  # what an edit with a function of an ingredient, or with a product of two, costs at least
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}

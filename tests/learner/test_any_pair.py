@@ -550,6 +550,19 @@ def scaled_forward(x, W, a, b):
     return x * a, W * b, (a, b)
 
 
+def by_a_number_forward(x, s):
+    return s * x, s
+
+
+def by_a_number_backward(dy, s):
+    return 1.0 * dy + 0 * s
+
+
+def test_a_change_is_tried_with_other_numbers_too():
+    (finding,) = check_backward(by_a_number_forward, by_a_number_backward, (X, 2.0)).report.findings
+    assert "2" not in finding.after and "* s" in finding.after
+
+
 def not_scaled_backward(dx, dW, cache):
     a, b = cache  # noqa: RUF059
     return dx, dW

@@ -440,13 +440,14 @@ class Linear:
         self.x = x
         return x @ self.params[0]
 
-    def add(self, dy):
-        self.grads[0] += self.x.T @ dy
+    def add(self, x, dy):
+        self.grads[0] += np.outer(x, dy)
 
     def backward(self, dy):
         for g in self.grads:
             g[...] = 0
-        self.add(dy)
+        for x, dy_row in zip(self.x, dy):
+            self.add(x, dy_row)
         return dy @ self.params[0].T
 
 
