@@ -320,18 +320,13 @@ def new_statements(k, block, loop, others, targets, scope):
     for text, target in targets.items():
         kind = scope.ingredients.get(text, (None, set()))[1]
         yield 2.0, ast.Assign([target], ast.Constant(None if "NoneType" in kind else 0))
-        if not (loop or k >= len(block) - 2):
-            continue
+        if any(map(is_shape, kind)) or not (loop or k >= len(block) - 2):
+            continue  # what an array needs is solved for, see screening.GapScreen
         for other, (ingredient, kinds) in scope.ingredients.items():
-            if (
-                other == text
-                or not isinstance(ingredient, NAMES)
-                or (kinds and kind and not kinds & kind and "number" not in kinds)
-            ):
-                continue
-            yield 2.2, ast.Assign([target], ingredient)
-            yield 2.3, ast.AugAssign(target, ast.Mult(), ingredient)
-            yield 2.1 if "number" in kind else 2.3, ast.AugAssign(target, ast.Add(), ingredient)
+            if other != text and isinstance(ingredient, NAMES) and not (kinds and kind and not kinds & kind):
+                yield 2.2, ast.Assign([target], ingredient)
+                if "number" in kind:
+                    yield 2.1, ast.AugAssign(target, ast.Add(), ingredient)
     for one in others:
         yield 2.2, one
         position_in = next((m for m, s in enumerate(block) if s is one), None)

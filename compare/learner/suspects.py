@@ -34,10 +34,10 @@ class Suspect:
     possible: whether some value makes all results right, None if that is not known; found, expected: its values, each
     time it runs, as they are and as they should be; rank: how many numbers of the results it can set; jacobian: of the
     results with respect to its values; change: what has to be added to these; leaf: which of several arrays that it
-    stores has to change, None for all; recurrent: whether its value at one time depends on those before; linear:
-    whether the results are linear in its values; order: when it first had a value; named: whether what it should be is
-    one of the measured gradients (truths.py); innocent: whether what it holds, or what comes after it, is right
-    already.
+    stores has to change, None for all; leaves: the others that move all that is wrong, each with what it moves;
+    recurrent: whether its value at one time depends on those before; linear: whether the results are linear in its
+    values; order: when it first had a value; named: whether what it should be is one of the measured gradients
+    (truths.py); innocent: whether what it holds, or what comes after it, is right already.
     """
 
     slot: int
@@ -50,6 +50,7 @@ class Suspect:
     jacobian: np.ndarray | None = None
     change: np.ndarray | None = None
     leaf: int | None = None
+    leaves: list = field(default_factory=list)
     recurrent: bool = False
     linear: bool = True
     order: int = 0
@@ -358,7 +359,8 @@ class Investigation:
                 if moved is not None and not (self.wrong & ~moved).any():
                     fits.append((moved.sum(), leaf, moved))
             if fits:
-                _, suspect.leaf, suspect.moved = min(fits, key=lambda fit: fit[:2])
+                suspect.leaves = [fit[1:] for fit in sorted(fits, key=lambda fit: fit[:2])]
+                suspect.leaf, suspect.moved = suspect.leaves.pop(0)
         return suspect
 
     def moved(self, slot, **changed) -> np.ndarray | None:
@@ -382,6 +384,10 @@ class Investigation:
                 if one.possible is False and self.sums_over_an_axis(one.slot):
                     self.wide.add(one.slot)
                     self.solve(one)
+        for one in self.suspects:
+            while one.possible is False and one.leaves and self.workshop.runs < last:
+                one.leaf, one.moved = one.leaves.pop(0)
+                self.solve(one)
 
     def sums_over_an_axis(self, slot) -> bool:
         if slot in self.names:
