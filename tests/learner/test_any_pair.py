@@ -540,6 +540,7 @@ def two_mistakes_backward(dy, cache):
     return dy @ W.T * 2, x.T @ dy * x.sum()
 
 
+@pytest.mark.slow
 def test_two_mistakes_in_one_statement_are_one_change():
     result = check_backward(product_forward, two_mistakes_backward, (X, W))
     first, second = result.report.findings
@@ -568,6 +569,7 @@ def not_scaled_backward(dx, dW, cache):
     return dx, dW
 
 
+@pytest.mark.slow
 def test_two_missing_factors_in_one_statement_are_one_change():
     result = check_backward(scaled_forward, not_scaled_backward, (X, W, X + 3, W + 3), wrt=("x", "W"))
     assert [one.after for one in result.report.findings] == ["", "return (dx * a, dW * b)"]
