@@ -224,6 +224,7 @@ STATEMENTS = rewrites("""
     0.8  A %= B -> A = A % B
     1.1  A %= B -> A += B | A -= B | A *= B | A /= B
     1.1  A[I] += B -> np.add.at(A, I, B)
+    1.1  A[I] -= B -> np.subtract.at(A, I, B)
     1.0  A = B -> A += B
     1.1  A = B -> A = A + B
     1.4  A = B -> A *= B

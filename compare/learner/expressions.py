@@ -129,6 +129,7 @@ class Scope:
                 self.add(node, parent)
         for argument in arguments:
             self.ingredients.setdefault(argument.arg, (name(argument.arg), set()))
+        self.unread = unread_in(statements)
 
     def borrow(self, tree):
         """Take the indices and words of the other functions, too, where they use names that are known here, also from a
@@ -188,6 +189,16 @@ class Scope:
         for other, (ingredient, kinds) in self.ingredients.items():
             if other != text and (kind is None or not kinds or kind in kinds):
                 yield other, ingredient, kinds
+
+
+def unread_in(statements) -> set[str]:
+    """The variables that loops set, but do not read."""
+    found = set()
+    for loop in (one for one in statements if isinstance(one, ast.For | ast.While)):
+        targets = [target for one in ast.walk(loop) if isinstance(one, ast.Assign) for target in one.targets]
+        parts = [one for target in targets for one in getattr(target, "elts", [target])]
+        found |= {one.id for one in parts if isinstance(one, ast.Name)} - reads(loop)
+    return found
 
 
 def wrapper_of(node, known) -> ast.expr | None:
@@ -276,7 +287,8 @@ def other_ingredients(node, scope: Scope) -> Iterator:
     for _, ingredient, _ in scope.like(node):
         same, number = type(ingredient) is type(node), scope.kind(node) == "number"
         if same or number or isinstance(ingredient, NAMES):
-            cost = 1.0 if same and is_near(node, ingredient) else 1.4 if number else 1.6 if same else 2.0
+            near = (same and is_near(node, ingredient)) or getattr(ingredient, "id", "") in scope.unread
+            cost = 1.0 if near else 1.4 if number else 1.6 if same else 2.0
             yield cost + 0.02 * abs(size - len(list(ast.walk(ingredient)))), ingredient
 
 
@@ -409,6 +421,9 @@ def wrapped(node, parent, scope: Scope) -> Iterator:
         yield from (
             (1.7, filled("P * X", P=node, X=one)) for _, one, _ in scope.like(node) if isinstance(one, ast.Name)
         )
+    if is_shape(kind):
+        carried = [one for _, one, kinds in scope.like(node) if kinds and getattr(one, "id", "") in scope.unread]
+        yield from ((1.5, filled("P + X", P=node, X=one)) for one in carried)
     if kind in SEQUENCES + ITERATORS:
         node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
     elif is_shape(kind):

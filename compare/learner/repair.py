@@ -64,7 +64,7 @@ class Search:
                 self.times.setdefault(place[0], k)
             self.count_costs()
             self.prepare_screens(investigation)
-        self.variables = {}  # id of a block -> what its function stores, and how often it reads each variable
+        self.variables = {}  # id of a block -> what its function stores, how often it reads it, and unread_in
         self.count_uses()
 
     def limited_to(self, only: np.ndarray) -> "Search":
@@ -216,7 +216,7 @@ class Search:
         before, after = (frozenset().union(*map(syntax.reads, nodes)) for nodes in (old, new))
         if before == after:
             return 0
-        stored, uses = self.variables[id(slots[0].block)]
+        stored, uses, _ = self.variables[id(slots[0].block)]
         gone = Counter(name for node in old for name in syntax.every_read(node))
         lost = any(name in stored and uses[name] == gone[name] for name in before - after)
         return lost - any(name in stored and not uses[name] for name in after - before)
@@ -226,8 +226,9 @@ class Search:
             uses = Counter(syntax.every_read(function))
             stored = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
             stored |= syntax.stores([function])
-            for _, block in syntax.blocks(function):
-                self.variables[id(block)] = stored, uses
+            lists = [block for _, block in syntax.blocks(function)]
+            unread = expressions.unread_in(s for block in lists for s in block)
+            self.variables |= {id(block): (stored, uses, unread) for block in lists}
 
     def extra(self, edit) -> float:
         slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
@@ -267,6 +268,9 @@ class Search:
         (slot, new), *more = edit.changes
         screen = self.screens.get(slot)
         if more or screen is None or len(new) != 1:
+            return None
+        _, _, unread = self.variables[id(screen.block)]
+        if unread & (syntax.reads(new[0]) - syntax.reads(self.node(slot))):  # it has its right value once it is read
             return None
         return screen.judges(new[0])
 

@@ -253,17 +253,11 @@ class Synthesis:
     # ---- edits ----
 
     def near(self) -> Iterator[edits.Edit]:
-        """What passes the screen with the ingredients as they are; where it cannot decide, one more term or factor."""
+        """What passes the screen with the ingredients as they are; see also `undecided`."""
         screen, whole = self.screen, self.screen.original
         if not screen.decides:
-            yield from (
-                screen.edit(cost, (), whole, new) for cost, new in self.longer(whole, self.plain + self.functions)
-            )
+            yield from self.undecided()
             return
-        if not screen.unique:  # what a loop carries has its right value only once the statement uses it
-            unread = syntax.stores(screen.block) - frozenset().union(*map(syntax.reads, screen.block))
-            others = [one for one in self.plain if isinstance(one[1], ast.Name) and one[1].id in unread]
-            yield from (screen.edit(cost, (), whole, new) for cost, new in self.longer(whole, others))
         for site in self.sites:
             found = [self.longer(whole, self.larger_than(whole))] if site.node is whole else []
             if site.part is None:
@@ -273,6 +267,16 @@ class Synthesis:
                 found += self.made_of_it(site.node), self.fitting(site, made=False)
             yield from self.passing(site, itertools.chain(*found))
         yield from self.in_comprehensions()
+
+    def undecided(self) -> Iterator[edits.Edit]:
+        """Where the screen cannot decide: one more term or factor, and functions of the parts."""
+        whole = self.screen.original
+        for cost, new in self.longer(whole, self.plain + self.functions):
+            yield self.screen.edit(cost, (), whole, new)
+        for path, node, _ in with_parents(ast.Expr(whole)):
+            if isinstance(kind(self.first(node)), tuple):
+                for template, cost in FUNCTIONS.items():
+                    yield self.screen.edit(0.9 + cost, path[1:], node, self.filled(template, X=node))
 
     def far(self) -> Iterator[edits.Edit]:
         """What passes the screen with functions of ingredients, and products of two."""

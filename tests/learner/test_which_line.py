@@ -427,6 +427,46 @@ def example():
     rng = np.random.default_rng(15)
     return rng.normal(size=(4, 2, 3)), rng.normal(size=(2, 3)), [2, 0, 3, 1]
 """
+FIELDS = """\
+import numpy as np
+
+
+def lookup(ids, h0, E, W):
+    h, kept = h0, []
+    for one in ids:
+        new = np.tanh(h @ W - E[one])
+        kept.append((h, new))
+        h = new
+    return np.stack([h for _, h in kept]), (ids, E, W, kept)
+
+
+def back_one_step(dh, kept, W):
+    before, h = kept
+    da = dh * (1 - h**2)
+    return {"a": da, "before": da @ W.T, "W": np.outer(before, da)}
+
+
+def lookup_back(dy, cache):
+    ids, E, W, kept = cache
+    da, dW, dh = np.zeros_like(dy), 0, np.zeros(len(W))
+    for t in reversed(range(len(ids))):
+        grads = back_one_step(dy[t] + dh, kept[t], W)
+        dh = grads["before"]
+        da[t] = grads["a"]
+        dW = dW + grads["W"]
+    dE = np.zeros_like(E)
+    np.subtract.at(dE, ids, da)
+    return {"h0": dh, "E": dE, "W": dW}
+
+
+def example():
+    rng = np.random.default_rng(16)
+    return np.array([1, 0, 1, 3]), *(rng.normal(size=shape) for shape in (3, (5, 3), (3, 3)))
+
+
+forward, backward = lookup, lookup_back
+"""
+OFTEN = FIELDS.replace("np.array([1, 0, 1, 3])", "np.tile([1, 0, 1, 3], 3)")
 ADDS_UP = """\
 import numpy as np
 
@@ -499,6 +539,14 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "a factor with more columns": (LOSS, "2 * RATE * top * p", "2 * RATE * top", "* p"),
     "after a loop that sums": (LOSS, "    dW += 2 * RATE * W\n", "", "2 * RATE * W"),
     "the shape of another array": (LOSS, "labels.shape[0]", "W.shape[0]", ".shape[0]"),
+    "carried in a dictionary": (FIELDS, "dy[t] + dh, k", "dy[t], k", "dy[t] + dh"),
+    "an index that occurs twice": (
+        FIELDS,
+        "np.subtract.at(dE, ids, da)",
+        "dE[ids] -= da",
+        "np.subtract.at(dE, ids, da)",
+    ),
+    "a square in a function": (OFTEN, "(1 - h**2)", "(1 - h)", "h ** 2"),
     "the order of another loop": (BACK, "reversed(order)", "reversed(range(len(x)))", "reversed(order)"),
     "in a sum of tuples": (BACK, "tuple([dw])", "tuple([dh])", "tuple([dw])"),
     "set to zero in another method": (
