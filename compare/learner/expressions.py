@@ -423,7 +423,7 @@ def wrapped(node, parent, scope: Scope) -> Iterator:
         )
     if is_shape(kind):
         carried = [one for _, one, kinds in scope.like(node) if kinds and getattr(one, "id", "") in scope.unread]
-        yield from ((1.5, filled("P + X", P=node, X=one)) for one in carried)
+        yield from ((1.6, filled("P + X", P=node, X=one)) for one in carried)
     if kind in SEQUENCES + ITERATORS:
         node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
     elif is_shape(kind):

@@ -234,14 +234,16 @@ class Search:
         slots = [slot for slot, _ in edit.changes] if edit.judged_by is None else [edit.judged_by]
         return max(self.costs.get(slot, UNKNOWN) for slot in slots)
 
-    def screened(self) -> Iterator[list]:
-        """Lists of (cost, edit), cheapest first: those whose value is what a statement needs; first what costs less."""
+    def screened(self, most: int | None = None) -> Iterator[list]:
+        """Lists of (cost, edit), cheapest first: those whose value is what a statement needs; first what costs less.
+
+        most: for how many statements, the likeliest, expressions are built; None for all.
+        """
         w = self.workshop
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
-        found, built = (
-            [one for one in found if self.passes(one)],
-            list(self.built([*self.screens.values(), *self.gaps])),
-        )
+        found = [one for one in found if self.passes(one)]
+        screens = sorted([*self.screens.values(), *self.gaps], key=lambda one: self.costs.get(one.slot, UNKNOWN))
+        built = list(self.built(screens[:most]))
         yield self.in_order([*found, *(edit for one in built for edit in one.near())])
         built = [one for one in built if self.costs.get(one.screen.slot, UNKNOWN) + FAR <= self.limit]
         yield self.in_order([edit for one in built for edit in one.far()])

@@ -14,6 +14,7 @@ from compare.learner.suspects import MOST, columns_of
 
 SETTING = 500_000  # what it may cost, in microseconds of runs
 PARTS = 2  # sets of wrong entries that are tried
+SCREENS = 6  # statements of each part for which expressions are built
 GROUPS = 12  # of wrong entries that are tried together
 CLOSE, NOISE = 1e-6, 1e-7  # relative: what differences of the results resolve, and their error
 
@@ -30,10 +31,12 @@ def best_fix(part: Search, search: Search) -> Fix | None:
     """Of the edits after which all entries of a part are right, one after which most others are."""
     only, found = part.investigation.only, []
     most = search.workshop.runs_for(SETTING)
-    for piece in part.screened():
+    for piece in part.screened(SCREENS):
         for cost, edit, right in part.tried_together(piece[:most]):
             if right is not None and right[only].all():
                 found.append(Fix(edit, cost, int((right & search.wrong).sum())))
+        if found:
+            break
     best = [fix for fix in found if fix.gain == max(one.gain for one in found)]
     return part.likeliest(best)[0] if best else None
 
