@@ -2,7 +2,7 @@
 
     python tests/measure_check.py developed|earlier|unseen [--two]
 
-The table in compare/learner/README.md is what it says of `unseen`. It takes about six minutes for 100 mistakes. With
+The table in compare/learner/README.md is what it says of `unseen`. It takes about seven minutes for 100 mistakes. With
 --two, every two mistakes that follow one another in a program are planted together.
 """
 
@@ -80,7 +80,7 @@ def main(which: str):
                 seconds.append(time.perf_counter() - begin)
             print(f"{name}: {dict(total)}", flush=True)
     half, most = (sorted(seconds)[int(part * len(seconds))] for part in (0.5, 0.9))
-    print(f"seconds to the line: half in {half:.1f}, nine in ten in {most:.1f}, all in {max(seconds):.1f}")
+    print(f"seconds to the end: half in {half:.1f}, nine in ten in {most:.1f}, all in {max(seconds):.1f}")
 
 
 if __name__ == "__main__":
