@@ -80,7 +80,7 @@ def main(which: str):
                 seconds.append(time.perf_counter() - begin)
             print(f"{name}: {dict(total)}", flush=True)
     half, most = (sorted(seconds)[int(part * len(seconds))] for part in (0.5, 0.9))
-    print(f"seconds to the end: half in {half:.1f}, nine in ten in {most:.1f}, all in {max(seconds):.1f}")
+    print(f"seconds for the report: half in {half:.1f}, nine in ten in {most:.1f}, all in {max(seconds):.1f}")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def gap_before_reading(slot, leaf: int | None) -> tuple:
     gap = slot.index + 1 + (reads.index(True) if True in reads else len(reads))
     last = slot.block[-1]
     at_end = gap == len(slot.block) and isinstance(last, ast.Return | ast.Continue | ast.Break)
-    if at_end or (gap == slot.index + 1 and leaf is None):
+    if at_end or (gap == slot.index + 1 and leaf is None):  # there the statement itself may be changed instead
         return None, None
     return gap, targets[0]
 
@@ -316,7 +316,7 @@ def insertions(owner, block, lists, scope, slots, worth):
 def new_statements(k, block, loop, others, targets, scope):
     if k < len(block) and (own := changed_in_place(block[k])) in scope.locals:
         yield 1.0, filled("X = X.copy()", X=name(own))
-    if block is scope.body and k == place_of_resets(block):
+    if block is scope.function.body and k == place_of_resets(block):
         yield from resets(scope)
     for text, target in targets.items():
         kind = scope.ingredients.get(text, (None, set()))[1]

@@ -114,12 +114,13 @@ class Scope:
 
     def __init__(self, function, facts, statements):
         self.facts, self.ingredients, self.slices, self.strings, self.helpers = facts, {}, {}, set(), set()
-        self.function, self.body, self.methods = function, function.body, set()
+        self.function, self.methods = function, set()
         self.kept = {}  # what an object keeps: text -> expression
         self.indexed = []  # (expression, text of its index)
         self.factors = {}  # of the other functions, where they use names that are known here
         self.iterables = {}  # what their loops go through, too
-        self.wrappers = {}  # the calls of one argument, of NumPy and of methods of arrays, with a hole in its place
+        self.turned = {}  # the indices that turn an axis round
+        self.wrappers = {}  # see wrapper_of
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         self.locals = {a.arg for a in arguments} | {
             n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name) and not is_load(n)
@@ -132,11 +133,14 @@ class Scope:
         self.unread = unread_in(statements)
 
     def borrow(self, tree):
-        """Take the indices and words of the other functions, too, where they use names that are known here, also from a
-        function around this one; and the names of the other methods of its class that take no arguments.
+        """Take from the other functions what uses only names that are known here, also from a function around this one;
+        and from the class what an object keeps, and the names of the methods that take no arguments.
         """
         around = variables_around(tree, self.function)
-        known, own = self.locals | around, {id(node) for statement in self.body for node in ast.walk(statement)}
+        known, own = (
+            self.locals | around,
+            {id(node) for statement in self.function.body for node in ast.walk(statement)},
+        )
         for node in ast.walk(tree) if around else ():
             if isinstance(node, ast.Name) and node.id in around:
                 self.add(node, None)
@@ -147,8 +151,10 @@ class Scope:
                 self.wrappers.setdefault(unparse(wrapper), wrapper)
             if isinstance(node, ast.Subscript):
                 names = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
-                if names <= known and (names or "::-1" in unparse(node.slice)):
+                if names and names <= known:
                     self.slices.setdefault(unparse(node.slice), node.slice)
+                if "::-1" in unparse(node.slice):
+                    self.turned.setdefault(unparse(node.slice), node.slice)
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
                 if id(node) not in own and reads(node.right) <= known | {*MODULES, "len"}:
                     self.factors.setdefault(unparse(node.right), node.right)
@@ -156,8 +162,8 @@ class Scope:
                 self.iterables.setdefault(unparse(node.iter), node.iter)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 self.strings.add(node.value)
-            elif isinstance(node, ast.ClassDef) and any(getattr(one, "body", 0) is self.body for one in node.body):
-                others = (f for f in node.body if isinstance(f, ast.FunctionDef) and f.body is not self.body)
+            elif isinstance(node, ast.ClassDef) and self.function in node.body:
+                others = (f for f in node.body if isinstance(f, ast.FunctionDef) and f is not self.function)
                 self.methods |= {f.name for f in others if len(f.args.args) == 1}
                 attributes = (one for one in ast.walk(node) if isinstance(one, ast.Attribute) and is_load(one))
                 self.kept |= {unparse(one): one for one in attributes if unparse(one.value) == "self"}
@@ -238,11 +244,7 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
     if isinstance(node, ast.Name) and node.id in MODULES:
         return
     if isinstance(parent, ast.Call) and node is parent.func:
-        yield from rewritten(node, FUNCTIONS)
-        if isinstance(node, ast.Attribute) and node.attr.endswith("_"):  # what changes a tensor in place
-            yield 1.0, ast.Attribute(node.value, node.attr[:-1], ast.Load())
-        if isinstance(node, ast.Name):
-            yield from ((1.3, name(helper)) for helper in sorted(scope.helpers - {node.id}))
+        yield from other_functions(node, scope)
         return
     yield from rewritten(node, EXPRESSIONS)
     if isinstance(node, NAMES | ast.BinOp | ast.Call | ast.UnaryOp):
@@ -269,6 +271,15 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
             yield from ((1.0, ast.Compare(node.left, [other()], node.comparators)) for other in others)
     if isinstance(node, NAMES | ast.BinOp | ast.Call) and is_load(node):
         yield from wrapped(node, parent, scope)
+
+
+def other_functions(node, scope: Scope) -> Iterator:
+    """Another function in the place of one that is called."""
+    yield from rewritten(node, FUNCTIONS)
+    if isinstance(node, ast.Attribute) and node.attr.endswith("_"):  # what changes a tensor in place
+        yield 1.0, ast.Attribute(node.value, node.attr[:-1], ast.Load())
+    if isinstance(node, ast.Name):
+        yield from ((1.3, name(helper)) for helper in sorted(scope.helpers - {node.id}))
 
 
 def swapped(elements: list) -> Iterator[tuple[int, list]]:

@@ -111,15 +111,16 @@ class Search:
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             extra += TAKEN_APART * syntax.takes_apart(statement)
             self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
-            if isinstance(statement, ast.Expr) and not one.moved.any():  # what it computes is lost
-                self.costs[one.slot], one.moved = 0.0, self.wrong
-            by_statement.setdefault(id(statement), one)
+            moved = one.moved
+            if isinstance(statement, ast.Expr) and not moved.any():  # what it computes is lost
+                self.costs[one.slot], moved = 0.0, self.wrong
+            by_statement.setdefault(id(statement), moved)
         self.count_what_is_handed_over()
         for function in syntax.functions(self.workshop.subject.tree):
             for _, block in syntax.blocks(function):
                 fits = []
                 for index, statement in enumerate(block):
-                    inside = [by_statement[id(s)].moved for s in ast.walk(statement) if id(s) in by_statement]
+                    inside = [by_statement[id(s)] for s in ast.walk(statement) if id(s) in by_statement]
                     fits.append(self.misfit(np.any(inside, axis=0)) if inside else 1.0)
                     self.costs.setdefault(slots.of(block, index, "header"), HEADER * fits[-1])
                     self.costs[slots.of(block, index, "move")] = 0.1 + 0.5 * fits[-1]
@@ -194,7 +195,7 @@ class Search:
 
     def queue(self):
         """(cost, edit), cheapest first: those at the likely slots, then the others."""
-        w, longer = self.workshop, [edit for one in self.built(self.undecided) for edit in one.near()]
+        w, longer = self.workshop, [edit for one in self.built(self.undecided) for edit in one.undecided()]
         for low, high in ((-1.0, 1.2), (1.2, np.inf)):
             most = min(high, self.limit - LEAST)
 
@@ -248,7 +249,8 @@ class Search:
         built = [one for one in built if self.costs.get(one.screen.slot, UNKNOWN) + FAR <= self.limit]
         yield self.in_order([edit for one in built for edit in one.far()])
 
-    def in_order(self, found) -> list:
+    def in_order(self, found: list) -> list[tuple]:
+        """(cost, edit), cheapest first."""
         ranked = sorted((self.cost(one), k) for k, one in enumerate(found))
         return [(cost, found[k]) for cost, k in ranked]
 
@@ -330,7 +332,7 @@ class Search:
         cheapest = min((fix.cost for fix in fixes), default=0)
         return sorted((fix for fix in fixes if fix.cost <= cheapest + MARGIN), key=self.place)
 
-    def place(self, fix):
+    def place(self, fix) -> tuple:
         return fix.edit.kind == "insert", self.in_forward(fix.edit.line), fix.cost
 
     def in_forward(self, line) -> bool:

@@ -13,7 +13,7 @@ from compare.learner.repair import Fix, Search
 from compare.learner.suspects import MOST, columns_of
 
 SETTING = 500_000  # what it may cost, in microseconds of runs
-PARTS = 2  # sets of wrong entries that are tried
+PARTS = 2  # sets of wrong entries of each of two kinds that are tried
 SCREENS = 6  # statements of each part for which expressions are built
 GROUPS = 12  # of wrong entries that are tried together
 CLOSE, NOISE = 1e-6, 1e-7  # relative: what differences of the results resolve, and their error

@@ -189,15 +189,13 @@ class Synthesis:
             is_called = isinstance(parents[0], ast.Call) and node is parents[0].func
             if not is_called and kind(self.first(node)) is not None:
                 chain = parents[:-1]  # without the Expr
-                with np.errstate(all="ignore"):
-                    found.append(Site(path[1:], node, chain, Part.of(self.screen, node, chain)))
+                found.append(Site(path[1:], node, chain, Part.of(self.screen, node, chain)))
         return found
 
     def first(self, node):
         """What an expression holds at the first place, None if it cannot be evaluated there."""
         try:
-            with np.errstate(all="ignore"):
-                return self.places[0].value(node)
+            return self.places[0].value(node)
         except Exception:
             return None
 
@@ -253,23 +251,21 @@ class Synthesis:
     # ---- edits ----
 
     def near(self) -> Iterator[edits.Edit]:
-        """What passes the screen with the ingredients as they are; see also `undecided`."""
-        screen, whole = self.screen, self.screen.original
-        if not screen.decides:
-            yield from self.undecided()
-            return
+        """What passes the screen with the ingredients as they are."""
         for site in self.sites:
-            found = [self.longer(whole, self.larger_than(whole))] if site.node is whole else []
+            if site.node is self.screen.original:
+                yield from self.passing(site, self.longer(site.node, self.larger_than(site.node)))
             if site.part is None:
-                found += self.made_of_it(site.node), self.of_the_same_kind(site.node)
-                found += (self.longer(site.node, self.plain),)
+                yield from self.passing(site, self.made_of_it(site.node))
+                yield from self.passing(site, self.of_the_same_kind(site.node))
+                yield from self.passing(site, self.longer(site.node, self.plain))
             elif site.part.possible:
-                found += self.made_of_it(site.node), self.fitting(site, made=False)
-            yield from self.passing(site, itertools.chain(*found))
+                yield from self.passing(site, self.made_of_it(site.node))
+                yield from self.passing(site, self.fitting(site, made=False))
         yield from self.in_comprehensions()
 
     def undecided(self) -> Iterator[edits.Edit]:
-        """Where the screen cannot decide: one more term or factor, and functions of the parts."""
+        """What may pass where the screen cannot decide: one more term or factor, and functions of the parts."""
         whole = self.screen.original
         for cost, new in self.longer(whole, self.plain + self.functions):
             yield self.screen.edit(cost, (), whole, new)
@@ -280,22 +276,17 @@ class Synthesis:
 
     def far(self) -> Iterator[edits.Edit]:
         """What passes the screen with functions of ingredients, and products of two."""
-        for site in self.sites if self.screen.decides else ():
+        for site in self.sites:
             if site.part is None:
                 yield from self.passing(site, self.longer(site.node, self.functions))
             elif site.part.possible:
                 yield from self.passing(site, self.fitting(site, made=True))
-        if self.screen.decides:
-            yield from self.products()
+        yield from self.products()
 
     def passing(self, site: Site, found) -> Iterator[edits.Edit]:
         """Of the (cost, expression) for a part those with which the statement has the values that it needs."""
         for cost, new in found:
-            with np.errstate(all="ignore"):
-                right = self.screen.passes(
-                    lambda place, k, new=new: place.with_part(site.node, place.value(new), site.chain)
-                )
-            if right:
+            if self.screen.passes(lambda place, k, new=new: place.with_part(site.node, place.value(new), site.chain)):
                 yield self.screen.edit(cost, site.path, site.node, new)
 
     def in_comprehensions(self) -> Iterator[edits.Edit]:
@@ -325,8 +316,7 @@ class Synthesis:
                 yield 1.4, syntax.with_parts(template, {expressions.HOLE: node})
                 if inner is not None and kind(self.first(inner)) is not None:  # another call instead of this one
                     yield 1.3, syntax.with_parts(template, {expressions.HOLE: inner})
-            turned = (index for text, index in self.scope.slices.items() if "::-1" in text)
-            yield from ((1.4, syntax.entry(node, index)) for index in turned)
+            yield from ((1.4, syntax.entry(node, index)) for index in self.scope.turned.values())
         if isinstance(node, ast.Constant) and own == "number":
             yield from ((1.1, syntax.number(k)) for k in NUMBERS)
 
@@ -345,9 +335,7 @@ class Synthesis:
         for k in np.flatnonzero(same & site.part.right(columns)):
             yield instead(site.node, choices[k].cost, choices[k].node) + 1.1 * made, choices[k].node
         for template, (_, function) in JOINED.items():
-            with np.errstate(all="ignore"):
-                right = site.part.right(function(site.part.values[:, None], columns))
-            for k in np.flatnonzero(right):
+            for k in np.flatnonzero(site.part.right(function(site.part.values[:, None], columns))):
                 yield self.joined(template, site.node, choices[k].cost, choices[k].node)
 
     def table(self, shapes: tuple, made: bool) -> tuple[list[Choice], np.ndarray]:
