@@ -467,6 +467,69 @@ def example():
 forward, backward = lookup, lookup_back
 """
 OFTEN = FIELDS.replace("np.array([1, 0, 1, 3])", "np.tile([1, 0, 1, 3], 3)")
+HALVES = """\
+import numpy as np
+
+RATE = 0.7
+
+
+def halves_forward(x, A, B, c0):
+    c, steps = c0, len(x)
+    for x_t in x[:steps]:
+        c = 0.5 * c + x_t @ A
+    z = RATE * c
+    y = np.concatenate([z @ B, (z**2 @ B)[:, ::-1]], axis=1)
+
+    def backward(dy, dc_n):
+        first, second = np.split(dy, 2, axis=1)
+        dB = z.T @ first
+        second = second[:, ::-1]
+        dB += (z**2).T @ second
+        dz = first @ B.T + 2 * z * (second @ B.T)
+        np.multiply(dz, RATE, out=dz)
+        dc = dc_n + dz
+        dx, dA = np.zeros_like(x), np.zeros_like(A)
+        for t in range(steps)[::-1]:
+            dx[t] = dc @ A.T
+            dA += x[t].T @ dc
+            dc = dc * 0.5
+        return dx, dA, dB, dc
+
+    return y, c, backward
+
+
+def example():
+    rng = np.random.default_rng(17)
+    return tuple(rng.normal(size=shape) for shape in ((9, 2, 3), (3, 4), (4, 5), (2, 4)))
+"""
+PAIR = """\
+import numpy as np
+
+
+def pair_forward(x, h0, c0):
+    h, c, kept = h0, c0, []
+    for x_t in x:
+        c = 0.5 * c + x_t + h
+        h = x_t * np.tanh(c)
+        kept.append(np.tanh(c))
+    return h, c, (x, kept)
+
+
+def pair_backward(dh_n, dc_n, cache):
+    x, kept = cache
+    dx = np.zeros_like(x)
+    dh, dc = dh_n, dc_n
+    for t in reversed(range(len(x))):
+        dc = dc + dh * x[t] * (1 - kept[t] ** 2)
+        dx[t] = dc + dh * kept[t]
+        dh, dc = dc, 0.5 * dc
+    return dx, dh, dc
+
+
+def example():
+    rng = np.random.default_rng(18)
+    return tuple(rng.normal(size=shape) for shape in ((3, 2, 3), (2, 3), (2, 3)))
+"""
 ADDS_UP = """\
 import numpy as np
 
@@ -547,6 +610,10 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
         "np.subtract.at(dE, ids, da)",
     ),
     "a square in a function": (OFTEN, "(1 - h**2)", "(1 - h)", "h ** 2"),
+    "one of two halves": (HALVES, "        second = second[:, ::-1]\n", "", "second[:, ::-1]"),
+    # so could the line before be changed
+    "a result that is lost": (HALVES, "np.multiply(dz, RATE, out=dz)", "np.multiply(dz, RATE)", "dz = np.multiply"),
+    "a number of the function around": (HALVES, "range(steps)[", "range(2)[", "range(steps)"),
     "the order of another loop": (BACK, "reversed(order)", "reversed(range(len(x)))", "reversed(order)"),
     "in a sum of tuples": (BACK, "tuple([dw])", "tuple([dh])", "tuple([dw])"),
     "set to zero in another method": (
@@ -638,6 +705,16 @@ def test_what_can_be_wrong_where_an_axis_is_kept_and_where_brackets_are_open():
     kept = by_line[NORM[: NORM.index(right)].count("\n") + 1]
     assert kept.possible and kept.expected[0][0].shape == (5, 3)  # each row what the right axis gives
     assert NORM[: NORM.index("return (")].count("\n") + 1 in by_line
+
+
+def test_the_second_array_of_a_tuple_may_be_the_wrong_one():
+    """Both reach all that is wrong, but no value of the first makes it right."""
+    investigation = Investigation(workshop(PAIR, "dh, dc = dh_n, dc_n", "dh, dc = dh_n, 0 * dc_n"))
+    investigation.solve_all(10**6)
+    slots = investigation.workshop.slots.all
+    suspects = {ast.unparse(slots[one.slot - 1].node): one for one in investigation.suspects}
+    suspect = suspects[ast.unparse(ast.parse("dh, dc = dh_n, 0 * dc_n"))]
+    assert suspect.possible and suspect.leaf == 1
 
 
 def test_a_second_call_and_the_inputs_are_compared_entry_by_entry():
