@@ -390,10 +390,16 @@ class Program:
         inputs, obj = self.prepared(case)
         return inputs, obj, *self.split(self.returned(inputs, obj), inputs, obj)
 
-    def run(self, case: Case) -> Outcome:
-        """Forward and backward, once. Raises CannotRun, or whatever the program raises."""
-        inputs, obj, outputs, backward, _ = self.once(case)
+    def run(self, case: Case, *, frozen: bool = False) -> Outcome:
+        """Forward and backward, once. Raises CannotRun, or whatever the program raises.
+
+        frozen: whether the caller's arrays are read-only, so that writing into one raises a ValueError.
+        """
+        inputs, obj = self.prepared(case)
         upstream = self.fresh_upstream(case)
+        for array in arrays_in(inputs, upstream).values() if frozen else ():
+            array.flags.writeable = False
+        outputs, backward, _ = self.split(self.returned(inputs, obj), inputs, obj)
         results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
         gradients = self.named_gradients(backward(*upstream), inputs, obj, case)
         written = [name for name, value in inputs.items() if changed(case.inputs[name], value)]
@@ -504,11 +510,12 @@ def by_name(returned, names, kept, what, with_numbers) -> dict:
     if returned is None and not kept:
         raise CannotRun(f"{what} returned None; is the return statement missing?")
     pairs, found = [*entries(returned), *kept.items()], {}
-    for name in names:
-        fits = [(closeness(path, name), -k) for k, (path, _) in enumerate(pairs)]
-        best, k = max(fits, default=((), 0))
-        if best:
-            found[name] = pairs.pop(-k)[1]
+    fits = [(closeness(path, name), -n, -k) for n, name in enumerate(names) for k, (path, _) in enumerate(pairs)]
+    used = set()
+    for best, n, k in sorted(fits, reverse=True):  # the best fit first: dW is of W, although it could be of weight
+        if best and names[-n] not in found and k not in used:
+            found[names[-n]] = pairs[-k][1]
+            used.add(k)
     if len(values) == len(names) and not (tables and len(found) == len(names)):  # returned, whatever is kept, too
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]

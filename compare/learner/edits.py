@@ -220,7 +220,7 @@ def names_throughout(statement, scope, edit):
 
 
 STATEMENTS = rewrites("""
-    1.0  A %= B -> A = B
+    0.8  A %= B -> A = B
     0.8  A %= B -> A = A % B
     1.1  A %= B -> A += B | A -= B | A *= B | A /= B
     1.1  A[I] += B -> np.add.at(A, I, B)
@@ -229,6 +229,7 @@ STATEMENTS = rewrites("""
     1.1  A = B -> A = A + B
     1.4  A = B -> A *= B
     1.6  A = B -> A[:] = B
+    1.2  A[I] = B[J] -> A[J] = B[I]
     1.0  A = A % B -> A %= B
     1.6  A.append(B) -> A.insert(0, B)
     1.2  A.setdefault(B, C) -> A[B] = C
@@ -268,6 +269,7 @@ def moves_of(statement, owner, block, index, lists, slots):
     if isinstance(statement, ast.Return):
         return
     gone = (slots.of(block, index, "in"), [ast.copy_location(ast.Pass(), statement)])
+    own = slots.of(block, index, "move")
     here = [(block, k, 1.5 + 0.02 * abs(k - index)) for k in range(len(block) + 1) if k not in (index, index + 1)]
     for inner_owner, inner in lists:
         if inner is not block and inner_owner in block:
@@ -279,10 +281,41 @@ def moves_of(statement, owner, block, index, lists, slots):
     for target, k, cost in here:
         if k > 0 and isinstance(target[k - 1], ast.Return):
             continue
-        before = target[k] if k < len(target) else None
-        where = f"before line {before.lineno}" if before is not None else f"after line {target[-1].end_lineno}"
-        changes = (gone, (slots.of(target, k, "before"), [statement]))
-        yield Edit(cost, statement.lineno, changes, "move", statement, where, judged_by=slots.of(block, index, "move"))
+        gap, there = slots.of(target, k, "before"), where(target, k)
+        yield Edit(cost, statement.lineno, (gone, (gap, [statement])), "move", statement, there, judged_by=own)
+
+
+def moved_into(block, index, target, held, slots) -> Iterator[tuple]:
+    """(edit, the value that is stored then) for each statement of a block that stores `target`, moved to a gap.
+
+    index: of the gap; held: the expression that has the target's value there.
+    """
+    gap = slots.of(block, index, "before")
+    for k, one in enumerate(block):
+        match one:
+            case ast.Assign(targets=[other], value=value):
+                pass
+            case ast.AugAssign(target=other):
+                value = ast.BinOp(load(other), one.op, one.value)
+            case _:
+                continue
+        if k not in (index - 1, index) and unparse(other) == unparse(target):
+            changes = ((slots.of(block, k, "in"), [ast.copy_location(ast.Pass(), one)]), (gap, [one]))
+            edit = Edit(1.2, one.lineno, changes, "move", one, where(block, index), judged_by=gap)
+            yield edit, with_reads(value, target, held)
+
+
+def with_reads(node, target, new):
+    """An expression with `new` for what reads a target."""
+    shell = ast.Expr(node)
+    for path, part, _ in list(expressions(shell)):
+        if is_load(part) and unparse(part) == unparse(target):
+            shell = replaced(shell, path, new)
+    return shell.value
+
+
+def where(block, index) -> str:
+    return f"before line {block[index].lineno}" if index < len(block) else f"after line {block[-1].end_lineno}"
 
 
 def insertions(owner, block, lists, scope, slots, worth):

@@ -165,12 +165,30 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
         if report.exercise:
             name_the_mistake(report, subject)
         if not report.findings and not report.not_searched:
+            report.findings = writes = where_it_writes(subject, module, *failed)
 
             def know(findings):
-                report.findings = findings
+                if not writes or (findings and findings[0].certain):
+                    report.findings = findings
                 tell(report)
 
+            tell(report)
             know(locate.located(subject, *failed, confirmed_by(subject), know))
+
+
+def where_it_writes(subject: Subject, module, index: int, stage: str) -> list[Finding]:
+    """The first line that writes into an array of the caller; [] if there is none, or if it is not known."""
+    program, cases = subject.bind(module)
+    if stage != CLEAN or not isinstance(program, Program):
+        return []
+    try:
+        program.run(cases[index], frozen=True)
+    except ValueError as error:
+        found = where_raised(error, subject.file)
+        for one in found:
+            one.certain, one.kind = False, "This line writes into an array that belongs to the caller."
+        return found
+    return []
 
 
 def judged(subject: Subject, module, report: Report) -> tuple[int, str] | None:

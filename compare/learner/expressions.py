@@ -95,7 +95,7 @@ INDICES = rewrites("""
 """)
 # By what an expression holds.
 MORE = {
-    "array": ("X.copy()", "X[::-1]"),
+    "array": ("X.copy()", "X[::-1]", "X[..., None]"),
     "matrix": ("X.copy()", "X.T", "X[::-1]"),
     "bool": ("not X",),
     "list": ("reversed(X)", "X[::-1]", "X[1:]", "X[:-1]"),

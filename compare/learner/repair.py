@@ -20,6 +20,7 @@ from compare.learner.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
 EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
+MORE_FOR_INSERTED = 1_200_000
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
 TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
@@ -155,7 +156,7 @@ class Search:
             expected = [leaf for time in one.expected for leaf in one.chosen(time)]
             one.named = not self.returns(one.slot) and self.is_right(expected)  # what is returned always has a name
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
-        right = [one.order for one in possible if self.is_right(held[one.slot])]
+        right = [one.order for one in possible if self.is_right(held[one.slot]) and not self.returns(one.slot)]
         for one in possible:
             only_zeros = not any(map(np.any, held[one.slot]))
             one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
@@ -244,6 +245,10 @@ class Search:
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
         found = [one for one in found if self.passes(one)]
         screens = sorted([*self.screens.values(), *self.gaps], key=lambda one: self.costs.get(one.slot, UNKNOWN))
+        for one in screens:
+            if (there := one.gap_after()) is not None:
+                moves = edits.moved_into(*there, one.original, w.slots)
+                found += [edit for edit, value in moves if one.passes(lambda place, k, value=value: place.value(value))]
         built = list(self.built(screens[:most]))
         yield self.in_order([*found, *(edit for one in built for edit in one.near())])
         built = [one for one in built if self.costs.get(one.screen.slot, UNKNOWN) + FAR <= self.limit]
@@ -320,7 +325,9 @@ class Search:
             if right is None:
                 continue
             if right.all() and verify(edit):
-                runs = runs if whole else min(runs, count + self.workshop.runs_for(MORE))
+                if not any(fix.edit.kind != "insert" for fix in whole):  # fixed by a change, a line can be named sooner
+                    more = MORE_FOR_INSERTED if edit.kind == "insert" else MORE
+                    runs = min(runs, count + self.workshop.runs_for(more))
                 whole.append(Fix(edit, cost, len(right)))
                 self.limit = min(self.limit, cost + MARGIN)
             elif base is not None and not (base & ~right).any() and right.sum() > base.sum():

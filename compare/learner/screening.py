@@ -186,7 +186,7 @@ class StatementScreen(Screen):
 
     def __init__(self, investigation: Investigation, suspect: Suspect):
         slot = investigation.workshop.slots.all[suspect.slot - 1]
-        self.block = slot.block
+        self.block, self.index = slot.block, slot.index
         self.statement, (self.path, original) = slot.node, value_of(slot.node)
         noted, _ = investigation.reached(suspect)
         super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
@@ -196,6 +196,13 @@ class StatementScreen(Screen):
         longer = isinstance(new, ast.BinOp) and new.left is node
         line = node.end_lineno if longer else node.lineno
         return edits.Edit(cost, line, ((self.slot, [statement]),), "change", node, new, bool(path))
+
+    def gap_after(self) -> tuple | None:
+        """(block, index, target): the gap after the statement, if it stores one value."""
+        match self.statement:
+            case ast.Assign(targets=[target]):
+                return self.block, self.index + 1, target
+        return None
 
     def judges(self, statement) -> bool | None:
         """Whether another statement has the values that are needed; None if it differs in more than its value."""
@@ -219,6 +226,9 @@ class GapScreen(Screen):
                 place.known[id(original)] = True, leaves[0]
         expected = [suspect.chosen(time) for time in suspect.expected]
         super().__init__(replace(suspect, expected=expected, leaf=None), places, original)
+
+    def gap_after(self) -> tuple:
+        return self.block, self.gap.index, self.target
 
     def edit(self, cost, path, node, new) -> edits.Edit:
         after = ast.Assign([self.target], syntax.replaced(self.original, path, new))

@@ -558,6 +558,44 @@ def example():
     rng = np.random.default_rng(14)
     return Linear(rng), rng.normal(size=(5, 4))
 """
+ECHO = """\
+import numpy as np
+
+
+class Echo:
+    def __init__(self, rng):
+        self.W = rng.normal(size=(3, 3))
+        self.dW = np.zeros((3, 3))
+
+    def forward(self, x, weight):
+        self.x, self.weight = x, weight
+        self.a = x @ self.W
+        self.h = np.tanh(weight[:, None] * self.a)
+        y = self.h.copy()
+        y[1:] += 0.5 * self.h[:-1]
+        return y / (x.shape[0] * x.shape[1])
+
+    def backward(self, dy):
+        rows, columns = self.x.shape
+        dy = dy.copy()
+        dy /= rows * columns
+        later = np.zeros_like(dy)
+        later[:-1] = dy[1:]
+        dh = dy
+        dh = dh + 0.5 * later
+        slope = 1 - self.h**2
+        da = dh * slope
+        dweight = (da * self.a).sum(axis=1)
+        scale = self.weight[:, None]
+        dx = (scale * da) @ self.W.T
+        self.dW = np.dot(self.x.T, scale * da)
+        return dx, dweight
+
+
+def example():
+    rng = np.random.default_rng(12)
+    return Echo(rng), rng.normal(size=(3, 3)), rng.normal(size=3)
+"""
 LOOP = "    dh = 0\n    dc = dc_n\n    for t in reversed(range(len(kept))):\n"
 INSIDE = "    dc = dc_n\n    for t in reversed(range(len(kept))):\n        dh = 0\n"
 ADDED = "        dW += dW_t\n"
@@ -616,6 +654,12 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "a number of the function around": (HALVES, "range(steps)[", "range(2)[", "range(steps)"),
     "the order of another loop": (BACK, "reversed(order)", "reversed(range(len(x)))", "reversed(order)"),
     "in a sum of tuples": (BACK, "tuple([dw])", "tuple([dh])", "tuple([dw])"),
+    "two slices in each other's place": (ECHO, "later[:-1] = dy[1:]", "later[1:] = dy[:-1]", "later[:-1] = dy[1:]"),
+    "a column for a row": (ECHO, "self.weight[:, None]", "self.weight", "[..., None]"),
+    "a number in a divisor": (ECHO, "/= rows * columns", "/= rows", "rows * columns"),
+    "the transpose of a square matrix": (ECHO, "np.dot(self.x.T, scale * da)", "np.dot((scale * da).T, self.x)", ".T"),
+    "the transpose of a sum": (CARRIED, "hs[t].T @ da", "da.T @ hs[t]", "hs[t].T @ da"),
+    "added to what was there": (ECHO, "self.dW = np.dot", "self.dW += np.dot", "self.dW = np.dot"),
     "set to zero in another method": (
         ADDS_UP,
         "        for g in self.grads:\n            g[...] = 0\n",
@@ -678,6 +722,24 @@ def test_expressions_of_tensors_are_found(right, wrong, tmp_path):
     pytest.importorskip("torch")
     (report,) = reports_on(TENSORS.replace(right, wrong), tmp_path)
     assert [one.certain for one in report.findings] == [True]
+
+
+def test_a_statement_that_comes_too_late_is_moved(tmp_path):
+    late = "        dh = dh + 0.5 * later\n"
+    text = ECHO.replace(late, "")
+    text = text.replace("        self.dW = np.dot", f"{late}        self.dW = np.dot")
+    (report,) = reports_on(text, tmp_path)
+    (finding,) = report.findings
+    assert finding.text.strip() == late.strip() and "moved: before" in finding.after
+
+
+def test_the_line_that_writes_into_an_input_is_named_at_once(tmp_path):
+    right, wrong = "dy = dy.copy()\n        dy /=", "dy /="
+    path, told = tmp_path / "program.py", []
+    path.write_text(ECHO.replace(right, wrong), encoding="utf-8")
+    examine.examine(str(path), None, lambda report: told.append(list(report.findings)))
+    line = ECHO[: ECHO.index(right)].count("\n") + 1
+    assert [(one.line, one.certain) for findings in told[1:2] for one in findings] == [(line, False)]
 
 
 def workshop(text, right, wrong, **options):
