@@ -1,6 +1,7 @@
 """Do two arrays hold the same numbers up to rounding? If not: where and by how much do they differ?
 
-This is the one place for tolerances. They follow from the dtype, not from what happens to pass.
+This is the one place for the tolerances of every verdict. Those of gradients follow from the dtype; the others say what
+they were measured on.
 """
 
 from collections.abc import Iterable
@@ -22,6 +23,11 @@ CANCELLED = 1e-3
 # entry, and by what factor the error may exceed the estimate of it.
 RESOLUTION = 1e-9
 ESTIMATE = 10
+
+# Where differences say nothing: a gradient that is known no better than this, relative to the array's largest entry;
+# and gradients that are all smaller than this.
+UNCERTAIN = 1e-3
+NOTHING = 1e-12
 
 # The largest gap between the training losses of both models, by dtype; relative where the loss is above 1. Both compute
 # the same numbers in another order, and each step passes its rounding on to the next; measured over 1,000 steps.

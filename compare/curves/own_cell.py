@@ -175,10 +175,8 @@ class OwnLayers(torch.nn.Module):
         x = parameters["weight_ih"].new_ones(3, 2, inputs)
         state = [x.new_zeros(2, self.hidden_size)] * self.states
         y, last = self.called(entry, x, state)
-        for name, value, shape in [
-            ("y", y, (3, 2, self.hidden_size)),
-            *(("the state", s, (2, self.hidden_size)) for s in last),
-        ]:
+        shapes = [("y", y, (3, 2, self.hidden_size)), *(("the state", s, (1, 2, self.hidden_size)) for s in last)]
+        for name, value, shape in shapes:
             if tuple(value.shape) != shape:
                 raise CannotRun(f"{name} has shape {tuple(value.shape)} for 3 steps and 2 rows, expected {shape}")
         gradients = torch.autograd.grad(y.sum(), list(parameters.values()), allow_unused=True)
@@ -187,10 +185,10 @@ class OwnLayers(torch.nn.Module):
             raise CannotRun(f"{unused[0]} gets no gradient: it is not used, or something is detached")
 
     def called(self, entry, x, state: list):
-        """A module on x (T, B, I) and states (B, H): y (T, B, H) and the last states."""
+        """A module on x (T, B, I) and states (B, H): y (T, B, H) and the last states (1, B, H)."""
         state = [s[None] for s in state]
         y, last = entry(x, state[0] if self.states == 1 else tuple(state))
-        return y, [s[0] for s in (last if isinstance(last, tuple) else (last,))]
+        return y, last if isinstance(last, tuple) else (last,)
 
     def forward(self, x, state=None):
         return unrolled.padded_or_packed(self.layers, x, state)
@@ -203,7 +201,7 @@ class OwnLayers(torch.nn.Module):
         def run(_, k, x, states):
             with one_line(self.file):
                 y, last = self.called(self.entries[k], x, states)
-            return {"h": list(y), "c": last[1:] * len(y)}
+            return {"h": list(y), "c": [s[0] for s in last[1:]] * len(y)}
 
         if state is None:
             zeros = x.new_zeros(self.num_layers * (1 + self.bidirectional), x.shape[1], self.hidden_size)

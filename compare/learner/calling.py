@@ -17,6 +17,7 @@ argument may be an object, too: its arrays are parameters, whose gradients are k
 
 import copy
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -38,8 +39,9 @@ class Case:
 
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
-    that forward returns; slack: the error that the expected gradients may have; unchecked: the gradients that the
-    program neither returns nor keeps; partly: whether some of these are of parameters of an object.
+    that forward returns; slack: the error that each entry of the expected gradients may have; kinks: the entries for
+    which there is no one right value; unchecked: the gradients that the program neither returns nor keeps; partly:
+    whether some of these are of parameters of an object.
     """
 
     words: str
@@ -47,7 +49,8 @@ class Case:
     upstream: list = field(default_factory=list)
     expected: dict[str, np.ndarray] = field(default_factory=dict)
     results: tuple[str, ...] = ()
-    slack: dict[str, float] = field(default_factory=dict)
+    slack: dict[str, np.ndarray] = field(default_factory=dict)
+    kinks: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     partly: bool = False
 
@@ -296,6 +299,8 @@ def call(function: Callable, known: dict, order: list[str]):
     if accepts(function, len(order)):
         return function(*(known[name] for name in order))
     takes = ", ".join(p.name for p in parameters)
+    if not order:
+        raise CannotRun(f"example() must also return the arguments of {name_of(function)}({takes})")
     raise CannotRun(f"{name_of(function)}({takes}) has other arguments than the expected ones ({', '.join(order)})")
 
 
@@ -355,6 +360,10 @@ class Program:
         if self.upstream_names:
             return self.split_by_name(returned, function, inputs, obj)
         count = len(returned)
+        names = list(signature_of(function).parameters)
+        own = sum(name not in inputs for name in names)
+        if obj is None and 0 < own < count == len(names) and all(name in inputs for name in names[own:]):
+            return returned[:own], lambda *upstream: function(*upstream, *returned[own:]), own  # forward's arguments
         taken = most(function, count)
         is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
         takes_cache = obj is None or (taken > 0 and takes_no_gradient(function, taken, returned[-1]))
@@ -366,7 +375,8 @@ class Program:
             return returned, lambda *upstream: function(*upstream, *inputs.values()), count
         raise CannotRun(
             f"{name_of(function)}{inspect.signature(function)} does not fit the {count} value{'s' * (count != 1)} that "
-            f"forward returns: it should take the gradients of forward's outputs, then the cache, forward's last value"
+            f"forward returns: it should take {'self, ' * (taken < 1 and obj is not None)}the gradients of forward's "
+            "outputs, then the cache, forward's last value"
         )
 
     def split_by_name(self, returned, function, inputs, obj):
@@ -455,7 +465,16 @@ class Program:
         if not case.expected:
             with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
             names, all_names = (self.gradient_names(returned, given, kept) for given in (case.inputs, with_numbers))
-        return by_name(returned, names, kept, name_of(self.backward or self.forward), all_names)
+        arrays = {f"d{leaf}": one for name, value in inputs.items() for leaf, one in leaves(value, name).items()}
+        is_loss = self.backward is None and len(values_in(returned)) < len(names) and arrays.keys() >= set(names)
+        shapes = {name: np.shape(to_numpy(one)) for name, one in arrays.items()} if is_loss else {}
+        try:
+            return by_name(returned, names, kept, name_of(self.backward or self.forward), all_names, shapes)
+        except CannotRun as error:
+            integers = [f"{name} = {value}" for name, value in inputs.items() if type(value) is int]
+            raise CannotRun(
+                f"{error}; an integer has no gradient, {integers[0]}.0 has one" if integers else error
+            ) from None
 
     def gradient_names(self, returned, inputs, kept) -> list[str]:
         """Of the arguments, and of the parameters of objects that have a gradient."""
@@ -500,15 +519,21 @@ def shared(arrays) -> list:
     return [(a, b) for k, (a, u) in enumerate(named) for b, v in named[k + 1 :] if np.shares_memory(u, v)]
 
 
-def by_name(returned, names, kept, what, with_numbers) -> dict:
+def by_name(returned, names, kept, what, with_numbers, shapes) -> dict:
     """What backward returned and objects keep, by name. Raises CannotRun when the number of values is wrong.
 
-    with_numbers: the names with those of numbers, which may have a gradient.
+    with_numbers: the names with those of numbers, which may have a gradient; shapes: name -> shape, where gradients may
+    be left out.
     """
     values = values_in(returned)
     tables = any(isinstance(value, dict) for value in flat(returned))
     if returned is None and not kept:
-        raise CannotRun(f"{what} returned None; is the return statement missing?")
+        raise CannotRun(
+            f"{what} returned None, and no gradient is kept that the check knows by its name, such as self.dW for "
+            "self.W; is the return statement missing?"
+        )
+    if returned is not None and not with_numbers:
+        raise CannotRun(f"no argument of {what} is an array of floats, so none has a gradient; write 1.0 for 1")
     pairs, found = [*entries(returned), *kept.items()], {}
     fits = [(closeness(path, name), -n, -k) for n, name in enumerate(names) for k, (path, _) in enumerate(pairs)]
     used = set()
@@ -519,6 +544,10 @@ def by_name(returned, names, kept, what, with_numbers) -> dict:
     if len(values) == len(names) and not (tables and len(found) == len(names)):  # returned, whatever is kept, too
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]
+    if shapes:  # those of fewer arguments, in order
+        own = [np.shape(to_numpy(value)) for value in values]
+        several = itertools.combinations(left, len(values))
+        left = next((list(some) for some in several if [shapes[one] for one in some] == own), left)
     if len(values) > len(left):
         values = [value for value in values if value is not None]
     if (values and len(values) != len(left)) or (left and not values and not tables and returned is not None):
@@ -563,6 +592,7 @@ def entries_of(value, path="", *, inside=False) -> Iterator[tuple[str, Any]]:
 # ---- objects ----
 
 PARAMS, GRADS = {"params", "parameters", "value", "data"}, {"grads", "gradients", "grad"}
+TABLES = {"p", "weights", "theta", "_params"}  # what a dict of parameters may be called, too
 
 
 def parameters_of(inputs, obj) -> dict[str, Any]:
@@ -571,6 +601,15 @@ def parameters_of(inputs, obj) -> dict[str, Any]:
     arrays = {path: one for path, one in reachable(inputs, obj) if is_float_array(one) and id(one) not in given}
     found = {re.sub(r"\b(params|parameters)\.", "", path): array for path, array in arrays.items()}
     return {name: one for name, one in found.items() if not any(is_gradient_of(name, other) for other in found)}
+
+
+def gradients_of_the_module(program) -> list[str]:
+    """The gradients of global variables that forward reads, where the module has variables for them: dW, grads."""
+    known = getattr(program.forward, "__globals__", {})
+    read = [name for name in known if name in program.forward.__code__.co_names] if known else []
+    arrays = [path for name in read for path in leaves(known[name], name)]
+    kept = {bare(name) for name in known} | {plain(key) for name in GRADS & known.keys() for key in known[name]}
+    return [f"d{path} of the module" for path in arrays if plain(path) in kept]
 
 
 def first_names(arrays) -> dict[str, str]:
@@ -598,7 +637,8 @@ def gradient_paths(names, paths) -> list[tuple[str, str]]:
 def is_gradient_of(path, name) -> int:
     """How surely what is kept at a path is, by its name, the gradient of a parameter: grads.W of W, dWs[0] of Ws[0]."""
     keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
-    parts = [part for part in parts_of(name) if part not in PARAMS]
+    *tables, last = parts_of(name)
+    parts = [part for part in tables if part not in PARAMS | TABLES] + [last] * (last not in PARAMS)
     if len(keys) != len(parts):
         return 0
     pairs = list(zip(keys, parts, strict=True))
@@ -613,10 +653,13 @@ def reachable(inputs, obj) -> Iterator[tuple[str, Any]]:
     for path, value in todo:  # grows
         if is_float_array(value) or is_number(value):
             yield path, value
+            if is_tensor(value) and value.grad is not None:
+                yield f"{path}.grad", value.grad
         elif id(value) not in seen:
             seen.add(id(value))
             table = held_by(value)
             if isinstance(table, dict):
-                todo += [(f"{path}.{key}" if path else str(key), one) for key, one in table.items()]
+                around = "" if path in ("", "_parameters") else f"{path}."  # torch.nn.Module has W in _parameters
+                todo += [(f"{around}{key}", one) for key, one in table.items()]
             else:
                 todo += [(f"{path}[{k}]", one) for k, one in enumerate(table)]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def print_what_next(path, exercise, reports, *, fix):
             recognized = exercise_of(path, source_of(path)) == exercise
             print(f"see it learn: byhand curves names --cell {'' if recognized else f'{exercise}='}{path}")
     elif not fix and any(finding.after for report in reports for finding in report.findings):
-        print(f"\nto see a change after which everything is right: byhand check {path} --fix")
+        print(f"\nto see a change after which everything is right: byhand check {shlex.quote(str(path))} --fix")
 
 
 def source_of(path: Path) -> str:
@@ -189,13 +190,16 @@ def unfinished(known, path, exercise, status, seconds, trace):
     sentence = still_running(seconds) if late else ended(status)
     wrong = [report for report in known.values() if report.verdict == WRONG]
     if wrong:
-        what = "a second mistake" if wrong[-1].findings else "the line"
-        wrong[-1].remarks.append(f"the search for {what} did not end: {f'{seconds} s are over' if late else sentence}")
+        why = f"{seconds} s are over; a smaller example is faster, --seconds N gives it more time" if late else sentence
+        if wrong[-1].findings:
+            wrong[-1].remarks.append(f"the search for a second mistake did not end: {why}")
+        else:
+            wrong[-1].not_searched = f"The search for the line did not end: {why}."
         return
     report = Report(str(path), f"exercise {exercise}" if exercise else "forward and backward", exercise)
     report.failed(RUNS, sentence, COULD_NOT_RUN)
     if trace:
-        text = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig").split("\n")
         report.findings = [Finding(trace, text[trace - 1].strip(), True)] if trace <= len(text) else []
     known[report.title] = report
 
@@ -208,7 +212,7 @@ def line_at_timeout(trace: Path, path: Path) -> int | None:
 
 
 def still_running(seconds: int) -> str:
-    return f"still running after {seconds} s: an endless loop?"
+    return f"still running after {seconds} s: an endless loop, or too large an example? --seconds N gives it more time"
 
 
 def ended(status: int | None) -> str:

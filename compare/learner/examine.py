@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,16 @@ def examine(file: str, exercise: str | None = None, tell: Callable = lambda repo
     if loaded is None:
         return [first]
     module, subjects = loaded
-    found = []
+    found, names = [], []
     for name, subject in subjects:
-        report = Report(str(file), title or name, None if own else exercise)
+        names.append(name)
+        which = f" ({names.count(name)})" if names.count(name) > 1 else ""
+        report = Report(str(file), title or name + which, None if own else exercise)
         examine_one(subject, module, report, tell)
         report.remarks += [OWN] * own
         found.append(report)
+    if exercise is None:
+        found[-1].remarks += pairs.not_checked(module, [subject.bind.program for _, subject in subjects])
     return found
 
 
@@ -75,7 +80,7 @@ def load(source, file, exercise, report):
         return module, subjects_of(source, file, module, exercise)
     except CannotRun as error:
         report.failed(RUNS, str(error), COULD_NOT_RUN)
-    except (KeyboardInterrupt, MemoryError):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         report.failed(RUNS, f"{what} raised {in_words(error)}", COULD_NOT_RUN)
@@ -156,9 +161,10 @@ def described(inputs) -> str:
 
 def examine_one(subject: Subject, module, report: Report, tell: Callable):
     """Fill in the report on one program."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    heard = sys.stdout  # what a program prints the first time that it runs
+    with warnings.catch_warnings(), np.errstate(all="ignore"), open(os.devnull, "w") as no, redirect_stdout(no):
         warnings.simplefilter("ignore")
-        failed = judged(subject, module, report)
+        failed = judged(subject, module, report, heard)
         if failed is None:
             return
         tell(report)
@@ -191,11 +197,15 @@ def where_it_writes(subject: Subject, module, index: int, stage: str) -> list[Fi
     return []
 
 
-def judged(subject: Subject, module, report: Report) -> tuple[int, str] | None:
-    """Fill in the verdict. Returns the case and the stage at which the program is wrong, None when it is not."""
-    seen = run_all(subject, module, report)
+def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] | None:
+    """Fill in the verdict. Returns the case and the stage at which the program is wrong, None when it is not.
+
+    heard: where the program prints what it prints.
+    """
+    seen = run_all(subject, module, report, heard)
     if seen is None:
         return None
+    report.remarks += [kinks_in_words(case.kinks) for case, _ in seen if case.kinks]
     for stage, passes in STAGES:
         index, sentence = passes(subject, seen, report) or (None, "ok")
         if index is not None:
@@ -251,14 +261,15 @@ def passes_all(program, case, *, is_exercise: bool) -> bool:
     return not again or (not is_exercise and why_usual(program, case, again) != "")
 
 
-def run_all(subject, module, report) -> list[tuple[Case, Outcome]] | None:
+def run_all(subject, module, report, heard) -> list[tuple[Case, Outcome]] | None:
     """What the program does with every case; None, with the reason in the report, when it does not run."""
     case = None
     try:
         program, cases = subject.bind(module)
         seen = []
         for case in cases:
-            outcome = with_arrays_if_needed(subject, module, program, case)
+            with redirect_stdout(sys.stdout if seen else heard):
+                outcome = with_arrays_if_needed(subject, module, program, case)
             disturbed = not outcome.written and differing(program, case)  # by what is kept from the first call
             if disturbed:
                 seen.append((case, first_outcome(subject, case) or outcome))
@@ -409,7 +420,7 @@ def remarks_on(seen) -> list[str]:
     """Gradients that are not returned, and outputs in float64 for inputs in float32."""
     left_out = [name for case, _ in seen for name in case.unchecked]
     if left_out:
-        return [f"neither returned nor kept, and therefore not checked: {', '.join(left_out)}"]
+        return [f"not checked: {', '.join(left_out)} (neither returned nor found in an object)"]
     for case, outcome in seen:
         wide = [
             n
@@ -422,6 +433,14 @@ def remarks_on(seen) -> list[str]:
                 "(np.zeros_like keeps the dtype)"
             ]
     return []
+
+
+def kinks_in_words(kinks: list[str]) -> str:
+    more = f" and {len(kinks) - 3} more" if len(kinks) > 3 else ""
+    return (
+        f"forward has a kink at {', '.join(kinks[:3])}{more}: there any value between the slopes on its two sides "
+        "counts as right"
+    )
 
 
 # ---- errors ----

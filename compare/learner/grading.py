@@ -50,7 +50,7 @@ def graded(path: Path, source: str, exercise: str, seconds: int, modules: dict[s
     with Sandbox(isolation(), exercise, modules, [path.parent], seconds) as sandbox:
         program = Remote(sandbox)
         judge(program, source, report)
-        lines = source.splitlines()
+        lines = source.split("\n")
         if not report.findings and isinstance(program.line, int) and 0 < program.line <= len(lines):
             report.findings = [Finding(program.line, lines[program.line - 1].strip(), True)]
     report.printed = sandbox.printed.text()
@@ -75,7 +75,7 @@ def judge(program: "Remote", source: str, report: Report):
         return
     tried = [case for case in cases(exercise.name) if relu or "nonlinearity" not in case.inputs]
     subject = Subject(source, report.file, lambda module: (program, tried), ast.Module([], []))
-    examine.judged(subject, None, report)
+    examine.judged(subject, None, report, sys.stdout)
     if report.verdict == RIGHT and warning:
         report.failed(WRITTEN, warning)
     elif report.verdict == WRONG:

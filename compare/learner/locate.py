@@ -47,7 +47,7 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
                     finding_for_fix(search, [first]),
                     finding_for_fix(second, found),
                     found[0].edit,
-                    subject.source.splitlines(),
+                    subject.source.split("\n"),
                 )
         return likely(search, tried, parts, sure=not here)
 
@@ -131,7 +131,7 @@ def edited_tree(workshop, edit):
 
 def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
     best = fixes[0].edit
-    source = search.workshop.subject.source.splitlines()
+    source = search.workshop.subject.source.split("\n")
     node = best.node
     columns = ()
     if node is not None and node.lineno == node.end_lineno:
@@ -285,7 +285,7 @@ def values_in_words(search, before, after, words) -> list[str]:
 
 def names_of(search, found, expected) -> list[str]:
     """What is expected and what is found, as far as they are gradients of the program's own values."""
-    source = search.workshop.subject.source.splitlines()
+    source = search.workshop.subject.source.split("\n")
     truth = next((t for t in search.truths if t.is_same(expected)), None)
     held = next((t for t in search.truths if t.is_same(found)), None)
     sentences = [f"Expected here: {truth.name}{where(truth.line, source)}."] if truth else []
@@ -322,7 +322,7 @@ def differs(a, b) -> bool:
 def finding_without_fix(search: Search, suspect) -> Finding:
     """A statement of which another value makes everything right."""
     node = search.workshop.slots.all[suspect.slot - 1].node
-    source = search.workshop.subject.source.splitlines()
+    source = search.workshop.subject.source.split("\n")
     return Finding(
         node.lineno,
         source[node.lineno - 1].rstrip(),
@@ -334,7 +334,7 @@ def finding_without_fix(search: Search, suspect) -> Finding:
 
 
 def uncertain(search: Search, fix: Fix) -> Finding:
-    source = search.workshop.subject.source.splitlines()
+    source = search.workshop.subject.source.split("\n")
     words = (
         "There is probably more than one mistake. A change here makes some entries right and none wrong; look at this "
         "line first."

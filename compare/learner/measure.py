@@ -2,16 +2,18 @@
 
 The loss is the sum of the outputs times fixed random upstream gradients. With steps h, h/2 and h/4 the errors of order
 h^2 and h^4 cancel. A much smaller h has to give the same; what the two differ by is the error that is allowed for.
-All is done in float64, whatever the example's dtype, because differences of float32 resolve little.
+All is done in float64, whatever the example's dtype, because differences of float32 resolve little. Where forward has
+a kink, such as relu at 0, the slopes on its two sides differ, and any value between them is right.
 """
 
 import copy
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from compare.agreement import RESOLUTION, least_size
+from compare.agreement import CANCELLED, ESTIMATE, NOTHING, RESOLUTION, UNCERTAIN, least_size
 from compare.learner.calling import (
     CannotRun,
     Case,
@@ -20,6 +22,7 @@ from compare.learner.calling import (
     as_float64,
     copied,
     first_names,
+    gradients_of_the_module,
     holds_only_numbers,
     is_number,
     is_tensor,
@@ -31,42 +34,71 @@ from compare.learner.calling import (
     to_numpy,
 )
 
-STEPS = (2.0**-6, 2.0**-12, 2.0**-17, 2.0**-19)  # the first two for smooth functions; next to a kink, smaller ones
+# The first two for smooth functions; next to a kink, smaller ones.
+STEPS = (2.0**-6, 2.0**-12, 2.0**-17, 2.0**-19)
 LARGE_STEPS = (2.0**-3, 2.0**-5)  # where a program computes in float32 whatever it is given
 
 
+class Slopes(NamedTuple):
+    """(loss(0) - loss(-h)) / h and (loss(h) - loss(0)) / h, and the rounding error of the loss."""
+
+    left: float
+    right: float
+    noise: float
+
+
+class Estimate(NamedTuple):
+    """A derivative, and the error that it may have; kink: whether it is half way between two slopes, this far apart."""
+
+    value: float
+    error: float
+    kink: bool = False
+
+
 class Measured:
-    """The loss of a program at inputs of which single entries are changed. noise: what rounding does to it."""
+    """The loss of a program at inputs of which single entries are changed."""
 
     def __init__(self, program: Program, case: Case):
         self.program, self.case = program, case
-        self.noise = sum(np.finfo(one.dtype).eps * np.abs(one).sum(dtype=float) for one in self.terms())
-
-    def loss(self, move: Callable) -> float:
-        """The loss at fresh inputs after move(inputs, object), which may change them."""
-        return sum(float(one.sum(dtype=float)) for one in self.terms(move))
+        self.base = self.terms()
 
     def terms(self, move: Callable = lambda inputs, obj: None) -> list[np.ndarray]:
-        """What the loss is the sum of."""
+        """What the loss is the sum of, at fresh inputs after move(inputs, object), which may change them."""
         inputs, obj = self.program.prepared(self.case)
         move(inputs, obj)
         outputs, _, taken = self.program.split(self.program.returned(inputs, obj), inputs, obj)
         return list(products(self.case.upstream[:taken], outputs[:taken])) if taken else [to_numpy(outputs[0])]
 
-    def derivative(self, name, entry) -> tuple[float, float]:
-        """The derivative of the loss with respect to one entry, and the error that it may have."""
+    def change(self, move: Callable) -> tuple[float, float]:
+        """How much a move changes the loss, and the rounding error of that.
 
-        def loss(change):
+        Term by term: what does not depend on the move cancels exactly, however large it is.
+        """
+        total = noise = 0.0
+        for new, old in zip(self.terms(move), self.base, strict=True):
+            moves = new != old
+            total += float((new[moves] - old[moves]).sum(dtype=float))
+            noise += float(np.finfo(old.dtype).eps * np.abs(old[moves]).sum(dtype=float))
+        return total, noise
+
+    def derivative(self, name, entry, unit: float) -> Estimate:
+        """The derivative of the loss with respect to one entry. unit: how large it is."""
+
+        def slopes(h):
+            (right, noise), (left, _) = self.change(by(h)), self.change(by(-h))
+            return Slopes(-left / h, right / h, noise)
+
+        def by(change):
             def move(inputs, obj):
                 array = arrays_by_name(inputs, obj)[name]
                 array[np.unravel_index(entry, array.shape)] += change  # reshape would copy a transposed array
 
-            return self.loss(move)
+            return move
 
-        return best_estimate(loss, self.noise)
+        return best_estimate(slopes, unit)
 
     def unchecked(self, gradients) -> list[str]:
-        """The arrays of objects on which the loss depends, and which have none of these gradients."""
+        """The arrays of objects and of the module on which the loss depends, without one of these gradients."""
         arrays = arrays_by_name(*self.program.prepared(self.case))
         measured = [arrays[name] for name in gradients if name in arrays]
         parameters = {f"d{name}": arrays[f"d{name}"] for name in self.program.parameters.values()}
@@ -74,42 +106,55 @@ class Measured:
             name
             for name, array in parameters.items()
             if array.ndim and not any(np.shares_memory(array, one) for one in measured) and self.depends_on(name)
-        ]
+        ] + gradients_of_the_module(self.program)
 
     def depends_on(self, name) -> bool:
         def move(inputs, obj):
             array = arrays_by_name(inputs, obj)[name]
             array += 1e-3
 
-        return self.loss(move) != self.loss(lambda inputs, obj: None)
+        return self.change(move)[0] != 0
 
 
-def best_estimate(loss, noise: float = 0.0) -> tuple[float, float]:
-    """The derivative of loss(change) at 0 by differences, and the error that it may have.
+def best_estimate(slopes: Callable, unit: float = 1.0) -> Estimate:
+    """The derivative of a loss at 0 by differences. slopes: h -> Slopes; unit: how large the changed entry is.
 
-    noise: the rounding error of the loss. Estimates with two sizes of steps have to agree. One alone may look exact
-    and be wrong, where a slope (or, as in an ELU, only its derivative) has a jump that is nearer than the steps are
-    large.
+    Estimates with two sizes of steps have to agree. One alone may look exact and be wrong, where a slope (or, as in an
+    ELU, only its derivative) has a jump that is nearer than the steps are large.
     """
-    found, before = [], None
-    for h in STEPS + LARGE_STEPS if noise > RESOLUTION else STEPS:
-        value, error = extrapolated(loss, h)
-        error = max(error, 4 * noise / h)  # of the smallest difference, h / 2 apart
-        if before is not None:
-            found.append((max(error, before[1], abs(value - before[0])), before[0]))
-            if found[-1][0] <= RESOLUTION * max(1.0, abs(value)):
+    found, before, steps = [], None, [*STEPS, *(h * unit for h in STEPS if unit != 1)]
+    for h in steps:  # may grow
+        estimate, sides = extrapolated(slopes, h)
+        if before is None and sides.noise > RESOLUTION:
+            steps += LARGE_STEPS
+        if before is not None and not is_kink(before[1], sides, h / 4):
+            last, _ = before
+            error = np.max([estimate.error, last.error, abs(estimate.value - last.value)])  # nan if one is nan
+            found.append(Estimate(last.value, error if np.isfinite(error) else np.inf))
+            if error <= RESOLUTION * max(min(1, 1 / unit), abs(estimate.value)):
                 break
-        before = value, error
-    error, value = min(found, key=lambda pair: pair[0] if np.isfinite(pair[0]) else np.inf)
-    return value, error
+        before = estimate, sides
+    middle = (sides.left + sides.right) / 2
+    return min(found, key=lambda one: one.error, default=Estimate(middle, abs(sides.right - middle), kink=True))
 
 
-def extrapolated(loss, h) -> tuple[float, float]:
-    """The derivative of loss(change) at 0 from steps h, h/2 and h/4, and by how much the last two estimates differ."""
-    d = [(loss(s) - loss(-s)) / (2 * s) for s in (h, h / 2, h / 4)]
+def extrapolated(slopes: Callable, h: float) -> tuple[Estimate, Slopes]:
+    """The derivative from steps h, h/2 and h/4, the error, by which the last two estimates differ; and the Slopes with
+    the smallest step.
+    """
+    sides = [slopes(s) for s in (h, h / 2, h / 4)]
+    d = [(one.left + one.right) / 2 for one in sides]
     first = [(4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3]
     value = (16 * first[1] - first[0]) / 15
-    return value, abs(value - first[1])
+    smallest_difference = 4 * sides[-1].noise / h
+    return Estimate(value, float(np.maximum(abs(value - first[1]), smallest_difference))), sides[-1]
+
+
+def is_kink(large: Slopes, small: Slopes, h: float) -> bool:
+    """Whether the two sides have different slopes, with large steps and with steps h; where smooth, h times less so."""
+    jumps = abs(large.right - large.left), abs(small.right - small.left)
+    rounding = 100 * small.noise / h + 1e-6 * max(abs(small.left), abs(small.right))
+    return jumps[1] > max(0.5 * jumps[0], rounding)
 
 
 def arrays_by_name(inputs, obj) -> dict:
@@ -154,6 +199,8 @@ def first_run(program, inputs, words="", seed=0) -> tuple[Case, Outcome]:
     *_, outputs, _, taken = program.once(case)
     rng = np.random.default_rng([seed, 27182818])  # an example often draws its arrays from default_rng(0)
     case.upstream = [random_like(one, rng) for one in outputs[:taken]]
+    if taken and all(one is None for one in case.upstream):
+        raise CannotRun("forward returns no array of floats; write 1.0 for 1 in the example")
     return case, program.run(case)
 
 
@@ -163,22 +210,66 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     Raises CannotRun, or whatever the program raises.
     """
     case, outcome = first_run(program, inputs, words, seed)
-    loss = Measured(program, case)
+    if empty := [
+        name for name, value in inputs.items() if any(not to_numpy(one).size for one in leaves(value).values())
+    ]:
+        raise CannotRun(f"{empty[0]} is empty: choose sizes of at least 2, all different")
     case.results = outcome.results
+    must_be_measurable(outcome, program.run(case).outputs)
     case.expected = {name: outcome.outputs[name] for name in outcome.results}
+    loss = Measured(program, case)
     arrays = arrays_by_name(*program.prepared(case))
+    errors, kinks = {}, {}
     for name in [name for name in outcome.outputs if name not in outcome.results]:
-        pairs = [loss.derivative(name, entry) for entry in range(arrays[name].size)]
-        values, errors = (np.array(column).reshape(arrays[name].shape) for column in zip(*pairs, strict=True))
+        shape = arrays[name].shape
+        found = [loss.derivative(name, k, unit_of(one)) for k, one in enumerate(arrays[name].ravel())]
+        values, errors[name], kinks[name] = (np.array(column).reshape(shape) for column in zip(*found, strict=True))
         is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
         case.expected[name] = values.astype(np.float32) if is_narrow else values
-        case.slack[name] = float(np.max(errors, initial=0))
-    least = least_size(case.expected.values())
-    for name, error in case.slack.items():
-        case.slack[name] = max(error, RESOLUTION * max(least, np.abs(case.expected[name]).max(initial=0)))
+    least = least_size(case.expected[name] for name in errors)
+    for name, error in errors.items():
+        size = max(least, np.abs(case.expected[name]).max(initial=0))
+        at_kink = kinks[name].astype(bool)
+        must_be_known(name, ~(ESTIMATE * error <= UNCERTAIN * size) & ~at_kink)
+        case.slack[name] = np.where(at_kink, error / ESTIMATE, error) + RESOLUTION * size
+        case.kinks += [entry_in_words(name.removeprefix("d"), entry) for entry in np.argwhere(at_kink)]
     case.unchecked = loss.unchecked(case.expected)
     case.partly = case.unchecked != []
+    if errors and least < CANCELLED * NOTHING:
+        raise CannotRun("every gradient is 0 for this example, which shows nothing: choose other inputs")
     return without_unused(case, outcome)
+
+
+def must_be_measurable(outcome: Outcome, again: dict) -> None:
+    """Raise CannotRun if forward gives other outputs in a second run, or some that are no numbers."""
+    for name in outcome.results:
+        value = outcome.outputs[name]
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise CannotRun(f"forward gives nan for {entry_in_words(name, np.argwhere(np.isnan(value))[0])}")
+        if value.shape != again[name].shape or not np.allclose(value, again[name], RESOLUTION, 0, equal_nan=True):
+            raise CannotRun(
+                f"{name} is another one at each call of forward: draw random numbers from np.random.default_rng(0) in "
+                "forward, or pass them as an argument"
+            )
+
+
+def must_be_known(name: str, unknown: np.ndarray) -> None:
+    """Raise CannotRun if the differences for an entry do not agree."""
+    for entry in np.argwhere(unknown)[:1]:
+        raise CannotRun(
+            f"differences of forward do not give {entry_in_words(name, entry)}: forward changes too abruptly there, or "
+            "its outputs are too large for their changes to be seen; choose other inputs"
+        )
+
+
+def entry_in_words(name: str, entry) -> str:
+    return f"{name} {[int(i) for i in entry]}" if len(entry) else name
+
+
+def unit_of(entry) -> float:
+    """How large an entry of an array is: a power of 2; 1 if it is about as large as 1, or 0."""
+    size = abs(entry)
+    return 1.0 if size == 0 or 1 / 8 <= size <= 8 else 2.0 ** np.round(np.log2(size))
 
 
 def without_unused(case: Case, outcome) -> Case:

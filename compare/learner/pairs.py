@@ -7,11 +7,12 @@ class, the object first. The layouts of two courses need no example: the sizes f
 import ast
 import inspect
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from compare.learner.calling import CannotRun, Program, changed, copied, leaves, to_numpy
+from compare.learner.calling import CannotRun, Program, changed, copied, is_tensor, leaves, to_numpy
 
 HOW = (
     "say on which inputs: add a function `example` that returns the arguments of forward, such as "
@@ -31,9 +32,8 @@ class Pair:
 
 def pairs_in(module) -> list[Pair]:
     """Every forward and backward pass of a module that has inputs. Raises CannotRun."""
-    examples = examples_in(module)
-    functions = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
-    found = [pair_for(name, example, functions) for name, example in examples.items()]
+    functions, classes = functions_in(module), classes_in(module)
+    found = [pair_for(name, example, module) for name, example in examples_in(module).items()]
     for forward_name, backward_name in named_pairs(functions):
         forward = functions[forward_name]
         if not any(pair.program.forward is forward for pair in found):
@@ -41,27 +41,54 @@ def pairs_in(module) -> list[Pair]:
             if inputs is not None and runs(forward, inputs):
                 found.append(Pair(base(forward_name), program_of(forward, functions[backward_name]), inputs))
     if not found:
-        classes = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
         if any("backward" in name for name in functions) or any(hasattr(c, "backward") for c in classes):
             raise CannotRun(HOW)
         raise CannotRun("there is no backward pass in it: no pair X_forward and X_backward, no class with both")
     return found
 
 
+def not_checked(module, programs) -> list[str]:
+    """A remark on each pair of functions that is none of the programs, unless other functions call it."""
+    functions = functions_in(module)
+    left = [pair for pair in named_pairs(functions) if functions[pair[0]] not in [one.forward for one in programs]]
+    return [
+        f"{backward} was not checked: add a function example_{base(forward)} with the arguments of {forward}"
+        for forward, backward in left
+        if base(forward) and not called_by_others(forward, functions) and not called_by_others(backward, functions)
+    ]
+
+
+def functions_in(module) -> dict:
+    return {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+
+
+def classes_in(module) -> list[type]:
+    return [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+
+
 def examples_in(module) -> dict:
     """What each example returns: {"": ...} for `example`, {"X": ...} for `example_X`."""
     found = {}
-    for name, thing in vars(module).items():
+    for name, thing in list(vars(module).items()):  # it may define more
         word = name.lower()
-        if word == "example" or word.startswith("example_"):
+        if (word == "example" or word.startswith("example_")) and not (callable(thing) and needs_arguments(thing)):
             value = thing() if callable(thing) else copied(thing)
             again = thing() if callable(thing) else value
             if changed(value, again):
-                raise CannotRun(f"{name}() returns other numbers at each call; give its generator a seed")
+                raise CannotRun(
+                    f"{name}() returns other numbers at each call: make its generator in it, np.random.default_rng(0)"
+                )
+            if value is None:
+                raise CannotRun(f"{name}() returned None; it must return the arguments of forward")
             found[name[8:]] = (
                 value if isinstance(value, tuple | dict) else tuple(value) if isinstance(value, list) else (value,)
             )
     return found
+
+
+def needs_arguments(function) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def base(name: str) -> str:
@@ -77,31 +104,75 @@ def named_pairs(functions) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair[1] in functions]
 
 
-def pair_for(name, example, functions) -> Pair:
+def pair_for(name, example, module) -> Pair:
     """The Pair that an example belongs to. Raises CannotRun."""
     first = example[0] if isinstance(example, tuple) and example else None
-    if hasattr(first, "forward") and hasattr(first, "backward"):
-        program = Program("forward", "backward", obj=first)
-        return Pair(name or type(first).__name__, program, as_inputs(first.forward, example[1:]))
-    pairs = named_pairs(functions)
-    if name:
-        pairs = [pair for pair in pairs if base(pair[0]) == name]
-        if not pairs and name in functions:
-            return Pair(name, Program(functions[name], None), as_inputs(functions[name], example))
+    if (hasattr(first, "forward") or hasattr(first, "backward")) and not is_tensor(first):
+        return of_object(name, first, example)
+    functions = functions_in(module)
+    pairs = [pair for pair in named_pairs(functions) if not name or base(pair[0]) == name]
+    if name and not pairs and name in functions:
+        return alone(functions[name], example, name)
     fitting = [pair for pair in pairs if fits(functions[pair[0]], example)]
     outer = [pair for pair in fitting if not called_by_others(pair[0], functions)] or fitting
     if outer:
         forward, backward = outer[-1]
         program = program_of(functions[forward], functions[backward])
         return Pair(base(forward), program, as_inputs(functions[forward], example))
-    alone = [f for n, f in functions.items() if not n.lower().startswith("example") and fits(f, example)]
-    alone = [f for f in alone if not called_by_others(f.__name__, functions)]
-    alone = [f for f in alone if "backward" not in f.__name__] or alone
-    if not alone:
-        raise CannotRun(f"no function takes the {len(example)} values that example{'_' * bool(name)}{name} returns")
-    named = [f for f in alone if "forward" in f.__name__ or "loss" in f.__name__]
-    function = (named or alone)[-1]
-    return Pair(base(function.__name__), Program(function, None), as_inputs(function, example))
+    if name:
+        raise CannotRun(no_pair(name, example, functions))
+    return alone(likely_loss(example, functions, module), example)
+
+
+def of_object(name, first, example) -> Pair:
+    """The Pair of an object, the first value of an example. Raises CannotRun."""
+    if isinstance(first, type):
+        raise CannotRun(f"example{name and '_'}{name}() must return an object, {first.__name__}(...), not the class")
+    for method in ("forward", "backward"):
+        if not hasattr(first, method):
+            raise CannotRun(f"{type(first).__name__} has no method {method}")
+    program = Program("forward", "backward", obj=first)
+    return Pair(name or type(first).__name__, program, as_inputs(first.forward, example[1:]))
+
+
+def alone(function, example, name="") -> Pair:
+    return Pair(name or base(function.__name__), Program(function, None), as_inputs(function, example))
+
+
+def likely_loss(example, functions, module) -> Callable:
+    """The function that takes the example and has no function for its backward pass. Raises CannotRun."""
+    found = [f for n, f in functions.items() if not n.lower().startswith("example") and fits(f, example)]
+    found = [f for f in found if not called_by_others(f.__name__, functions)]
+    found = [f for f in found if "backward" not in f.__name__] or found
+    if not found:
+        raise CannotRun(no_pair("", example, functions, classes_in(module)))
+    named = [f for f in found if "forward" in f.__name__ or "loss" in f.__name__]
+    function = (named or found)[-1]
+    own, others = function.__name__.replace("forward", "backward"), [n for n in functions if "backward" in n]
+    others = [n for n in others if not called_by_others(n, functions)]
+    if own != function.__name__ and others:
+        raise CannotRun(f"{function.__name__} has no {own}; there is {' and '.join(others)}")
+    return function
+
+
+def no_pair(name, example, functions, classes=()) -> str:
+    """Why an example belongs to no pair."""
+    pairs, own = named_pairs(functions), f"example{name and '_'}{name}()"
+    pairs = [pair for pair in pairs if base(pair[0]) == name] or pairs
+    what = (
+        f"the arguments {', '.join(example)}"
+        if isinstance(example, dict)
+        else f"{len(example)} value{'s' * (len(example) != 1)}"
+    )
+    if name and not any(base(pair[0]) == name for pair in pairs):
+        there = f"; there is {', '.join(pair[0] for pair in pairs)}" if pairs else ""
+        return f"{own} belongs to no pair: there are no {name}_forward and {name}_backward{there}"
+    if pairs:
+        forward = pairs[-1][0]
+        return f"{own} returns {what}, but forward is {forward}{inspect.signature(functions[forward])}"
+    if classes:
+        return f"{own} must return an object first, such as `{classes[-1].__name__}(...), x`"
+    return f"{own} returns {what}, which no function takes"
 
 
 def program_of(forward, backward) -> Program:

@@ -111,7 +111,7 @@ class Search:
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             extra += TAKEN_APART * syntax.takes_apart(statement)
-            self.costs[one.slot] = extra + INNOCENT * one.innocent - NAMED * one.named
+            self.costs[one.slot] = extra + INNOCENT * one.innocent / (1 + one.last_right) - NAMED * one.named
             moved = one.moved
             if isinstance(statement, ast.Expr) and not moved.any():  # what it computes is lost
                 self.costs[one.slot], moved = 0.0, self.wrong
@@ -160,6 +160,7 @@ class Search:
         for one in possible:
             only_zeros = not any(map(np.any, held[one.slot]))
             one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
+            one.last_right = one.order == max(right, default=-1)
         named = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):

@@ -24,7 +24,7 @@ OPERATORS = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
+    ast.Pow: lambda a, b: a ** float(b) if type(b) is int and b > 1000 else a**b,  # 3 ** 10**9 would not end
     ast.MatMult: operator.matmul,
     ast.USub: operator.neg,
     ast.Not: operator.not_,
@@ -241,7 +241,7 @@ class GapScreen(Screen):
 def leaves_of(value) -> list[np.ndarray]:
     """The arrays and numbers in a value, in the order in which a Probe visits them."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return [value if value.dtype.kind == "f" else value.astype(float)]
+        return [np.asarray(value, dtype=None if value.dtype.kind == "f" else float)]
     probe = Probe()
     probe(value, stored=True)
     return probe.values[0]

@@ -56,6 +56,7 @@ class Suspect:
     order: int = 0
     named: bool = False
     innocent: bool = False
+    last_right: bool = False
 
     def chosen(self, leaves: list) -> list:
         """Of the arrays that it stores those that have to change."""
@@ -128,7 +129,7 @@ class Probe:
 
     def changed(self, array, stored):
         """The array with its part of the change."""
-        self.values[-1].append(array.copy())
+        self.values[-1].append(np.array(array))  # not a masked array, nor a matrix
         if self.size:
             new = array + self.size * (self.rng.random(array.shape) + 0.5) * (1 + np.abs(array))
         elif self.change is not None:

@@ -60,11 +60,11 @@ class Judge:
     def __init__(self, case: Case, *, strict: bool = False):
         self.case, self.strict = case, strict
         expected = list(case.expected.values())
-        allowed = [np.full(value.size, allowed_error(case, name)) for name, value in case.expected.items()]
+        allowed = [allowed_error(case, name).ravel() for name in case.expected]
         self.inputs = arrays_in(case.inputs, case.upstream) if strict else {}
         if strict:
             expected += [*(case.expected[name] for name in case.gradients), *self.inputs.values()]
-            allowed += [np.full(case.expected[name].size, allowed_error(case, name)) for name in case.gradients]
+            allowed += [allowed_error(case, name).ravel() for name in case.gradients]
             allowed += [np.zeros(value.size) for value in self.inputs.values()]
         self.expected = np.concatenate([np.ravel(value).astype(float) for value in expected])
         self.allowed = np.concatenate(allowed)
@@ -153,13 +153,13 @@ def equal(a, b) -> bool:
     return np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f")
 
 
-def allowed_error(case: Case, name: str) -> float:
-    """The largest error of an entry of this output that counts as rounding."""
+def allowed_error(case: Case, name: str) -> np.ndarray:
+    """The largest error that counts as rounding, for each entry of an output."""
     expected = case.expected[name]
     group = [value for n, value in case.expected.items() if (n in case.results) == (name in case.results)]
     scale = max(np.abs(expected[np.isfinite(expected)]).max(initial=0), least_size(group))
     dtype = expected.dtype if expected.dtype.kind == "f" else np.float64
-    return max(tolerance(dtype) * scale, ESTIMATE * case.slack.get(name, 0.0))
+    return np.maximum(np.full(expected.shape, tolerance(dtype) * scale), ESTIMATE * case.slack.get(name, 0.0))
 
 
 class Workshop:

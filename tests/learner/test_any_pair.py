@@ -13,7 +13,7 @@ from compare import check_backward
 from compare.learner import examine
 from compare.learner.calling import CannotRun
 from compare.learner.locate import expression_in_words
-from compare.learner.measure import best_estimate
+from compare.learner.measure import Slopes, best_estimate
 
 RNG = np.random.default_rng(0)
 X, GAMMA, BETA = RNG.standard_normal((3, 5)), RNG.standard_normal(5), RNG.standard_normal(5)
@@ -605,16 +605,36 @@ def test_a_gradient_that_is_not_returned_is_named():
     assert result.right and "not checked: db" in str(result)
 
 
+def slopes_of(loss):
+    """The function of h that `best_estimate` takes."""
+    return lambda h: Slopes((loss(0.0) - loss(-h)) / h, (loss(h) - loss(0.0)) / h, 1e-16)
+
+
 def test_differences_near_a_kink():
     """At 1e-5 from its kink, relu's slope is found with a smaller step."""
-    value, _ = best_estimate(lambda change: max(0.0, 1e-5 + change))
-    assert abs(value - 1) < 1e-6
+    value, _, kink = best_estimate(slopes_of(lambda change: max(0.0, 1e-5 + change)))
+    assert abs(value - 1) < 1e-6 and not kink
+
+
+@pytest.mark.parametrize("right", [0.0, 3.0])
+def test_differences_at_a_kink(right):
+    """Any slope between the two sides would do: the middle is returned, and how far it is from them."""
+    found = best_estimate(slopes_of(lambda change: max(right * change, -change)))
+    assert found.kink and found.value == (right - 1) / 2 and found.error == (right + 1) / 2
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("p", [1e-4, 1e-9])
+def test_differences_of_what_has_no_value_a_step_away(p):
+    value, error, kink = best_estimate(slopes_of(lambda change: np.log(p + change)), p)
+    assert abs(value - 1 / p) <= 10 * error < 1e-5 / p and not kink
 
 
 @pytest.mark.parametrize("distance", [0.1, 4e-3, 3e-4, 2e-5])
 def test_differences_near_a_jump_of_the_second_derivative(distance):
     """An ELU has one at 0: differences across it look exact, and are not."""
-    value, error = best_estimate(lambda change: np.expm1(min(0.0, change - distance)) + max(0.0, change - distance))
+    loss = slopes_of(lambda change: np.expm1(min(0.0, change - distance)) + max(0.0, change - distance))
+    value, error, _ = best_estimate(loss)
     assert abs(value - np.exp(-distance)) <= 10 * max(error, 1e-9)
 
 
@@ -659,4 +679,4 @@ def test_an_example_without_a_seed_is_refused(tmp_path):
         encoding="utf-8",
     )
     (found,) = examine.examine(str(path))
-    assert "give its generator a seed" in found.sentence
+    assert "make its generator in it" in found.sentence

@@ -267,7 +267,7 @@ def test_aliased_outputs_are_found_after_the_values(tmp_path, unsearched):
         ("def forward(*a):\n    return 1\ndef backward(*a):\n    return 1", "forward returned one value"),
         ("def forward(*a):\n    return 1, 2\ndef backward(*a):\n    return 1", "backward returned 1 gradient; 6 are"),
         ("def forward(*a):\n    pass\ndef backward(*a):\n    return 1", "forward returned None; is the return"),
-        ("def forward(*a):\n    return 1, 2\ndef backward(*a):\n    pass", "backward returned None; is the return"),
+        ("def forward(*a):\n    return 1, 2\ndef backward(*a):\n    pass", "is the return statement missing"),
         ("def forward(*a):\n    return 1 / 0\ndef backward(*a):\n    return 1", "ZeroDivisionError"),
         ("class A:\n    def backward(self):\n        pass", "class A has a backward but no forward"),
     ],

@@ -1,0 +1,253 @@
+"""Programs of which differences do not say at once whether they are right: none is called right, or wrong, by chance.
+
+Each was called right, or wrong, or ended in a traceback, before it became a test.
+"""
+
+import pytest
+
+from compare.learner import examine
+from compare.learner.report import head, tail
+
+IMPORT = "import numpy as np\n"
+AFFINE = """
+def f_forward(x, W):
+    return x @ W, (x, W)
+def f_backward(dy, cache):
+    x, W = cache
+    return dy @ W.T, x.T @ dy
+"""
+LAYER = """
+class Layer:
+    def __init__(self): self.W = np.full((3, 2), 0.3)
+    def forward(self, x): self.x = x; return x @ self.W
+    def backward(self, g): self.dW = self.x.T @ g; return g @ self.W.T
+"""
+TWO = "def example(): r = np.random.default_rng(0); return r.standard_normal((4, 5)), r.standard_normal((5, 3))\n"
+ONE = "def example(): return (np.random.default_rng(0).standard_normal((3, 3)),)\n"
+PROGRAMS = {  # the program, its verdict, and words of the report
+    "a constant output hides nothing, however large": (
+        "def f_forward(s): m = np.tri(3, dtype=bool); return np.where(m, s, -1e12), m\n"
+        "def f_backward(g, m): return np.where(m, g, 0) * 5\n" + ONE,
+        "wrong",
+        "line 3",
+    ),
+    "nor an infinite one": (
+        "def f_forward(s): m = np.tri(3, dtype=bool); return np.where(m, s, -np.inf), m\n"
+        "def f_backward(g, m): return np.where(m, g, 0)\n" + ONE,
+        "right",
+        "",
+    ),
+    "a loss too large for its changes to be seen": (
+        "def f(x): return 1e10 + (x**2).sum(), 2.02 * x\n" + ONE,
+        "could not run",
+        "its outputs are too large",
+    ),
+    "no gradient at all": (
+        "def f_forward(p): y = np.exp(p) / np.exp(p).sum(); return y, y\n"
+        "def f_backward(dy, y): return dy * y * (1 - y)\n"
+        "def example(): return (np.array([100.0, 0, -100]),)\n",
+        "could not run",
+        "every gradient is 0",
+    ),
+    "no value a step away": (
+        "def f_forward(p): return np.log(p), p\ndef f_backward(dy, p): return dy / p\n"
+        "def example(): return (np.array([1e-8, 0.3, 0.7]),)\n",
+        "right",
+        "",
+    ),
+    "tiny inputs": (
+        "def f_forward(x): n = np.sqrt((x * x).sum(1, keepdims=True)); return x / n, (x / n, n)\n"
+        "def f_backward(dy, c): y, n = c; return (dy - y * (dy * y).sum(1, keepdims=True)) / n\n"
+        "def example(): return (1e-7 * np.random.default_rng(0).standard_normal((3, 4)),)\n",
+        "right",
+        "",
+    ),
+    "a forward pass that gives nan": (
+        "def f_forward(s): return np.sqrt(s), s\ndef f_backward(g, s): return g / 2 / np.sqrt(s)\n" + ONE,
+        "could not run",
+        "forward gives nan for output 1 [0, 1]",
+    ),
+    "another mask at each call": (
+        "def f_forward(x): mask = np.random.rand(*x.shape) < 0.5; return x * mask, mask\n"
+        "def f_backward(dy, mask): return dy * mask\n" + ONE,
+        "could not run",
+        "another one at each call of forward",
+    ),
+    "at a kink both slopes are right": (
+        "def f_forward(x, W): z = x @ W; return np.maximum(z, 0), (x, W, z)\n"
+        "def f_backward(dy, c): x, W, z = c; d = dy * (z > 0); return d @ W.T, x.T @ d\n"
+        "def example(): r = np.random.default_rng(0); return np.zeros((2, 3)), r.standard_normal((3, 2))\n",
+        "right",
+        "forward has a kink at x [0, 0]",
+    ),
+    "but none beyond them": (
+        "def f_forward(x): return np.maximum(x, 0), x\ndef f_backward(dy, x): return dy * (x >= 0) * 1.01\n"
+        "def example(): return (np.array([0.0, -1.0]),)\n",
+        "wrong",
+        "forward has a kink at x [0]",
+    ),
+    "the arguments of forward as the cache": (
+        "def f_forward(x, W): return np.tanh(x @ W), x, W\n"
+        "def f_backward(dy, x, W): d = dy * (1 - np.tanh(x @ W) ** 2); return d @ W.T, x.T @ d\n" + TWO,
+        "right",
+        "",
+    ),
+    "a gradient in a global variable": (
+        "W, dW = np.ones((3, 2)), None\n"
+        "def f_forward(x): return x @ W, x\n"
+        "def f_backward(dy, x): global dW; dW = x.T @ dy * 2; return dy @ W.T\n" + ONE,
+        "right",
+        "as far as checked",
+    ),
+    "parameters and gradients in tables of other names": (
+        LAYER.replace("self.W =", "self.p = {}; self.grads = {}; self.p['W'] =")
+        .replace("self.dW =", "self.grads['W'] = 2 *")
+        .replace("self.W", "self.p['W']")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "wrong",
+        "dp.W",
+    ),
+    "a gradient that is not returned for the last argument": (
+        "def f(x, W, t): d = x @ W - t; return (d**2).sum() / 2, d @ W.T, x.T @ d\n"
+        "def example(): r = np.random.default_rng(0); return r.random((4, 5)), r.random((5, 3)), r.random((4, 3))\n",
+        "right",
+        "not checked: dt",
+    ),
+    "a masked array": (AFFINE.replace("x.T @ dy", "np.ma.masked_array(2 * x.T @ dy)") + TWO, "wrong", "line 7"),
+    "a matrix": (AFFINE.replace("x.T @ dy", "np.matrix(2 * x.T @ dy)") + TWO, "wrong", "line 7"),
+    "a large integer": (
+        AFFINE.replace("    x, W =", "    big = 10**9; x, W =").replace("x.T", "3 * x.T") + TWO,
+        "wrong",
+        "line 7",
+    ),
+    "what str.splitlines takes for a line": (
+        "# a\u2028b\n" + AFFINE.replace("x.T", "2 * x.T") + TWO,
+        "wrong",
+        "line 8",
+    ),
+    "an example that sets a global variable": (
+        AFFINE + "def example(): global r; r = np.random.default_rng(0); return r.random((4, 5)), r.random((5, 3))\n",
+        "right",
+        "",
+    ),
+    "a function that begins with example": (
+        AFFINE
+        + "def example_data(n): return np.ones((n, n))\ndef example(): return example_data(3), example_data(3)\n",
+        "right",
+        "",
+    ),
+    "another name for backward": (
+        AFFINE.replace("f_back", "g_back") + TWO,
+        "could not run",
+        "f_forward has no f_backward; there is g_backward",
+    ),
+    "an example of no pair": (
+        AFFINE + TWO + "def example_c(): return example()\n",
+        "could not run",
+        "example_c() belongs to no pair",
+    ),
+    "an example that is too large": (
+        AFFINE + "def example(): return np.empty((10**9, 10**9)), 1\n",
+        "could not run",
+        "example() raised MemoryError",
+    ),
+    "an empty array": (
+        AFFINE + "def example(): return np.ones((0, 3)), np.ones((3, 2))\n",
+        "could not run",
+        "x is empty",
+    ),
+    "integers only": (
+        AFFINE + "def example(): return np.ones((2, 3), int), np.ones((3, 2), int)\n",
+        "could not run",
+        "write 1.0 for 1",
+    ),
+    "an integer with a gradient": (
+        "def f_forward(x, k): return k * x, (x, k)\ndef f_backward(dy, c): return c[1] * dy, (dy * c[0]).sum()\n"
+        "def example(): return np.ones((2, 3)), 2\n",
+        "could not run",
+        "k = 2.0 has one",
+    ),
+    "no object": (LAYER + ONE, "could not run", "must return an object first, such as `Layer(...), x`"),
+    "a class for an object": (
+        LAYER + "def example(): return Layer, np.ones((2, 3))\n",
+        "could not run",
+        "not the class",
+    ),
+    "no inputs": (
+        LAYER + "def example(): return Layer()\n",
+        "could not run",
+        "must also return the arguments of Layer.forward(x)",
+    ),
+    "a method of another name": (
+        LAYER.replace("backward", "backwards") + "def example(): return Layer(), np.ones((2, 3))\n",
+        "could not run",
+        "Layer has no method backward",
+    ),
+    "self forgotten": (
+        LAYER.replace("(self, g)", "(g)") + "def example(): return Layer(), np.ones((2, 3))\n",
+        "could not run",
+        "it should take self",
+    ),
+    "nothing": (AFFINE + "def example(): np.ones((2, 3))\n", "could not run", "example() returned None"),
+    "another key": (
+        AFFINE + "def example(): return dict(x=1.0, w=2.0)\n",
+        "could not run",
+        "the arguments x, w, but forward is f_forward(x, W)",
+    ),
+    "one value too many": (
+        AFFINE + "def example(): return 1.0, 2.0, 3.0\n",
+        "could not run",
+        "3 values, but forward is f_forward(x, W)",
+    ),
+}
+
+
+def reports_on(text, tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(IMPORT + text, encoding="utf-8")
+    return examine.examine(str(path))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_verdict(name, tmp_path):
+    text, verdict, words = PROGRAMS[name]
+    report = reports_on(text, tmp_path)[0]
+    assert report.verdict == verdict
+    assert words in f"{head(report)}\n{tail(report)}".replace("\n        ", " ").replace("\n    ", " ").replace(
+        "\n", " "
+    )
+
+
+def test_two_examples_of_one_class_are_two_reports(tmp_path):
+    text = LAYER + "def example(): return Layer(), np.ones((2, 3))\ndef example_Layer(): return example()\n"
+    assert [report.title for report in reports_on(text, tmp_path)] == ["Layer", "Layer (2)"]
+
+
+def test_a_pair_that_no_example_belongs_to_is_named(tmp_path):
+    text = AFFINE.replace("f_", "g_").replace("x.T", "3 * x.T") + AFFINE + TWO
+    (report,) = reports_on(text, tmp_path)
+    assert report.title == "f" and any("g_backward was not checked" in one for one in report.remarks)
+
+
+def test_what_a_program_prints_is_shown_once(tmp_path, capsys):
+    reports_on(AFFINE.replace("    return x @ W", "    print('here'); return x @ W") + TWO, tmp_path)
+    assert capsys.readouterr().out == "here\n"
+
+
+def test_a_line_that_holds_a_right_gradient_is_innocent(tmp_path):
+    """ds is right already, and da before it: what is missing is in, or after, the last right one."""
+    text = """
+def att_forward(q, k, v):
+    s = q @ k.T / 2
+    e = np.exp(s)
+    a = e / e.sum(1, keepdims=True)
+    return a @ v, (q, k, v, a)
+def att_backward(dy, cache):
+    q, k, v, a = cache
+    da, dv = dy @ v.T, a.T @ dy
+    ds = a * (da - (a * da).sum(1, keepdims=True))
+    return ds @ k, ds.T @ q, dv
+def example(): r = np.random.default_rng(0); return r.random((3, 4)), r.random((5, 4)), r.random((5, 2))
+"""
+    (report,) = reports_on(text, tmp_path)
+    assert report.line == 11
