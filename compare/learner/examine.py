@@ -9,7 +9,8 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,16 @@ class Bound:
         inputs = pairs.varied(self.inputs, rng)
         return measure.measured(self.program, inputs, "other numbers", seed=1)
 
+    def other_sizes(self) -> measure.OtherSizes | None:
+        """A case with other sizes, if functions take any, and what is right here is right there, too."""
+        inputs = pairs.resized(self.inputs, np.random.default_rng(1)) if self.program.obj is None else None
+        if inputs is None:
+            return None
+        case, outcome = self.cases[0], self.program.run(self.cases[0])
+        found = measure.OtherSizes(self.program, inputs)
+        right = [name for name in case.gradients if row_of(case, outcome, name).verdict == "within rounding"]
+        return found if found.agree(found.outcome.outputs, right) else None
+
 
 def described(inputs) -> str:
     return ", ".join(
@@ -179,7 +190,7 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
                 tell(report)
 
             tell(report)
-            know(locate.located(subject, *failed, confirmed_by(subject), know))
+            know(locate.located(subject, *failed, Confirmation(subject), know))
 
 
 def where_it_writes(subject: Subject, module, index: int, stage: str) -> list[Finding]:
@@ -231,24 +242,33 @@ def name_the_mistake(report, subject):
         report.findings[0].before, report.findings[0].after = mistake.wrong, mistake.right
 
 
-def confirmed_by(subject) -> Callable:
-    """A function module -> whether it is right on every case; other numbers are tried where there is only one."""
-    more = []
+class Confirmation:
+    """Whether a changed module is right on every case, and on other numbers and other sizes where there is one case."""
 
-    def confirm(module) -> bool:
-        program, cases = subject.bind(module)
-        if isinstance(subject.bind, Bound) and not more:
-            try:
-                more.append(subject.bind.another())
-            except Exception:
-                more.append(None)
-        return all(
-            passes_all(program, case, is_exercise=not isinstance(subject.bind, Bound))
-            for case in [*cases, *more]
-            if case is not None
-        )
+    def __init__(self, subject: Subject):
+        self.subject, self.is_exercise = subject, not isinstance(subject.bind, Bound)
 
-    return confirm
+    @cached_property
+    def another(self) -> Case | None:
+        with suppress(Exception):
+            return None if self.is_exercise else self.subject.bind.another()
+
+    @cached_property
+    def other_sizes(self) -> measure.OtherSizes | None:
+        with suppress(Exception):
+            return None if self.is_exercise else self.subject.bind.other_sizes()
+
+    def __call__(self, module) -> bool:
+        program, cases = self.subject.bind(module)
+        cases = [case for case in (*cases, self.another) if case is not None]
+        return all(passes_all(program, case, is_exercise=self.is_exercise) for case in cases)
+
+    def at_other_sizes(self, module) -> bool:
+        """The same for other sizes; True if none are known."""
+        if self.other_sizes is None:
+            return True
+        program, cases = self.subject.bind(module)
+        return self.other_sizes.agree(program.run(self.other_sizes.case).outputs, cases[0].gradients)
 
 
 def passes_all(program, case, *, is_exercise: bool) -> bool:

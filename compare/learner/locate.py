@@ -111,14 +111,15 @@ def searched(subject, index, stage, confirm, patience=1.0) -> tuple[Search, list
     """The search in a program: (it, the edits after which all is right, those that make some entries right)."""
     search = Search(Workshop(subject, index, strict=stage not in (SHAPES, VALUES), patience=patience))
 
-    def verify(edit) -> bool:
+    def verify(edit) -> tuple[bool, bool]:
         try:
-            tree = edited_tree(search.workshop, edit)
-            return confirm(executed(compile(tree, subject.file, "exec"), subject.file))
+            code = compile(edited_tree(search.workshop, edit), subject.file, "exec")
+            right = confirm(executed(code, subject.file))
+            return right, right and confirm.at_other_sizes(executed(code, subject.file))
         except KeyboardInterrupt:
             raise
         except BaseException:
-            return False
+            return False, False
 
     return search, *search.fixes(verify)
 
@@ -138,6 +139,8 @@ def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
         columns = (node.col_offset, node.end_col_offset)
     finding = Finding(best.line, source[best.line - 1].rstrip(), True, kind_in_words(best), columns)
     finding.evidence = evidence(search, best)
+    if not fixes[0].general:
+        finding.evidence.append("For arrays of other sizes, the change that was found is not enough.")
     finding.also = sorted({fix.edit.line for fix in fixes[1:]} - {best.line})[:3]
     finding.before, finding.after = as_diff(best, source)
     return finding

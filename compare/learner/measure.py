@@ -81,21 +81,37 @@ class Measured:
             noise += float(np.finfo(old.dtype).eps * np.abs(old[moves]).sum(dtype=float))
         return total, noise
 
-    def derivative(self, name, entry, unit: float) -> Estimate:
+    def derivative(self, name, entry: tuple, unit: float) -> Estimate:
         """The derivative of the loss with respect to one entry. unit: how large it is."""
+
+        def by(change):
+            def move(inputs, obj):
+                arrays_by_name(inputs, obj)[name][entry] += change
+
+            return move
+
+        return best_estimate(self.slopes_of(by), unit)
+
+    def along(self, name, direction: np.ndarray) -> Estimate:
+        """The derivative of the loss in a direction of one array."""
+
+        def by(change):
+            def move(inputs, obj):
+                array = arrays_by_name(inputs, obj)[name]
+                array += change * direction
+
+            return move
+
+        return best_estimate(self.slopes_of(by))
+
+    def slopes_of(self, by: Callable) -> Callable:
+        """The function of h that `best_estimate` takes. by: change -> the function that moves the inputs by so much."""
 
         def slopes(h):
             (right, noise), (left, _) = self.change(by(h)), self.change(by(-h))
             return Slopes(-left / h, right / h, noise)
 
-        def by(change):
-            def move(inputs, obj):
-                array = arrays_by_name(inputs, obj)[name]
-                array[np.unravel_index(entry, array.shape)] += change  # reshape would copy a transposed array
-
-            return move
-
-        return best_estimate(slopes, unit)
+        return slopes
 
     def unchecked(self, gradients) -> list[str]:
         """The arrays of objects and of the module on which the loss depends, without one of these gradients."""
@@ -222,7 +238,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     errors, kinks = {}, {}
     for name in [name for name in outcome.outputs if name not in outcome.results]:
         shape = arrays[name].shape
-        found = [loss.derivative(name, k, unit_of(one)) for k, one in enumerate(arrays[name].ravel())]
+        found = [loss.derivative(name, entry, unit_of(one)) for entry, one in np.ndenumerate(arrays[name])]
         values, errors[name], kinks[name] = (np.array(column).reshape(shape) for column in zip(*found, strict=True))
         is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
         case.expected[name] = values.astype(np.float32) if is_narrow else values
@@ -238,6 +254,35 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     if errors and least < CANCELLED * NOTHING:
         raise CannotRun("every gradient is 0 for this example, which shows nothing: choose other inputs")
     return without_unused(case, outcome)
+
+
+class OtherSizes:
+    """A case with arrays of other sizes, and for each gradient the derivative of the loss in one direction.
+
+    case, outcome: see `first_run`. Raises CannotRun, or whatever the program raises.
+    """
+
+    def __init__(self, program: Program, inputs: dict):
+        self.case, self.outcome = first_run(program, inputs)
+        must_be_measurable(self.outcome, program.run(self.case).outputs)
+        loss, rng = Measured(program, self.case), np.random.default_rng(2)
+        names = [name for name in self.outcome.outputs if name not in self.outcome.results]
+        arrays = arrays_by_name(*program.prepared(self.case))
+        self.directions = {name: rng.standard_normal(arrays[name].shape) for name in names}
+        self.slopes = {name: loss.along(name, direction) for name, direction in self.directions.items()}
+
+    def agree(self, outputs: dict, names) -> bool:
+        """Whether gradients agree with the measured derivatives, as far as these are known."""
+        return all(self.agrees(name, outputs.get(name)) for name in names)
+
+    def agrees(self, name, value) -> bool:
+        slope, direction = self.slopes[name], self.directions[name]
+        if value is None or value.shape != direction.shape:
+            return False
+        terms = value * direction
+        return slope.kink or abs(terms.sum() - slope.value) <= ESTIMATE * (
+            slope.error + RESOLUTION * np.abs(terms).sum()
+        )
 
 
 def must_be_measurable(outcome: Outcome, again: dict) -> None:

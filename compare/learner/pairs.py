@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compare.learner.calling import CannotRun, Program, changed, copied, is_tensor, leaves, to_numpy
+from compare.learner.calling import (
+    CannotRun,
+    Program,
+    changed,
+    copied,
+    is_float_array,
+    is_tensor,
+    leaves,
+    replaced,
+    to_numpy,
+)
 
 HOW = (
     "say on which inputs: add a function `example` that returns the arguments of forward, such as "
@@ -232,6 +242,25 @@ def varied(inputs, rng) -> dict:
             array = to_numpy(array)
             array *= 1 + 0.2 * (rng.random(array.shape) - 0.5)
     return inputs
+
+
+def resized(inputs, rng) -> dict | None:
+    """The same inputs with larger arrays and other numbers; None if they would not be what they are any more.
+
+    Each size grows by another number, and equal sizes stay equal. Masks would not stay masks, nor probabilities.
+    """
+    arrays = [to_numpy(array) for value in inputs.values() for array in leaves(value).values()]
+    if any(np.isin(one, (0, 1)).all() or np.allclose(one.sum(axis=-1), 1) for one in arrays if one.ndim and one.any()):
+        return None
+    sizes = sorted({size for one in arrays for size in one.shape})
+
+    def larger(value):
+        if not isinstance(value, np.ndarray):
+            return value
+        shape = [size + 2 * sizes.index(size) + 1 if size in sizes else size for size in value.shape]
+        return np.resize(value, shape) * (1 + rng.random(shape) if is_float_array(value) else 1)
+
+    return {name: replaced(copied(value), larger) for name, value in inputs.items()}
 
 
 # ---- course layouts ----

@@ -33,11 +33,15 @@ UNUSED = 0.4  # is added if the edit takes away the last use of a variable, and 
 
 @dataclass
 class Fix:
-    """An edit, and how many of the wrong entries it makes right (gain; all of them if it is a fix)."""
+    """An edit, and how many of the wrong entries it makes right (gain; all of them if it is a fix).
+
+    general: whether it is also right for arrays of other sizes, as far as that is known.
+    """
 
     edit: edits.Edit
     cost: float
     gain: int
+    general: bool = True
 
 
 class Search:
@@ -325,8 +329,13 @@ class Search:
                 break
             if right is None:
                 continue
-            if right.all() and verify(edit):
-                if not any(fix.edit.kind != "insert" for fix in whole):  # fixed by a change, a line can be named sooner
+            fits, general = verify(edit) if right.all() else (False, False)
+            if fits and not general:
+                whole.append(Fix(edit, cost, len(right), general=False))
+            elif fits:
+                if not any(
+                    fix.general and fix.edit.kind != "insert" for fix in whole
+                ):  # a change names its line sooner
                     more = MORE_FOR_INSERTED if edit.kind == "insert" else MORE
                     runs = min(runs, count + self.workshop.runs_for(more))
                 whole.append(Fix(edit, cost, len(right)))
@@ -337,6 +346,7 @@ class Search:
 
     def likeliest(self, fixes: list[Fix]) -> list[Fix]:
         """Those that cost about as little as the cheapest; first what is not inserted, and not in forward."""
+        fixes = [fix for fix in fixes if fix.general] or fixes
         cheapest = min((fix.cost for fix in fixes), default=0)
         return sorted((fix for fix in fixes if fix.cost <= cheapest + MARGIN), key=self.place)
 

@@ -251,3 +251,31 @@ def example(): r = np.random.default_rng(0); return r.random((3, 4)), r.random((
 """
     (report,) = reports_on(text, tmp_path)
     assert report.line == 11
+
+
+VARIANCE = """
+def var_forward(x):
+    n = x.shape[1]
+    return ((x - x.mean(1, keepdims=True)) ** 2).sum(1) / n, x
+def var_backward(dy, x):
+    n = x.shape[1]
+    return 2 / (n - 1) * dy[:, None] * (x - x.mean(1, keepdims=True))
+def example(): return (np.random.default_rng(0).standard_normal((4, 3)),)
+"""
+
+
+def test_a_change_for_the_sizes_of_the_example_only_is_not_preferred(tmp_path):
+    """`n = x.shape[0]` would be right for 4 rows of 3, and costs less."""
+    (report,) = reports_on(VARIANCE, tmp_path)
+    (finding,) = report.findings
+    assert "shape[0]" not in finding.after and not any("other sizes" in one for one in finding.evidence)
+
+
+def test_a_change_for_the_sizes_of_the_example_only_is_called_that(tmp_path):
+    text = """
+def mse_forward(y): return (y**2).mean(), y
+def mse_backward(dloss, y): return dloss * 2 * y / len(y)
+def example(): return (np.random.default_rng(0).standard_normal((4, 2)),)
+"""
+    (report,) = reports_on(text, tmp_path)
+    assert "For arrays of other sizes, the change that was found is not enough." in report.findings[0].evidence
