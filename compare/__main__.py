@@ -19,7 +19,7 @@ COMMANDS = (
     ("predict", "compare.curves.predict", "ask both models of a run: the class of a name, how a text goes on"),
     ("gradients", "compare.gradients.command", "compare every gradient of one batch, by hand and by autograd"),
     ("check", "compare.learner.check", "is your own backward pass right, and if not, which line is wrong?"),
-    ("exercise", "compare.learner.exercise", "exercises: write the backward passes yourself, easy to hard"),
+    ("exercise", "compare.learner.exercise", "exercises: write the backward passes yourself, from easy to hard"),
     ("traps", "compare.traps.command", "conventions that change a training curve: which does yours follow?"),
     ("page", "compare.page.command", "write a page: each cell next to its torch counterpart, with numbers"),
     ("bench", "compare.bench.command", "time a training step of both models, and measure its memory"),

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,6 +211,8 @@ def open_resume(path) -> Stopped | None:
     with reading(path, "the file of a run", f"; {AGAIN}"):
         metadata, arrays = read_safetensors(path)
         about = json.loads(metadata["about"])
+        if about.keys() | {"arrays"} != {field.name for field in fields(Stopped)}:
+            raise ValueError("another version of this program wrote it")
         stopped = Stopped(**about | {"settings": stored_settings(about["settings"]), "arrays": arrays})
         if not (type(stopped.step) is int and 0 < stopped.step <= stopped.settings.steps):
             raise ValueError(f"after {stopped.step} of {stopped.settings.steps} steps")

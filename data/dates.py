@@ -1,5 +1,7 @@
 """Read the labels of a series as dates or numbers."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 
@@ -12,15 +14,23 @@ DAYS = ("%Y-%m", "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%b
 
 def dates(labels: list[str]) -> list[datetime] | None:
     """The labels as dates: in the first format that reads them all and in which time runs forward. None: no such."""
+    return next((found for found in readings(labels) if all(a <= b for a, b in pairwise(found))), None)
+
+
+def readings(labels: list[str]) -> Iterator[list[datetime]]:
+    """The labels as dates, in each format that reads them all."""
     for day in DAYS:
         for time in TIMES:
-            try:
-                found = [datetime.strptime(label, day + time) for label in labels]
-            except ValueError:
-                continue
-            if all(a <= b for a, b in pairwise(found)):
-                return found
-    return None
+            with suppress(ValueError):
+                yield [datetime.strptime(label, day + time) for label in labels]
+
+
+def out_of_order(labels: list[str]) -> tuple[str, str] | None:
+    """Two dates of which the second should come first, in the format in which time runs forward longest; else None."""
+    first = [next((k for k, (a, b) in enumerate(pairwise(found)) if a > b), None) for found in readings(labels)]
+    if not first or None in first:
+        return None
+    return labels[max(first)], labels[max(first) + 1]
 
 
 def numbers(labels: list[str]) -> np.ndarray | None:

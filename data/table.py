@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.dates import dates
+from data.dates import out_of_order
 from data.errors import UserError
 from data.reading import read_text
 
@@ -75,8 +75,8 @@ def read_columns(path, column: str | None = None, inputs: str | None = None, mis
         labels.append(cell(row, 0) if label else str(len(lines)))
         for index, texts in zip(indices, cells, strict=True):
             texts.append(cell(row, index))
-    if label and dates(labels) is None and dates(labels[::-1]) is not None:
-        raise UserError(f"{path}: its dates run backwards; sort the rows by time, the oldest first")
+    if label and (pair := out_of_order(labels)):
+        raise UserError(f"{path}: {pair[1]} comes after {pair[0]}; sort the rows by time, the oldest first")
     names = tuple(header[index] for index in indices)
     values = np.stack([numbers(path, n, lines, c, delimiter) for n, c in zip(names, cells, strict=True)], axis=1)
     known = ~np.isnan(values)

@@ -104,7 +104,7 @@ def main(out: str, *, quick: bool = False, tricks: bool = False) -> int:
     plot.draw(folder / "bench.png", found)
     files.write_json(folder / "bench.json", asdict(found))
     rich.print(tables.step_table(found.steps), tables.length_table(found.long_runs))
-    print(f"picture: {folder / 'bench.png'}\nall figures: {folder / 'bench.json'}")
+    print(f"picture: {folder / 'bench.png'}\nall numbers: {folder / 'bench.json'}")
     return 0
 
 

@@ -44,7 +44,10 @@ def name_of(file: str, how: str, name: str | None = None) -> str:
     name = check.exercise_of(Path(file), check.source_of(Path(file)), name)
     if name not in OWN_CELLS:
         found = f"the exercise {name} is no" if name else "neither its name nor its docstring names a"
-        raise UserError(f"{file}: {found} cell ({', '.join(OWN_CELLS)}); say which it is, as in {how}")
+        raise UserError(
+            f"{file}: {found} cell ({', '.join(OWN_CELLS)}); say which it is, as in {how}; for other equations see "
+            "'Add a cell' in CONTRIBUTING.md"
+        )
     return name
 
 

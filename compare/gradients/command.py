@@ -11,7 +11,7 @@ the parameters and of every intermediate. Without --cell: rnn, gru and lstm
 (with --tape: lstm)."""
 
 # What describes the batch and its models, and what --tape and --mistakes accept of it.
-OPTIONS = ("task", "cell", "layers", "hidden", "bidirectional", "steps", "batch_size", "dtype", "seed", "data")
+OPTIONS = ("task", "cell", "layers", "hidden", "bidirectional", "window", "batch_size", "dtype", "seed", "data")
 OPTIONS += (*READING, "out")
 ACCEPTED = {"tape": ("cell", "seed"), "mistakes": ("cell",)}
 
@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", metavar="TASK", help=f"{', '.join(TASKS)} (default memory)")
     add_model(parser)
     batch = parser.add_argument_group("batch")
-    batch.add_argument("--steps", type=whole, metavar="N", help="time steps; not for names, digits (default 60)")
+    batch.add_argument("--window", type=whole, metavar="N", help="time steps; not for names, digits (default 60)")
     batch.add_argument("--batch-size", type=whole, metavar="N", help="sequences (default per task, as for --hidden)")
     batch.add_argument("--dtype", choices=("float32", "float64"), help="(default float64)")
     batch.add_argument("--seed", type=seed, metavar="N", help="random seed for weights and batch (default 0)")
@@ -65,16 +65,13 @@ def refuse_others(options: Namespace, mode: str) -> None:
 
 
 def compare_gradients(options: Namespace) -> int:
-    """The table and the picture. What other commands call --window is --steps here, also in messages."""
+    """The table and the picture."""
     from compare.gradients import table
 
     task = options.task or "memory"
-    window = options.steps or (60 if task in DEFAULTS and DEFAULTS[task].window else None)
+    window = options.window or (60 if task in DEFAULTS and DEFAULTS[task].window else None)
     names = ("cell", "layers", "hidden", "bidirectional", "batch_size", "seed", "data", *READING)
     given = {name: getattr(options, name) for name in names}
     cells = [options.cell] if options.cell else ["rnn", "gru", "lstm"]
-    try:
-        (settings,) = configure([task], window=window, dtype=options.dtype or "float64", **given)
-        return table.main(settings, cells, options.out or "results")
-    except UserError as error:
-        raise UserError(str(error).replace("--window", "--steps")) from error
+    (settings,) = configure([task], window=window, dtype=options.dtype or "float64", **given)
+    return table.main(settings, cells, options.out or "results")

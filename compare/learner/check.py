@@ -39,7 +39,7 @@ and print a table with one row per file."""
 
 
 def add_arguments(parser):
-    parser.epilog = "exit status: 0 right, 1 wrong or unfinished, 2 could not run"
+    parser.epilog = "exit status: 0 right, 1 wrong or unsolved, 2 could not run"
     parser.add_argument("file", metavar="FILE", help="a Python file, or a folder of them")
     parser.add_argument("--exercise", metavar="NAME", help="which exercise (default: from the heading or file name)")
     parser.add_argument("--fix", action="store_true", help="also show the change after which everything is right")

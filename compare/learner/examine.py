@@ -221,7 +221,8 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
         index, sentence = passes(subject, seen, report) or (None, "ok")
         if index is not None:
             report.failed(stage, sentence)
-            report.problem = seen[index][0].words
+            before = "; what was tried before is right" if index and stage == VALUES else ""
+            report.problem = seen[index][0].words + before
             return index, stage
         report.stages.append((stage, sentence))
     report.partly = any(case.partly for case, _ in seen)
@@ -299,7 +300,7 @@ def run_all(subject, module, report, heard) -> list[tuple[Case, Outcome]] | None
     except KeyboardInterrupt:
         raise
     except NotImplementedError as error:
-        report.failed(RUNS, "it still raises NotImplementedError", UNSOLVED)
+        report.failed(RUNS, "not written yet (NotImplementedError)", UNSOLVED)
         report.findings = where_raised(error, subject.file)
     except CannotRun as error:
         report.failed(RUNS, str(error), COULD_NOT_RUN)

@@ -83,7 +83,7 @@ def main(name: str | None, *, hint: bool, solution: bool, progress: bool) -> int
 
 
 def list_all(folder):
-    table = table_of("the exercises, easy to hard", "exercise", "topic", "from", "here")
+    table = table_of("the exercises: cells, easy to hard, then training", "exercise", "topic", "from", "here")
     for exercise in ladder.EXERCISES:
         here = exercise.file_name if (folder / exercise.file_name).exists() else ""
         table.add_row(exercise.name, exercise.title, f"scratch/{exercise.file}.py", here)
@@ -174,7 +174,8 @@ def show_progress(folder):
         status = "[green]solved[/green]" if verdict == RIGHT else verdict
         table.add_row(exercise.name, exercise.title, status, str(shown.get(exercise.name, "")))
     Console(emoji=False).print(table)
-    after = next((one for one in ladder.EXERCISES if verdicts.get(one.name) != RIGHT), None)
+    begun = [one for one in ladder.EXERCISES if verdicts.get(one.name, RIGHT) != RIGHT]
+    after = next((one for one in (*begun, *ladder.EXERCISES) if verdicts.get(one.name) != RIGHT), None)
     if after is None:
         print("all solved")
     elif after.name in verdicts:

@@ -50,6 +50,7 @@ ALL_STEPS = (
     "step t. Within a step, read forward from the bottom up. For the input projection you may call inputs.backward: it "
     "is the exercise `linear` again."
 )
+BOTH = " nonlinearity may be tanh or relu; both are checked."
 
 EXERCISES = (
     Exercise(
@@ -107,7 +108,7 @@ EXERCISES = (
         file="rnn",
         keep=CELL,
         blank="backward",
-        task=ONE_STEP,
+        task=ONE_STEP + BOTH,
         hints=(
             "Begin at h_1: which two gradients does it get? Their sum is dh.",
             "(R2) h = tanh(a), whose derivative is 1 - h^2: you do not need a. So da = dh * (1 - h^2).",
@@ -122,7 +123,7 @@ EXERCISES = (
         file="rnn",
         keep=CELL,
         blank="backward",
-        task=ALL_STEPS,
+        task=ALL_STEPS + BOTH,
         hints=(
             "Go backwards through time and carry one variable: the gradient that step t + 1 sends to h_t. What is its "
             "value at the last step?",

@@ -281,7 +281,8 @@ def values_in_words(search, before, after, words) -> list[str]:
     which = "" if len(before) == 1 else f" the {ordinal(m + 1)} time it runs" if m else " the first time it runs"
     off = np.abs(found - expected)
     entry = tuple(int(i) for i in np.unravel_index(int(np.argmax(off)), off.shape)) if off.ndim else ()
-    got, want = enough_digits(float(found[entry]), float(expected[entry]))
+    want = 0.0 if np.isclose(expected[entry], 0, atol=1e-9 * np.abs(expected).max()) else expected[entry]
+    got, want = enough_digits(float(found[entry]), float(want))
     place = f"Entry {list(entry)} of the value of this line is" if entry else "The value of this line is"
     return [*sentences, f"{place} {got}{which}; {words.format(want)}"]
 

@@ -25,9 +25,8 @@ from compare.learner.calling import (
 )
 
 HOW = (
-    "say on which inputs: add a function `example` that returns the arguments of forward, such as "
-    "`def example(): rng = np.random.default_rng(0); return rng.standard_normal((3, 4)), rng.standard_normal((4, 2))`; "
-    "or, for one of the exercises, say which: `--exercise gru`"
+    "add a function that returns the arguments of forward, example() or, for X_forward, example_X(): `def example(): "
+    "r = np.random.default_rng(0); return r.random((3, 4)), r.random((4, 2))`; for an exercise, add --exercise NAME"
 )
 
 

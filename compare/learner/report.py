@@ -10,6 +10,7 @@ from compare.agreement import ALLOWED_EPS
 RIGHT, WRONG, COULD_NOT_RUN, UNSOLVED = "right", "wrong", "could not run", "unsolved"
 RUNS, SHAPES, VALUES = "runs", "shapes and dtypes", "values"
 CLEAN, SEPARATE = "inputs unmodified, repeatable", "no aliased outputs"
+MARKS = {RIGHT: "note", WRONG: "wrong", COULD_NOT_RUN: "failed", UNSOLVED: "failed"}
 WIDTH = 80
 NOT_FOUND = (
     "No line was found of which a small change, or another value, makes everything right. There are probably several "
@@ -112,8 +113,8 @@ def head(report: Report) -> str:
     """What is known at once: the stages and the arrays."""
     lines = [f"{report.file}: {report.title}"]
     for stage, words in report.stages:
-        mark = "ok" if words == "ok" else "note" if report.verdict == RIGHT else "wrong"
-        lines += wrapped(stage if words == "ok" else f"{stage}: {words}", f"  {mark:<6}", 8)
+        mark = "ok" if words == "ok" else MARKS[report.verdict]
+        lines += wrapped(stage if words == "ok" else f"{stage}: {words}", f"  {mark:<6}{' ' * (len(mark) > 5)}", 8)
     wrong = [row for row in report.rows if row.verdict != "within rounding"]
     if wrong:
         width = max(len(row.name) for row in report.rows)
@@ -147,7 +148,7 @@ def tail(report: Report, *, fix: bool = False) -> str:
         if not report.exercise and worst.eps > ALLOWED_EPS:
             lines.append("(the expected gradient is measured by differences, and no more exactly than that)")
     for remark in report.remarks:
-        lines += wrapped(remark, "  - ", 4)
+        lines += wrapped(remark, "  * ", 4)
     if report.printed:
         lines += ["", "your code printed:", textwrap.indent(report.printed, "    ")]
     if report.problem and report.verdict == WRONG:
@@ -166,6 +167,8 @@ def finding_in_words(finding: Finding, *, fix: bool, another: bool) -> list[str]
     if finding.also:
         others = " or ".join(f"line {line}" for line in finding.also)
         lines += wrapped(f"It could also be changed in {others}.", "", 0)
+    if fix and not finding.after:
+        lines.append("No change was found after which everything is right.")
     if fix and finding.after:
         lines += [
             "",

@@ -1,5 +1,7 @@
 """What `byhand traps --match` prints."""
 
+import textwrap
+
 import rich
 from rich.markup import escape
 from rich.table import Table
@@ -7,6 +9,7 @@ from rich.table import Table
 REFERENCE = "no trap: the reference run"
 ROWS = 6  # of the table, or as many as fit, and the reference run
 SHOWN = 6  # gaps to the reference run
+WIDTH = 80
 FEW = 1e-7  # a larger uncertainty of the written losses is worth a line
 
 
@@ -21,7 +24,7 @@ def show(verdict) -> None:
     if verdict.curve.digit > FEW:
         print(f"few decimals: gaps up to {verdict.curve.digit:.1e} count as rounding")
     for line in explained(verdict):
-        print(line)
+        print(textwrap.fill(line, WIDTH, break_long_words=False))
 
 
 def ranking(verdict) -> Table:

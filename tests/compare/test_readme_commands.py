@@ -21,7 +21,7 @@ PLACEHOLDERS = {"COMMAND": "exercise", "TASK": "series", "CELL": "rnn", "DTYPE":
 # What is added to a command, or to all of that name, to make it short.
 SHORT = {
     "curves": ["--steps", "2", "--hidden", "4", "--batch-size", "4"],
-    "gradients": ["--steps", "4", "--hidden", "4", "--batch-size", "2"],
+    "gradients": ["--window", "4", "--hidden", "4", "--batch-size", "2"],
     "gradients --tape": [],
     "gradients --tape --cell rnn": [],
     "traps": ["text", "--steps", "2"],

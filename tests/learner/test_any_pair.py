@@ -668,7 +668,7 @@ def test_a_course_file_needs_no_example_and_others_are_asked_for_one(tmp_path):
     assert "next_h.T @ da" in found.findings[0].text and "prev_h" in found.findings[0].after
     path.write_text("def f_forward(x):\n    return x, 1\n\ndef f_backward(d, c):\n    return d\n", encoding="utf-8")
     (found,) = examine.examine(str(path))
-    assert found.verdict == "could not run" and "add a function `example`" in found.sentence
+    assert found.verdict == "could not run" and "add a function that returns the arguments of forward" in found.sentence
 
 
 def test_an_example_without_a_seed_is_refused(tmp_path):
