@@ -34,8 +34,8 @@ def forward(x, h_0, W_ih, W_hh, b_ih, b_hh, nonlinearity="tanh", y=None):
 
     x (T, B, I), h_0 (B, H), W_ih (H, I), W_hh (H, H), b_ih and b_hh (H,); nonlinearity "tanh" or "relu". x may also be
     ids (T, B), with W_ih (H, V): see scratch/inputs.py.
-    Returns y (T, B, H), the state after every step: y[t] is h_(t+1) on paper, where t counts from 1; h_n (B, H), the last
-    of them; and the Cache for `backward`. An array `y` that is given is filled and returned.
+    Returns y (T, B, H), the state after every step: y[t] is h_(t+1) on paper, where t counts from 1; h_n (B, H), the
+    last of them; and the Cache for `backward`. An array `y` that is given is filled and returned.
     """
     # (R1)  the input projection u_t = W_ih x_t + b_ih + b_hh needs no state: all steps in one product
     u = inputs.forward(x, W_ih, b_ih + b_hh)  # (T, B, H)
