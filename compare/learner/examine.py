@@ -189,7 +189,8 @@ def examine_one(subject: Subject, module, report: Report, tell: Callable):
                     report.findings = findings
                 tell(report)
 
-            tell(report)
+            if writes:
+                tell(report)
             know(locate.located(subject, *failed, Confirmation(subject), know))
 
 

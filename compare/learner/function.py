@@ -61,6 +61,7 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
     if not isinstance(args, tuple | list | dict):
         raise CannotRun("args must be a tuple of forward's arguments: write (x,) for a single one")
     example = tuple(args) if not isinstance(args, dict) else args
+    must_fit(forward, example, wrt)
     if hasattr(forward, "forward") and hasattr(forward, "backward"):
         program = Program("forward", "backward", obj=forward, wrt=wrt)
         inputs, code = pairs.as_inputs(forward.forward, example), type(forward)
@@ -77,8 +78,25 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
         report.not_searched = f"The line was not looked for: {reason}."
     examine.examine_one(subject, None, report, lambda report: None)
     if report.verdict not in (RIGHT, WRONG):
-        raise CannotRun(report.sentence)
+        where = f" (line {report.line} of {report.file})" if report.line else ""
+        raise CannotRun(f"{report.sentence}{where}")
     return Result(report)
+
+
+def must_fit(forward, example, wrt) -> None:
+    """Raise CannotRun if forward does not take the arguments, or does not have those that need a gradient."""
+    if inspect.isclass(forward):
+        raise CannotRun(f"give an object, {forward.__name__}(...), not the class")
+    function = getattr(forward, "forward", forward)
+    signature = inspect.signature(function)
+    by_position, by_name = ((), example) if isinstance(example, dict) else (example, {})
+    try:
+        signature.bind(*by_position, **by_name)
+    except TypeError as error:
+        raise CannotRun(f"args do not fit {name_of(function)}{signature}: {error}") from None
+    unknown = set(wrt or ()) - set(pairs.as_inputs(function, example))
+    if unknown:
+        raise CannotRun(f"wrt: {name_of(function)}{signature} has no {', '.join(sorted(unknown))}")
 
 
 def rehoused(obj, module):

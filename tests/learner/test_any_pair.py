@@ -680,3 +680,34 @@ def test_an_example_without_a_seed_is_refused(tmp_path):
     )
     (found,) = examine.examine(str(path))
     assert "make its generator in it" in found.sentence
+
+
+class Identity:
+    def forward(self, x):
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+@pytest.mark.parametrize(
+    "forward, args, options, words",
+    [
+        (Identity, (X,), {}, "give an object, Identity(...), not the class"),
+        (Identity(), (X, X), {}, "args do not fit Identity.forward(x): too many"),
+        (affine, {"x": X, "p": {}}, {}, "args do not fit affine(x, parameters): missing a required argument"),
+        (affine, (X, {}), {"wrt": ["q"]}, "affine(x, parameters) has no q"),
+    ],
+)
+def test_arguments_that_do_not_fit(forward, args, options, words):
+    with pytest.raises(CannotRun) as error:
+        check_backward(forward, its_gradients, args, **options)
+    assert words in str(error.value)
+
+
+def test_an_error_in_backward_is_named_with_its_line():
+    def backward(dy, cache):
+        return dy @ dy, dy, dy
+
+    with pytest.raises(CannotRun, match=r"ValueError: .*\(line \d+ of .*test_any_pair.py\)"):
+        check_backward(affine, backward, (X, {"W": W, "b": B}), locate=False)
