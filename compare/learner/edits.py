@@ -388,7 +388,7 @@ def resets(scope):
     kept = {text: (node, {scope.kind(node)} - {None}) for text, node in scope.kept.items()} | scope.ingredients
     for node, kinds in kept.values():
         if isinstance(node, ast.Attribute):
-            found = {"array" if is_shape(kind) else kind for kind in kinds or ["array"]} & RESETS.keys()
+            found = {"array" if is_shape(kind) else kind for kind in kinds or RESETS} & RESETS.keys()
             statements = (filled(RESETS[kind], X=node) for kind in sorted(found))
             yield from ((1.0, ast.fix_missing_locations(statement)) for statement in statements)
     yield from ((1.0, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))

@@ -165,8 +165,8 @@ class Scope:
             elif isinstance(node, ast.ClassDef) and self.function in node.body:
                 others = (f for f in node.body if isinstance(f, ast.FunctionDef) and f is not self.function)
                 self.methods |= {f.name for f in others if len(f.args.args) == 1}
-                attributes = (one for one in ast.walk(node) if isinstance(one, ast.Attribute) and is_load(one))
-                self.kept |= {unparse(one): one for one in attributes if unparse(one.value) == "self"}
+                attributes = (one for one in ast.walk(node) if isinstance(one, ast.Attribute))
+                self.kept |= {unparse(one): load(one) for one in attributes if unparse(one.value) == "self"}
 
     def add(self, node, parent):
         if isinstance(parent, ast.Call) and node is parent.func:
