@@ -27,6 +27,7 @@ ESTIMATE = 10
 # Where differences say nothing: a gradient that is known no better than this, relative to the array's largest entry;
 # and gradients that are all smaller than this.
 UNCERTAIN = 1e-3
+NOTABLE = 1e-6  # beyond this, the report says how well it is known
 NOTHING = 1e-12
 
 # The largest gap between the training losses of both models, by dtype; relative where the loss is above 1. Both compute

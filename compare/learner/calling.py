@@ -20,6 +20,7 @@ import inspect
 import itertools
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -40,8 +41,9 @@ class Case:
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
     that forward returns; slack: the error that each entry of the expected gradients may have; kinks: the entries for
-    which there is no one right value; unchecked: the gradients that the program neither returns nor keeps; partly:
-    whether some of these are of parameters of an object.
+    which there is no one right value, and any counts; unchecked: the gradients that the program neither returns nor
+    keeps; partly: whether some of these are of parameters, or whether there are kinks; known_to: the largest error that
+    is allowed for, relative to the array's largest entry.
     """
 
     words: str
@@ -53,6 +55,7 @@ class Case:
     kinks: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     partly: bool = False
+    known_to: float = 0.0
 
     @property
     def gradients(self):
@@ -120,7 +123,7 @@ def as_float64(value):
     """An array or a tensor of floats in float64; anything else as it is."""
     if not is_float_array(value):
         return value
-    return value.detach().double() if is_tensor(value) else value.astype(np.float64)
+    return value.detach().double() if is_tensor(value) else value.astype(np.float64, copy=False)
 
 
 def flat(value) -> list:
@@ -136,12 +139,35 @@ def holds_only_numbers(value) -> bool:
 
 def copied(value):
     """A deep copy with writeable arrays; what cannot be copied, such as a module, stays itself."""
+    if type(value) is np.ndarray:
+        return value.copy(order="K")
     try:
-        return copy.deepcopy(value)
+        return copy.deepcopy(value, views_of(value))
     except TypeError:
         if type(value) is dict:
             return {key: copied(one) for key, one in value.items()}
         return type(value)(copied(one) for one in value) if type(value) in (tuple, list) else value
+
+
+def views_of(value) -> dict:
+    """The memo for a deep copy in which arrays that share memory, such as W and W.T, do so again."""
+    arrays = [one for _, one in reachable({"": value}, None) if isinstance(one, np.ndarray) and one.ndim]
+    bases = Counter(id(base_of(one)) for one in arrays)
+    memo, new = {}, {}
+    for one in arrays:
+        base = base_of(one)
+        if bases[id(base)] > 1 and base.flags.forc:
+            buffer = new.setdefault(id(base), base.copy(order="K"))
+            start = one.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+            memo[id(one)] = np.ndarray(one.shape, one.dtype, buffer.ravel(order="K").data, start, one.strides)
+    return memo
+
+
+def base_of(array) -> np.ndarray:
+    """The array whose memory an array uses."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def replaced(value, change: Callable, known: dict | None = None):
@@ -179,7 +205,8 @@ def held_by(value) -> dict | list | tuple:
 def random_like(value, rng, scale: float = 1.0):
     """Random numbers with the structure of an output: an array, a number, or a tuple, list or dict of these."""
     if isinstance(value, tuple | list):
-        return tuple(random_like(one, rng, scale) for one in value)
+        parts = [random_like(one, rng, scale) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if isinstance(value, dict):
         return {key: random_like(one, rng, scale) for key, one in value.items()}
     array = to_numpy(value)
@@ -221,7 +248,7 @@ MARKS = ("gradients_", "gradient_", "grads_", "grad_", "dldd", "dld", "dl_d", "d
 def plain(name) -> str:
     """A name as people vary it: W_hh, weight_hh, Whh and weight_hh_l0 all become whh."""
     name = str(name).rsplit(".", 1)[-1].lower().removesuffix("_l0").replace("weight", "w").replace("bias", "b")
-    return name.replace("_", "").replace("0", "").replace("prev", "")
+    return name.replace("_", "").replace("0", "").replace("prev", "") or name
 
 
 @cache
@@ -320,6 +347,7 @@ class Program:
         self.to_array, self.wrt = to_array, wrt
         self.result_names, self.upstream_names = list(result_names), list(upstream_names)
         self.parameters = None  # the names of the arrays that the object has before forward, see first_names
+        self.constants = set()  # what it holds that is no gradient, see constants_of
 
     @property
     def keeps_state(self) -> bool:
@@ -460,13 +488,15 @@ class Program:
 
     def named_gradients(self, returned, inputs, obj, case):
         returned = as_dicts(returned)
-        kept = {f"d{name}": gradient for name, gradient in kept_by(inputs, obj, self.parameters).items()}
+        if not case.expected:
+            self.constants = constants_of(reachable(case.inputs, self.obj), reachable(inputs, obj))
+        kept = {f"d{name}": one for name, one in kept_by(inputs, obj, self.parameters, self.constants).items()}
         names = all_names = case.gradients
         if not case.expected:
             with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
             names, all_names = (self.gradient_names(returned, given, kept) for given in (case.inputs, with_numbers))
         arrays = {f"d{leaf}": one for name, value in inputs.items() for leaf, one in leaves(value, name).items()}
-        is_loss = self.backward is None and len(values_in(returned)) < len(names) and arrays.keys() >= set(names)
+        is_loss = self.backward is None and arrays.keys() >= set(names)
         shapes = {name: np.shape(to_numpy(one)) for name, one in arrays.items()} if is_loss else {}
         try:
             return by_name(returned, names, kept, name_of(self.backward or self.forward), all_names, shapes)
@@ -546,8 +576,11 @@ def by_name(returned, names, kept, what, with_numbers, shapes) -> dict:
     left = [name for name in names if name not in found]
     if shapes:  # those of fewer arguments, in order
         own = [np.shape(to_numpy(value)) for value in values]
-        several = itertools.combinations(left, len(values))
-        left = next((list(some) for some in several if [shapes[one] for one in some] == own), left)
+        several = [some for some in itertools.combinations(left, len(values)) if [shapes[one] for one in some] == own]
+        if len(several) > 1:
+            raise CannotRun(f"{what}: which arguments are the gradients of? Return None for the others, or a dict")
+        left = list(several[0]) if several else left
+        values = values if several or not tables else []  # other results
     if len(values) > len(left):
         values = [value for value in values if value is not None]
     if (values and len(values) != len(left)) or (left and not values and not tables and returned is not None):
@@ -603,13 +636,25 @@ def parameters_of(inputs, obj) -> dict[str, Any]:
     return {name: one for name, one in found.items() if not any(is_gradient_of(name, other) for other in found)}
 
 
-def gradients_of_the_module(program) -> list[str]:
-    """The gradients of global variables that forward reads, where the module has variables for them: dW, grads."""
-    known = getattr(program.forward, "__globals__", {})
-    read = [name for name in known if name in program.forward.__code__.co_names] if known else []
-    arrays = [path for name in read for path in leaves(known[name], name)]
-    kept = {bare(name) for name in known} | {plain(key) for name in GRADS & known.keys() for key in known[name]}
-    return [f"d{path} of the module" for path in arrays if plain(path) in kept]
+def changed_in_the_module(program, case) -> list[str]:
+    """The arrays of floats in global variables that backward changes."""
+    function = program.forward if program.obj is None else getattr(type(program.obj), program.forward, None)
+    module = getattr(function, "__globals__", {})
+
+    def arrays():
+        known = [(name, value) for name, value in module.items() if not name.startswith("__")]
+        return {path: one for name, value in known for path, one in leaves(value, name).items()}
+
+    *_, backward, _ = program.once(case)
+    before, rng = copied(arrays()), np.random.default_rng(3)
+    backward(*(random_like(one, rng) for one in case.upstream))
+    return [path for path, one in arrays().items() if path not in before or changed(before[path], one)]
+
+
+def constants_of(before, after) -> set[str]:
+    """The paths of what is neither zero nor changed by a run, such as the step dx of a grid x. See `reachable`."""
+    after = dict(after)
+    return {path for path, one in before if np.any(to_numpy(one)) and not changed(one, after.get(path))}
 
 
 def first_names(arrays) -> dict[str, str]:
@@ -618,9 +663,13 @@ def first_names(arrays) -> dict[str, str]:
     return {name: first.setdefault(id(array), name) for name, array in arrays.items()}
 
 
-def kept_by(inputs, obj, parameters) -> dict[str, Any]:
-    """The gradients that objects keep, by the first names of their parameters; parameters: see first_names."""
+def kept_by(inputs, obj, parameters, constants) -> dict[str, Any]:
+    """The gradients that objects keep, by the first names of their parameters; parameters: see first_names.
+
+    constants: the paths of what is no gradient, see constants_of.
+    """
     paths, found = dict(reachable(inputs, obj)) if parameters else {}, {}
+    paths = {path: value for path, value in paths.items() if path not in constants}
     for name, best in gradient_paths(tuple(parameters), tuple(paths)):
         found.setdefault(parameters[name], paths[best])
     return found
@@ -629,8 +678,12 @@ def kept_by(inputs, obj, parameters) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def gradient_paths(names, paths) -> list[tuple[str, str]]:
     """(parameter, path): where the gradient of each parameter is, if it has one."""
-    best = [(name, max(paths, key=lambda path: is_gradient_of(path, name), default="")) for name in names]
-    return [(name, path) for name, path in best if is_gradient_of(path, name)]
+    fits = [(is_gradient_of(path, name), -n, -k) for n, name in enumerate(names) for k, path in enumerate(paths)]
+    found = {}
+    for fit, n, k in sorted(fits, reverse=True):  # the best first: dW is of W, not of W0
+        if fit and names[-n] not in found and paths[-k] not in found.values():
+            found[names[-n]] = paths[-k]
+    return list(found.items())
 
 
 @cache

@@ -140,7 +140,7 @@ def finding_for_fix(search: Search, fixes: list[Fix]) -> Finding:
     finding = Finding(best.line, source[best.line - 1].rstrip(), True, kind_in_words(best), columns)
     finding.evidence = evidence(search, best)
     if not fixes[0].general:
-        finding.evidence.append("For arrays of other sizes, the change that was found is not enough.")
+        finding.evidence.append("For other sizes or numbers, the change that was found is not enough.")
     finding.also = sorted({fix.edit.line for fix in fixes[1:]} - {best.line})[:3]
     finding.before, finding.after = as_diff(best, source)
     return finding

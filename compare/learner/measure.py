@@ -20,9 +20,9 @@ from compare.learner.calling import (
     Outcome,
     Program,
     as_float64,
+    changed_in_the_module,
     copied,
     first_names,
-    gradients_of_the_module,
     holds_only_numbers,
     is_number,
     is_tensor,
@@ -69,16 +69,32 @@ class Measured:
         outputs, _, taken = self.program.split(self.program.returned(inputs, obj), inputs, obj)
         return list(products(self.case.upstream[:taken], outputs[:taken])) if taken else [to_numpy(outputs[0])]
 
-    def change(self, move: Callable) -> tuple[float, float]:
-        """How much a move changes the loss, and the rounding error of that.
+    def must_be_measurable(self) -> None:
+        """Raise CannotRun if forward gives other outputs at each call, or some that are no numbers."""
+        for k, (one, again) in enumerate(zip(self.base, self.terms(), strict=True), start=1):
+            for entry in np.argwhere(np.isnan(one))[:1]:
+                raise CannotRun(f"forward gives nan for {entry_in_words(f'output {k}', entry)}; choose other inputs")
+            if one.shape != again.shape or not np.allclose(one, again, RESOLUTION, 0):
+                raise CannotRun(
+                    f"output {k} is another one at each call of forward: draw random numbers from "
+                    "np.random.default_rng(0) in forward, or pass them as an argument"
+                )
 
-        Term by term: what does not depend on the move cancels exactly, however large it is.
+    def change(self, move: Callable, moving: list | None = None) -> tuple[float, float]:
+        """How much a move changes the loss, and the rounding error of that; nan if it changes the outputs' shapes.
+
+        Term by term: what does not depend on the move cancels exactly, however large it is. moving: which terms moved
+        in earlier calls, with larger steps; it is updated.
         """
-        total = noise = 0.0
-        for new, old in zip(self.terms(move), self.base, strict=True):
+        total, noise, moving = 0.0, 0.0, [] if moving is None else moving
+        moving += [False] * (len(self.base) - len(moving))
+        for k, (new, old) in enumerate(zip(self.terms(move), self.base, strict=True)):
+            if new.shape != old.shape:
+                return np.nan, 0.0
             moves = new != old
+            moving[k] = moving[k] | moves
             total += float((new[moves] - old[moves]).sum(dtype=float))
-            noise += float(np.finfo(old.dtype).eps * np.abs(old[moves]).sum(dtype=float))
+            noise += float(np.finfo(old.dtype).eps * np.abs(old[moving[k]]).sum(dtype=float))
         return total, noise
 
     def derivative(self, name, entry: tuple, unit: float) -> Estimate:
@@ -107,8 +123,10 @@ class Measured:
     def slopes_of(self, by: Callable) -> Callable:
         """The function of h that `best_estimate` takes. by: change -> the function that moves the inputs by so much."""
 
+        moving = []
+
         def slopes(h):
-            (right, noise), (left, _) = self.change(by(h)), self.change(by(-h))
+            (left, _), (right, noise) = self.change(by(-h), moving), self.change(by(h), moving)
             return Slopes(-left / h, right / h, noise)
 
         return slopes
@@ -122,7 +140,7 @@ class Measured:
             name
             for name, array in parameters.items()
             if array.ndim and not any(np.shares_memory(array, one) for one in measured) and self.depends_on(name)
-        ] + gradients_of_the_module(self.program)
+        ] + [f"what backward stores in {path} of the module" for path in changed_in_the_module(self.program, self.case)]
 
     def depends_on(self, name) -> bool:
         def move(inputs, obj):
@@ -167,10 +185,12 @@ def extrapolated(slopes: Callable, h: float) -> tuple[Estimate, Slopes]:
 
 
 def is_kink(large: Slopes, small: Slopes, h: float) -> bool:
-    """Whether the two sides have different slopes, with large steps and with steps h; where smooth, h times less so."""
+    """Whether the two sides have different slopes, with large steps as with steps h. Where the loss is smooth, they
+    differ h times less; where it jumps, 1 / h times more.
+    """
     jumps = abs(large.right - large.left), abs(small.right - small.left)
     rounding = 100 * small.noise / h + 1e-6 * max(abs(small.left), abs(small.right))
-    return jumps[1] > max(0.5 * jumps[0], rounding)
+    return max(0.5 * jumps[0], rounding) < jumps[1] < 2 * jumps[0]
 
 
 def arrays_by_name(inputs, obj) -> dict:
@@ -231,9 +251,9 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     ]:
         raise CannotRun(f"{empty[0]} is empty: choose sizes of at least 2, all different")
     case.results = outcome.results
-    must_be_measurable(outcome, program.run(case).outputs)
-    case.expected = {name: outcome.outputs[name] for name in outcome.results}
     loss = Measured(program, case)
+    loss.must_be_measurable()
+    case.expected = {name: outcome.outputs[name] for name in outcome.results}
     arrays = arrays_by_name(*program.prepared(case))
     errors, kinks = {}, {}
     for name in [name for name in outcome.outputs if name not in outcome.results]:
@@ -247,10 +267,14 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
         size = max(least, np.abs(case.expected[name]).max(initial=0))
         at_kink = kinks[name].astype(bool)
         must_be_known(name, ~(ESTIMATE * error <= UNCERTAIN * size) & ~at_kink)
-        case.slack[name] = np.where(at_kink, error / ESTIMATE, error) + RESOLUTION * size
+        own = np.abs(case.expected[name]).max(initial=0)
+        case.slack[name] = np.where(at_kink, np.inf, error + RESOLUTION * own)
         case.kinks += [entry_in_words(name.removeprefix("d"), entry) for entry in np.argwhere(at_kink)]
+        case.known_to = max(case.known_to, float(ESTIMATE * error[~at_kink].max(initial=0) / (size or 1)))
     case.unchecked = loss.unchecked(case.expected)
-    case.partly = case.unchecked != []
+    case.partly = case.unchecked + case.kinks != []
+    if case.kinks and all(one.all() for one in kinks.values()):
+        raise CannotRun(f"forward has a kink at {case.kinks[0]} and everywhere else: choose other inputs")
     if errors and least < CANCELLED * NOTHING:
         raise CannotRun("every gradient is 0 for this example, which shows nothing: choose other inputs")
     return without_unused(case, outcome)
@@ -263,9 +287,11 @@ class OtherSizes:
     """
 
     def __init__(self, program: Program, inputs: dict):
+        program = copy.copy(program)
+        program.obj = with_other_numbers(program.obj)
         self.case, self.outcome = first_run(program, inputs)
-        must_be_measurable(self.outcome, program.run(self.case).outputs)
         loss, rng = Measured(program, self.case), np.random.default_rng(2)
+        loss.must_be_measurable()
         names = [name for name in self.outcome.outputs if name not in self.outcome.results]
         arrays = arrays_by_name(*program.prepared(self.case))
         self.directions = {name: rng.standard_normal(arrays[name].shape) for name in names}
@@ -285,17 +311,9 @@ class OtherSizes:
         )
 
 
-def must_be_measurable(outcome: Outcome, again: dict) -> None:
-    """Raise CannotRun if forward gives other outputs in a second run, or some that are no numbers."""
-    for name in outcome.results:
-        value = outcome.outputs[name]
-        if value.dtype.kind == "f" and np.isnan(value).any():
-            raise CannotRun(f"forward gives nan for {entry_in_words(name, np.argwhere(np.isnan(value))[0])}")
-        if value.shape != again[name].shape or not np.allclose(value, again[name], RESOLUTION, 0, equal_nan=True):
-            raise CannotRun(
-                f"{name} is another one at each call of forward: draw random numbers from np.random.default_rng(0) in "
-                "forward, or pass them as an argument"
-            )
+def with_other_numbers(obj):
+    """A copy of an object in which its floats, such as the p of a dropout, are a little smaller."""
+    return replaced(copied(obj), lambda value: 0.9 * value if is_number(value) else value)
 
 
 def must_be_known(name: str, unknown: np.ndarray) -> None:

@@ -6,6 +6,7 @@ class, the object first. The layouts of two courses need no example: the sizes f
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from compare.learner.calling import (
     Program,
     changed,
     copied,
-    is_float_array,
     is_tensor,
     leaves,
     replaced,
@@ -80,7 +80,9 @@ def examples_in(module) -> dict:
     found = {}
     for name, thing in list(vars(module).items()):  # it may define more
         word = name.lower()
-        if (word == "example" or word.startswith("example_")) and not (callable(thing) and needs_arguments(thing)):
+        if not (word == "example" or word.startswith("example_")):
+            continue
+        if isinstance(thing, tuple | list | dict) or (callable(thing) and not needs_arguments(thing)):
             value = thing() if callable(thing) else copied(thing)
             again = thing() if callable(thing) else value
             if changed(value, again):
@@ -243,23 +245,33 @@ def varied(inputs, rng) -> dict:
     return inputs
 
 
-def resized(inputs, rng) -> dict | None:
-    """The same inputs with larger arrays and other numbers; None if they would not be what they are any more.
+def resized(inputs, rng, fixed: set[int], grow: Callable, by: int) -> dict:
+    """The same inputs with larger arrays and other numbers.
 
-    Each size grows by another number, and equal sizes stay equal. Masks would not stay masks, nor probabilities.
+    fixed: sizes that stay; grow: (a size, which it is) -> a larger one, so that equal sizes stay equal; by: what is
+    added to integers. Masks stay masks, and rows of probabilities stay that.
     """
     arrays = [to_numpy(array) for value in inputs.values() for array in leaves(value).values()]
-    if any(np.isin(one, (0, 1)).all() or np.allclose(one.sum(axis=-1), 1) for one in arrays if one.ndim and one.any()):
-        return None
-    sizes = sorted({size for one in arrays for size in one.shape})
+    arrays = [one for one in arrays if one.ndim]
+    fixed = fixed | {one.shape[-1] for one in arrays if adds_up_to_one(one)}
+    sizes = sorted({size for one in arrays for size in one.shape} - fixed)
 
     def larger(value):
-        if not isinstance(value, np.ndarray):
+        if not (isinstance(value, np.ndarray) or is_tensor(value)):
             return value
-        shape = [size + 2 * sizes.index(size) + 1 if size in sizes else size for size in value.shape]
-        return np.resize(value, shape) * (1 + rng.random(shape) if is_float_array(value) else 1)
+        array = to_numpy(value)
+        shape = [grow(size, sizes.index(size)) if size in sizes else size for size in array.shape]
+        may_vary = array.dtype.kind == "f" and not np.isin(array, (0, 1)).all() and not adds_up_to_one(array)
+        new = np.resize(array, shape) * (1 + rng.random(shape) if may_vary else 1)
+        return sys.modules["torch"].from_numpy(new) if is_tensor(value) else new
 
-    return {name: replaced(copied(value), larger) for name, value in inputs.items()}
+    found = {name: replaced(copied(value), larger) for name, value in inputs.items()}
+    return {name: one + by if type(one) is int else one for name, one in found.items()}
+
+
+def adds_up_to_one(array) -> bool:
+    """Whether each row is one of probabilities, such as a one-hot vector."""
+    return array.ndim > 0 and array.shape[-1] > 1 and np.allclose(array.sum(axis=-1), 1)
 
 
 # ---- course layouts ----

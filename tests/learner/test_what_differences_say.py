@@ -73,18 +73,90 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "could not run",
         "another one at each call of forward",
     ),
-    "at a kink both slopes are right": (
+    "a padded row, where relu has a kink": (
         "def f_forward(x, W): z = x @ W; return np.maximum(z, 0), (x, W, z)\n"
         "def f_backward(dy, c): x, W, z = c; d = dy * (z > 0); return d @ W.T, x.T @ d\n"
-        "def example(): r = np.random.default_rng(0); return np.zeros((2, 3)), r.standard_normal((3, 2))\n",
+        "def example(): r = np.random.default_rng(0); x = r.standard_normal((3, 4)); x[2] = 0; "
+        "return x, r.standard_normal((4, 5))\n",
         "right",
-        "forward has a kink at x [0, 0]",
+        "right as far as checked",
     ),
-    "but none beyond them": (
-        "def f_forward(x): return np.maximum(x, 0), x\ndef f_backward(dy, x): return dy * (x >= 0) * 1.01\n"
-        "def example(): return (np.array([0.0, -1.0]),)\n",
+    "kinks everywhere": (
+        "def f_forward(x): return np.maximum(x, 0), x\ndef f_backward(dy, x): return dy * (x >= 0)\n"
+        "def example(): return (np.array([0.0, 0.0]),)\n",
+        "could not run",
+        "forward has a kink at x [0] and everywhere else",
+    ),
+    "a jump is no kink": (
+        "def f_forward(x): return np.floor(x), x\ndef f_backward(dy, x): return dy * 3\n"
+        "def example(): return (np.array([1.0, 2.0]),)\n",
+        "could not run",
+        "changes too abruptly",
+    ),
+    "a step that is too small for an output": (
+        "def f_forward(x): return x + 1e12, 2 * x, x\ndef f_backward(da, db, x): return 2 * db\n" + ONE,
+        "could not run",
+        "its outputs are too large",
+    ),
+    "a gradient that is known to few digits": (
+        "def f_forward(x): return (x**2).sum() + 1e9, x\ndef f_backward(d, x): return d * 2 * x\n" + ONE,
+        "right",
+        "differences give the gradients to",
+    ),
+    "a gradient that is much smaller than the others": (
+        AFFINE.replace("x.T", "2 * x.T") + "def example(): r = np.random.default_rng(0); "
+        "return 1e-13 * r.standard_normal((4, 5)), r.standard_normal((5, 3))\n",
         "wrong",
-        "forward has a kink at x [0]",
+        "dW differs",
+    ),
+    "parameters under the key 0": (
+        LAYER.replace("self.W =", "self.params = {}; self.grads = {}; self.params[0] =")
+        .replace("self.dW =", "self.grads[0] = 2 *")
+        .replace("self.W", "self.params[0]")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "wrong",
+        "d0 differs",
+    ),
+    "two names for one array": (
+        LAYER.replace("self.W = np.full((3, 2), 0.3)", "self.W = np.full((3, 2), 0.3); self.V = self.W.T").replace(
+            "x @ self.W", "x @ self.V.T"
+        )
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "",
+    ),
+    "a gradient that fits two parameters": (
+        LAYER.replace("self.W = np.full((3, 2), 0.3)", "self.W0 = np.ones((3, 2)); self.W = np.full((3, 2), 0.3)")
+        .replace("x @ self.W", "x @ (self.W + self.W0)")
+        .replace("g @ self.W.T", "g @ (self.W + self.W0).T")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "not checked: dW0",
+    ),
+    "a constant with the name of a gradient": (
+        "class Grid:\n"
+        "    def __init__(self): self.x = np.array([0.0, 1, 3]); self.dx = np.diff(self.x)\n"
+        "    def forward(self, u): return np.diff(u) / self.dx + self.x[1:]\n"
+        "    def backward(self, g): d = g / self.dx; return np.array([-d[0], d[0] - d[1], d[1]])\n"
+        "def example(): return Grid(), np.array([1.0, 2, 4])\n",
+        "right",
+        "not checked: dx",
+    ),
+    "other results than the loss": (
+        "def f(x, W): p = np.tanh(x @ W); return p.sum(), p, {'dW': x.T @ (1 - p * p)}\n" + TWO,
+        "right",
+        "not checked: dx",
+    ),
+    "gradients of which arguments?": (
+        "def f(y, w, X): e = X @ w - y; return (e**2).sum() / 2, X.T @ e\n"
+        "def example(): r = np.random.default_rng(0); return r.random(4), r.random(4), r.random((4, 4))\n",
+        "could not run",
+        "which arguments are the gradients of?",
+    ),
+    "a list of outputs": (
+        "def f_forward(x): return [x, 2 * x], None\ndef f_backward(d, _): return d[0] + 2 * d[1]\n" + ONE,
+        "right",
+        "",
     ),
     "the arguments of forward as the cache": (
         "def f_forward(x, W): return np.tanh(x @ W), x, W\n"
@@ -278,4 +350,4 @@ def mse_backward(dloss, y): return dloss * 2 * y / len(y)
 def example(): return (np.random.default_rng(0).standard_normal((4, 2)),)
 """
     (report,) = reports_on(text, tmp_path)
-    assert "For arrays of other sizes, the change that was found is not enough." in report.findings[0].evidence
+    assert "For other sizes or numbers, the change that was found is not enough." in report.findings[0].evidence
