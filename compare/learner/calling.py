@@ -459,6 +459,16 @@ class Program:
             found.append({n: None if v is None else np.array(to_numpy(v)) for n, v in gradients.items()})
         return found
 
+    def run_after(self, case: Case, other_inputs: dict) -> dict:
+        """The results and gradients of an object that has been called with other inputs before."""
+        _, obj = self.prepared(case)
+        for given in (other_inputs, case.inputs):
+            inputs = {name: copied(value) for name, value in given.items()}
+            outputs, backward, _ = self.split(self.returned(inputs, obj), inputs, obj)
+            results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
+            found = results | self.named_gradients(backward(*self.fresh_upstream(case)), inputs, obj, case)
+        return found
+
     def forward_keeps_state(self, case: Case) -> bool:
         """Whether a second forward pass of an object gives other outputs."""
         inputs, obj = self.prepared(case)

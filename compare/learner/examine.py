@@ -156,7 +156,7 @@ class Bound:
         The sizes of an object's parameters stay, and so do its integers.
         """
         case, outcome = self.cases[0], self.program.run(self.cases[0])
-        right = [name for name in case.gradients if row_of(case, outcome, name).verdict == "within rounding"]
+        right = [n for n in case.gradients if row_of(case, outcome.outputs[n], n).verdict == "within rounding"]
         of_object = measure.arrays_by_name({}, self.program.obj).values()
         fixed = {size for one in of_object for size in one.shape}
         for grow, by in OTHER_SIZES:
@@ -390,7 +390,7 @@ def broadcasts(a, b):
 def values_are_right(subject, seen, report):
     best = {}
     for index, (case, outcome) in enumerate(seen):
-        rows = [row_of(case, outcome, name) for name in case.expected if name in outcome.outputs]
+        rows = [row_of(case, outcome.outputs[name], name) for name in case.expected if name in outcome.outputs]
         wrong = [row for row in rows if row.verdict != "within rounding"]
         if wrong:
             report.rows = rows
@@ -408,8 +408,9 @@ def in_short(case, outcome, wrong) -> str:
     return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
 
 
-def row_of(case, outcome, name) -> Row:
-    got, expected = np.asarray(outcome.outputs[name]), case.expected[name]
+def row_of(case, value, name) -> Row:
+    """How a result or a gradient compares with what is expected."""
+    got, expected = np.asarray(value), case.expected[name]
     allowed = allowed_error(case, name)
     got = np.where(np.isinf(allowed), expected, got)  # there any value counts
     with np.errstate(all="ignore"):
@@ -437,9 +438,22 @@ def is_clean(subject, seen, report):
                 f"a second call gives a different {', '.join(again)}: something is kept from the first call, such as "
                 "gradients that are not set to zero again, or an array from np.empty is not filled"
             )
+        if isinstance(subject.bind, Bound) and (stale := from_other_inputs(program, case)):
+            report.not_searched = "Look for what is not set again at each call."
+            return index, f"after a call with other inputs it gives another {', '.join(stale)}"
         if isinstance(subject.bind, Bound) and (again := differing_in_a_pullback(program, case)):
             return None, f"call backward once after each forward: a second call gives a different {', '.join(again)}"
     return None
+
+
+def from_other_inputs(program, case) -> list[str]:
+    """The gradients that differ if an object was called with other inputs before, although its outputs do not."""
+    found = {}
+    with suppress(Exception):
+        if program.obj is not None:
+            found = program.run_after(case, pairs.varied(case.inputs, np.random.default_rng(4)))
+    wrong = [n for n, value in found.items() if value is not None and row_of(case, value, n).verdict == "differs"]
+    return [] if set(wrong) & set(case.results) else wrong
 
 
 def outputs_are_separate(subject, seen, report):

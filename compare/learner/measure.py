@@ -24,6 +24,7 @@ from compare.learner.calling import (
     copied,
     first_names,
     holds_only_numbers,
+    is_float_array,
     is_number,
     is_tensor,
     leaves,
@@ -136,11 +137,37 @@ class Measured:
         arrays = arrays_by_name(*self.program.prepared(self.case))
         measured = [arrays[name] for name in gradients if name in arrays]
         parameters = {f"d{name}": arrays[f"d{name}"] for name in self.program.parameters.values()}
+        of_module = changed_in_the_module(self.program, self.case)
         return [
-            name
-            for name, array in parameters.items()
-            if array.ndim and not any(np.shares_memory(array, one) for one in measured) and self.depends_on(name)
-        ] + [f"what backward stores in {path} of the module" for path in changed_in_the_module(self.program, self.case)]
+            *(
+                name
+                for name, array in parameters.items()
+                if array.ndim and not any(np.shares_memory(array, one) for one in measured) and self.depends_on(name)
+            ),
+            *self.made_by_forward(),
+            *(f"what backward stores in {path} of the module" for path in of_module),
+        ]
+
+    def made_by_forward(self) -> list[str]:
+        """The parameters that forward makes at its first call: what it reads at the second."""
+
+        def first_call():
+            inputs, obj = self.program.prepared(self.case)
+            self.program.returned(inputs, obj)
+            return obj
+
+        obj, found = first_call(), []
+        for name, value in getattr(obj, "__dict__", {}).items():
+            if is_float_array(value) and getattr(self.program.obj, name, None) is None:
+                obj = first_call()
+                array = to_numpy(getattr(obj, name))
+                array += 1e-3
+                inputs, _ = self.program.prepared(self.case)
+                outputs, *_ = self.program.split(self.program.returned(inputs, obj), inputs, obj)
+                terms = list(products(self.case.upstream, outputs))
+                if any(not np.array_equal(a, b) for a, b in zip(terms, self.base, strict=False)):
+                    found.append(f"d{name}")
+        return found
 
     def depends_on(self, name) -> bool:
         def move(inputs, obj):

@@ -208,6 +208,26 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "",
     ),
+    "what is kept from a call with other inputs": (
+        LAYER.replace("self.x = x;", "self.x = x if not hasattr(self, 'x') else self.x;")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "wrong",
+        "after a call with other inputs it gives another dW",
+    ),
+    "a parameter that forward makes": (
+        LAYER.replace("self.W = np.full((3, 2), 0.3)", "self.W = None")
+        .replace("self.x = x;", "self.x = x; self.W = np.full((3, 2), 0.3) if self.W is None else self.W;")
+        .replace("self.dW =", "self.dW = 2 *")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "not checked: dW",
+    ),
+    "a factor that an argument says": (
+        "def f_forward(x, p): return x**p, (x, p)\ndef f_backward(dy, c): x, p = c; return dy * x ** (p - 1)\n"
+        "def example(): return np.random.default_rng(0).random((3, 4)), 2\n",
+        "wrong",
+        "A factor is missing",
+    ),
     "another name for backward": (
         AFFINE.replace("f_back", "g_back") + TWO,
         "could not run",
