@@ -86,7 +86,7 @@ class Series:
         if len(self.values) < needed:
             what = "differences" if self.difference else "values"
             raise UserError(
-                f"{path}: has {len(self.values)} {what}, but window {self.window} needs {needed}; "
+                f"{path or 'series'}: has {len(self.values)} {what}, but window {self.window} needs {needed}; "
                 "use a longer series or a smaller --window"
             )
         if not self.known[self.split :].any():

@@ -15,7 +15,8 @@ from data.dates import out_of_order
 from data.errors import UserError
 from data.reading import read_text
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # how tables write that there is no value
+# How tables write that there is no value.
+MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "missing", "-", "?", "."}
 WAYS = ("drop", "repeat")  # what can be done about it
 # The number by its decimal mark, with or without marks between groups of three digits: 1,234,567.8 or 1.234.567,8.
 NUMBER = {

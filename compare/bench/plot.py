@@ -54,7 +54,7 @@ def _lengths(memory, time, long_runs):
     about = f"{LONG_CELL.upper()}, B = {LONG_B}, H = {LONG_H}"
     memory.set(title=f"Memory: {about}", xlabel="steps T", ylabel="megabytes")
     time.set(title=f"Forward and backward: {about}", xlabel="steps T", ylabel="microseconds per time step")
-    time.set_ylim(0, 1.4e6 * max(run.seconds / run.T for run in long_runs))  # room for the legend
+    time.set_ylim(0, 1.8e6 * max(run.seconds / run.T for run in long_runs))  # room for the legend
     for axes in (memory, time):
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.legend(loc="upper left", **LEGEND)

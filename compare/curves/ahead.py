@@ -97,7 +97,8 @@ def _draw_forecasts(axes, run, forecasts, starts):
     for k in np.unique(np.linspace(0, len(starts) - 1, SHOWN).astype(int)):
         ahead = x[starts[k] + 1 - first :][: run.settings.horizon]
         for side, style, width in zip(forecasts, run.styles, (3.5, 1), strict=True):
-            axes.plot(ahead, side[:, k, 0], **style | dict(linewidth=width))
+            marker = dict(marker="o", markersize=2 * width) if run.settings.horizon == 1 else {}
+            axes.plot(ahead, side[:, k, 0], **style | dict(linewidth=width) | marker)
     axes.margins(x=0)
     axes.set_ylabel(short(dataset.columns[0], 30))
 
@@ -111,6 +112,6 @@ def _draw_errors(axes, run, forecasts, starts):
     for side, style in zip(forecasts, run.styles, strict=True):
         axes.plot(steps, errors(dataset, side, starts), marker=marker, **style)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     measure = dataset.metric.split(" (")[0].replace(" in ", "\nin ")
     axes.set(xlabel=f"steps ahead (mean of {len(starts)} starts)", ylabel=measure)

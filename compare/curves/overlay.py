@@ -53,12 +53,13 @@ def finished(folder: Path) -> Finished:
 
 def runs_in(folders: list[str], tasks: list[str]) -> list[Finished]:
     """The finished runs in these folders and the folders within. tasks: only these, unless empty. Raises UserError."""
-    found = []
+    found, seen = [], set()
     for folder in map(Path, folders):
         paths = sorted(folder.rglob("checkpoint.safetensors"))
         if not paths:
             raise UserError(f"{folder} holds no finished run; name the folder that `byhand curves --out` wrote")
-        found += [finished(path.parent) for path in paths]
+        found += [finished(path.parent) for path in paths if path.resolve() not in seen]
+        seen |= {path.resolve() for path in paths}  # a folder may be named twice, or be within another one
     chosen = [run for run in found if run.settings.task in (tasks or TASKS)]
     if not chosen:
         raise UserError(f"{', '.join(folders)} holds no finished run of {', '.join(tasks)}; name other tasks")

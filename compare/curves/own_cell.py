@@ -32,8 +32,8 @@ def named(cell: str | None, torch_cell: str | None) -> dict:
     """
     fields = {"cell": cell, "torch_cell": torch_cell}
     if cell and cell.endswith(".py"):
-        name, _, file = cell.rpartition("=")
-        fields |= {"cell": name_of(file, f"--cell gru={file}", name or None), "cell_file": file}
+        name, given, file = cell.rpartition("=")
+        fields |= {"cell": name_of(file, f"--cell gru={file}", name if given else None), "cell_file": file}
     elif torch_cell and not cell:
         fields["cell"] = name_of(torch_cell, f"--cell gru --torch-cell {torch_cell}")
     return fields
@@ -41,6 +41,8 @@ def named(cell: str | None, torch_cell: str | None) -> dict:
 
 def name_of(file: str, how: str, name: str | None = None) -> str:
     """The name of a file's cell. how: the options that say it, for the message. Raises UserError."""
+    if name is not None and name not in OWN_CELLS:
+        raise UserError(f"there is no cell {name!r} for {file}; choose one of: {', '.join(OWN_CELLS)}")
     name = check.exercise_of(Path(file), check.source_of(Path(file)), name)
     if name not in OWN_CELLS:
         found = f"the exercise {name} is no" if name else "neither its name nor its docstring names a"
@@ -231,6 +233,8 @@ def matched(entry: torch.nn.Module, wanted: dict, names: dict) -> dict:
     have = ", ".join(f"{own} {tuple(p.shape)}" for own, p in parameters.items())
     for kind, shape in wanted.items():
         p = parameters.get(called.get(plain(kind)))
+        if not any(tuple(one.shape) == shape for one in parameters.values()):
+            raise CannotRun(f"no parameter has the shape of {kind} {shape}; it has {have}")
         if p is None or tuple(p.shape) != shape:
             raise CannotRun(f"which parameter is {kind} {shape}, of {have}? Say so with NAMES = {{{kind!r}: ...}}")
         found[kind] = p

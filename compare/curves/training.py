@@ -236,20 +236,21 @@ def train(run: Run, folder: Path, every: int | None, asked: threading.Event, sho
     every: as in `main`; show: called with a line of status after every step. Raises model_pair.Diverged.
     """
     steps = run.settings.steps
-    saved = time.perf_counter()
-    began = saved - run.seconds
     evaluations = evaluation_steps(steps)
     if run.finished:
         evaluate(run, steps)  # for the predictions, which are not saved
     elif not run.rows:
         run.record_test(0, *evaluate(run, 0))
+    saved = time.perf_counter()
+    began = saved - run.seconds
     for ours, theirs in model_pair.train(run.settings, run.dataset, run.pair, run.optimizers, run.step):
         run.record_step(ours, theirs)
         gap = abs(ours.loss - theirs.loss)
         show(f"{run.sides[0]} {ours.loss:.4f} {run.sides[1]} {theirs.loss:.4f} gap {gap:.1e}")
+        run.times.append(time.perf_counter() - began)
         if ours.step in evaluations:
             run.record_test(ours.step, *evaluate(run, ours.step))
-        run.times.append(time.perf_counter() - began)
+            began = time.perf_counter() - run.times[-1]  # the evaluation is no training
         due = ours.step % every == 0 if every else time.perf_counter() - saved > SAVED_AGAIN
         if due or asked.is_set() or ours.step == steps:
             stopped_run.save(run, folder)
@@ -278,7 +279,10 @@ def explained(error: model_pair.Diverged, run: Run) -> str:
     if run.step:
         last = f"the last finite losses, at step {steps[-1]}: scratch {ours[-1]:.4g}, torch {theirs[-1]:.4g}"
     began = first_nonfinite.origin(error, run.pair, run.dataset)
-    return f"{error}; {began}; {last}; try a smaller --lr (now {run.settings.lr:g}) or --clip 1"
+    advice = f"try a smaller --lr (now {run.settings.lr:g})" + " or --clip 1" * (run.settings.clip is None)
+    if run.settings.cell_file:
+        advice = f"see `byhand check {run.settings.cell_file}`, or {advice}"
+    return f"{error}; {began}; {last}; {advice}"
 
 
 def write_summary(begun: list[Run], out: Path) -> list[summary.Entry]:
@@ -315,7 +319,7 @@ def list_files(runs: list[Run], out: Path) -> None:
     listed = {"curves.png": "both training curves and their gap", summary.FILE: "the numbers of the table"}
     listed |= {f"{task}/{name}": what for name, what in FILES.items()}
     if runs[0].settings.horizon:
-        listed[f"{task}/horizon.png"] = f"forecasts up to {runs[0].settings.horizon} steps ahead"
+        listed[f"{task}/horizon.png"] = f"forecasts, steps ahead: {runs[0].settings.horizon}"
     print(f"files in {out}:")
     for name, what in listed.items():
         print(f"  {name:{max(map(len, listed))}}  {what}")

@@ -73,7 +73,7 @@ def draw_legend(axes: Axes, flows: list[GradientFlow]) -> None:
 
 def set_scales(axes: Axes) -> None:
     """Whole steps; labels such as 1e-06 at up to eight powers of ten, over at least two decades."""
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     low, high = axes.get_ylim()
     middle = np.sqrt(low * high)
     axes.set_ylim(min(low, middle / 10), max(high, 10 * middle))

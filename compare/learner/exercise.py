@@ -14,7 +14,7 @@ from rich.table import Table
 from compare.learner import check, ladder, likely_mistake
 from compare.learner.report import RIGHT
 from compare.mistakes.plant import planted_source
-from compare.options import whole
+from compare.options import seed
 from data import UserError
 
 HINTS_SHOWN = ".exercise-hints.json"  # in the learner's folder: how many hints were shown, by exercise
@@ -37,7 +37,7 @@ def add_arguments(parser):
     what.add_argument(
         "--progress", action="store_true", help="check the files in this folder: what is solved, what is next"
     )
-    parser.add_argument("--seed", type=whole, metavar="N", help="with --broken: which mistake (default: at random)")
+    parser.add_argument("--seed", type=seed, metavar="N", help="with --broken: which mistake (default: at random)")
 
 
 def run(options):
@@ -48,7 +48,7 @@ def run(options):
     return main(options.name, hint=options.hint, solution=options.solution, progress=options.progress)
 
 
-def write_broken(name: str | None, seed: int | None) -> int:
+def write_broken(name: str | None, number: int | None) -> int:
     """Write the solution of an exercise with a mistake of the catalogue in it. Returns the exit status."""
     if name is None:
         raise UserError("name the exercise: byhand exercise NAME --broken")
@@ -57,7 +57,7 @@ def write_broken(name: str | None, seed: int | None) -> int:
     if not mistakes:
         having = [one.name for one in ladder.EXERCISES if likely_mistake.fitting(one)]
         raise UserError(f"the catalogue has no mistake for {name}; choose one of: {', '.join(having)}")
-    text = ladder.solution(exercise, planted_source(random.Random(seed).choice(mistakes)))
+    text = ladder.solution(exercise, planted_source(random.Random(number).choice(mistakes)))
     path = Path(exercise.file_name)
     write_new(path, text.replace("The model solution:", "One mistake is in this file. It was made in"))
     print(f"wrote {path}: the solution with one mistake in it. Find it and fix it.")
@@ -68,10 +68,12 @@ def write_broken(name: str | None, seed: int | None) -> int:
 def main(name: str | None, *, hint: bool, solution: bool, progress: bool) -> int:
     """List the exercises, or do what was asked for one of them. Returns the exit status; raises UserError."""
     if progress:
+        if name is not None:
+            raise UserError(f"--progress is about all exercises; drop {name}")
         return show_progress(Path())
     if name is None:
         if hint or solution:
-            raise UserError("name the exercise: byhand exercise NAME --hint")
+            raise UserError(f"name the exercise: byhand exercise NAME --{'hint' if hint else 'solution'}")
         return list_all(Path())
     exercise = ladder.by_name(name)
     if hint:
