@@ -42,7 +42,10 @@ matplotlib.rcParams.update(
 
 
 def short(label: str, most: int = 20) -> str:
-    return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    """The label, or its beginning and its end: long names often differ at the end only."""
+    kept = most - 1
+    ends = label[: kept - kept // 2], label[len(label) - kept // 2 :]
+    return label if len(label) <= most else "\N{HORIZONTAL ELLIPSIS}".join(ends)
 
 
 def in_blocks(values: np.ndarray, number: int = 100) -> np.ndarray:

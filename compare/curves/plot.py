@@ -88,6 +88,7 @@ def _draw_metric(axes, run):
     for values, style, size in zip((ours, theirs), run.styles, (7, 2.5), strict=True):
         axes.plot(steps[first:], values[first:], marker="o", markersize=size, **style)
     axes.set_xlim(-0.03 * steps[-1], 1.03 * steps[-1] or 1)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # a common exponent would be drawn over the title
     metric = "\n".join(short(line, 24) for line in textwrap.wrap(run.dataset.metric, 24)[:2])  # fits the panel's height
     axes.set(title=f"held out ({run.dataset.better} is better)", xlabel="step", ylabel=metric)
     below = offset_copy(axes.transAxes, axes.figure, y=-30, units="points")  # of the label of the x axis

@@ -150,7 +150,9 @@ def _sample(path, run):
     ours, theirs = sample_text.both(run.pair, run.dataset, run.settings.seed)
     place = sample_text.first_difference(ours, theirs)
     shown = {"": ours} if place is None else dict(zip((s["label"] for s in run.styles), (ours, theirs), strict=True))
-    width = 108 if place is None else 52
+    font = get_font(findfont("monospace"))
+    lacks = not all(font.get_char_index(ord(c)) for c in set("".join(ours.split())))
+    width = (108 if place is None else 52) // (1 + lacks)  # a box is wider than a character
     lines = [wrap(text, width) for text in shown.values()]
     rows = min(40, max(map(len, lines)))
     figure = Figure(figsize=(WIDTH, 0.165 * rows + 0.7), layout="constrained")
@@ -165,8 +167,7 @@ def _sample(path, run):
             if place is not None and start <= place < start + max(len(line), 1):
                 write(s=" " * (place - start) + "\N{FULL BLOCK}", color=VERMILION, alpha=0.5)
     same = "identical" if place is None else f"the same up to character {place}"
-    font = get_font(findfont("monospace"))
-    if not all(font.get_char_index(ord(c)) for c in set("".join(ours.split()))):
+    if lacks:
         same += "; a box is a character that the font lacks (byhand predict prints a text)"
     _headline(figure, run, "text written by both models from the same random numbers", f"the two texts are {same}")
     plots.save(figure, path)

@@ -63,7 +63,7 @@ def test_seeds_are_runs_of_their_own_and_one_curve_with_its_range(runs, drawn):
 
 
 def test_runs_are_labelled_by_the_options_in_which_they_differ(drawn):
-    figure, said = drawn("--overlay", "three", "one")
+    figure, said = drawn("--overlay", "three", "one", "one")
     names, *memory = legends(figure)
     assert names == "names"
     assert memory == ["--cell gru, --steps 30 (median and range of 3 seeds)", "--cell lstm, --steps 60"]

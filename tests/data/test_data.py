@@ -6,6 +6,7 @@ import math
 import sys
 import unicodedata
 from collections import Counter, defaultdict
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -770,6 +771,19 @@ def test_dates_that_are_not_in_order_are_refused(tmp_path):
     ):
         message = refusal("series", table(tmp_path, "day,v", mixed, range(60)), column="v", window=5)
         assert words in message
+
+
+@pytest.mark.parametrize(
+    "form", ["%d.%m.%y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d %B %Y", "%Y%m%d", "%d-%b-%y", "%A, %d %B %Y", "%Y"]
+)
+def test_dates_of_every_form_that_run_backwards_are_refused(tmp_path, form):
+    days = [datetime(2020 - k if form == "%Y" else 2020, 7, 30 - k % 30 if form != "%Y" else 1) for k in range(29)]
+    path = tmp_path / "t.csv"
+    rows = [f'"{day.strftime(form)}",{k}' for k, day in enumerate(days)]
+    path.write_text("\n".join(["when,v", *rows]), encoding="utf-8")
+    assert f"{days[1].strftime(form)} comes after {days[0].strftime(form)}" in refusal(
+        "series", path, column="v", window=5
+    )
 
 
 def test_lines_may_end_as_on_an_old_mac(tmp_path):
