@@ -99,7 +99,7 @@ def _draw_forecasts(axes, run, forecasts, starts):
         for side, style, width in zip(forecasts, run.styles, (3.5, 1), strict=True):
             marker = dict(marker="o", markersize=2 * width) if run.settings.horizon == 1 else {}
             axes.plot(ahead, side[:, k, 0], **style | dict(linewidth=width) | marker)
-    axes.margins(x=0)
+    axes.margins(x=0.02 if run.settings.horizon == 1 else 0)
     axes.set_ylabel(short(dataset.columns[0], 30))
 
 
@@ -109,8 +109,8 @@ def _draw_errors(axes, run, forecasts, starts):
     steps, marker = np.arange(1, horizon + 1), "o" if horizon == 1 else None
     for (label, values), style in zip(baselines(dataset, starts, horizon).items(), BASELINES, strict=False):
         axes.plot(steps, errors(dataset, values, starts), marker=marker, **style | dict(label=label))
-    for side, style in zip(forecasts, run.styles, strict=True):
-        axes.plot(steps, errors(dataset, side, starts), marker=marker, **style)
+    for side, style, size in zip(forecasts, run.styles, (9, 4), strict=True):
+        axes.plot(steps, errors(dataset, side, starts), marker=marker, markersize=size, **style)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     measure = dataset.metric.split(" (")[0].replace(" in ", "\nin ")
