@@ -17,7 +17,9 @@ import torch
 
 import scratch
 from compare.learner import check, examine, problems
-from compare.learner.calling import CannotRun, Case, plain, to_numpy
+from compare.learner.arrays import to_numpy
+from compare.learner.calling import Case
+from compare.learner.gradient_names import CannotRun, plain
 from compare.learner.switches import executed
 from compare.options import OWN_CELLS, Settings
 from data import UserError

@@ -17,7 +17,9 @@ import numpy as np
 
 from compare.agreement import NOTABLE, in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
-from compare.learner.calling import CannotRun, Case, Outcome, Program, arrays_in, copied, replaced
+from compare.learner.arrays import arrays_in, copied, replaced
+from compare.learner.calling import Case, Outcome, Program
+from compare.learner.gradient_names import CannotRun
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
 from compare.learner.switches import (

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compare.learner import examine, pairs
-from compare.learner.calling import CannotRun, Program, copied, name_of
+from compare.learner.arrays import copied
+from compare.learner.calling import Program, name_of
+from compare.learner.gradient_names import CannotRun
 from compare.learner.report import RIGHT, WRONG, Report, head, tail
 from compare.learner.switches import Subject, executed
 

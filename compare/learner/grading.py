@@ -22,8 +22,9 @@ import numpy as np
 
 import scratch
 from compare.learner import calling, examine, ladder, problems
-from compare.learner.calling import CannotRun, Case, Outcome
+from compare.learner.calling import Case, Outcome
 from compare.learner.check import ROOT, Tail, ended, kill, still_running
+from compare.learner.gradient_names import CannotRun
 from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, WRONG, Finding, Report
 from compare.learner.submission import packed, unpacked
 from compare.learner.switches import Subject, executed
@@ -39,7 +40,8 @@ WRITTEN = "written by hand"
 LONGEST = 1_000_000  # bytes of an answer
 NONSENSE = "its process sent something that is no answer"
 START = "import sys; sys.path[:0] = sys.argv[1:]; from compare.learner.submission import main; main()"
-SHIPPED = ("calling.py", "problems.py", "submission.py", "training_loop.py")  # how an exercise is called; no answers
+# How an exercise is called; no answers.
+SHIPPED = ("arrays.py", "calling.py", "gradient_names.py", "problems.py", "submission.py", "training_loop.py")
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 HERE = Path(__file__).parent
 

@@ -14,26 +14,21 @@ from typing import NamedTuple
 import numpy as np
 
 from compare.agreement import CANCELLED, ESTIMATE, NOTHING, RESOLUTION, UNCERTAIN, least_size
-from compare.learner.calling import (
-    CannotRun,
-    Case,
-    Outcome,
-    Program,
+from compare.learner.arrays import (
     as_float64,
-    changed_in_the_module,
     copied,
-    first_names,
     holds_only_numbers,
     is_float_array,
     is_number,
     is_tensor,
     leaves,
-    parameters_of,
     products,
     random_like,
     replaced,
     to_numpy,
 )
+from compare.learner.calling import Case, Outcome, Program, changed_in_the_module
+from compare.learner.gradient_names import CannotRun, first_names, parameters_of
 
 # The first two for smooth functions; next to a kink, smaller ones.
 STEPS = (2.0**-6, 2.0**-12, 2.0**-17, 2.0**-19)
@@ -272,39 +267,45 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
 
     Raises CannotRun, or whatever the program raises.
     """
+    for name, value in inputs.items():
+        if any(not to_numpy(one).size for one in leaves(value).values()):
+            raise CannotRun(f"{name} is empty: choose sizes of at least 2, all different")
     case, outcome = first_run(program, inputs, words, seed)
-    if empty := [
-        name for name, value in inputs.items() if any(not to_numpy(one).size for one in leaves(value).values())
-    ]:
-        raise CannotRun(f"{empty[0]} is empty: choose sizes of at least 2, all different")
     case.results = outcome.results
     loss = Measured(program, case)
     loss.must_be_measurable()
     case.expected = {name: outcome.outputs[name] for name in outcome.results}
     arrays = arrays_by_name(*program.prepared(case))
-    errors, kinks = {}, {}
+    estimates = {}
     for name in [name for name in outcome.outputs if name not in outcome.results]:
-        shape = arrays[name].shape
-        found = [loss.derivative(name, entry, unit_of(one)) for entry, one in np.ndenumerate(arrays[name])]
-        values, errors[name], kinks[name] = (np.array(column).reshape(shape) for column in zip(*found, strict=True))
+        estimates[name] = np.array([loss.derivative(name, k, unit_of(x)) for k, x in np.ndenumerate(arrays[name])])
+        values = estimates[name][:, 0].reshape(arrays[name].shape)
         is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
         case.expected[name] = values.astype(np.float32) if is_narrow else values
-    least = least_size(case.expected[name] for name in errors)
-    for name, error in errors.items():
-        size = max(least, np.abs(case.expected[name]).max(initial=0))
-        at_kink = kinks[name].astype(bool)
-        must_be_known(name, ~(ESTIMATE * error <= UNCERTAIN * size) & ~at_kink)
-        own = np.abs(case.expected[name]).max(initial=0)
-        case.slack[name] = np.where(at_kink, np.inf, error + RESOLUTION * own)
-        case.kinks += [entry_in_words(name.removeprefix("d"), entry) for entry in np.argwhere(at_kink)]
-        case.known_to = max(case.known_to, float(ESTIMATE * error[~at_kink].max(initial=0) / (size or 1)))
+    set_errors(case, estimates)
     case.unchecked = loss.unchecked(case.expected)
     case.partly = case.unchecked + case.kinks != []
-    if case.kinks and all(one.all() for one in kinks.values()):
-        raise CannotRun(f"forward has a kink at {case.kinks[0]} and everywhere else: choose other inputs")
-    if errors and least < CANCELLED * NOTHING:
-        raise CannotRun("every gradient is 0 for this example, which shows nothing: choose other inputs")
     return without_unused(case, outcome)
+
+
+def set_errors(case: Case, estimates: dict[str, np.ndarray]) -> None:
+    """What may be wrong with the expected gradients of a case. estimates: name -> an Estimate per entry, in rows.
+
+    Raises CannotRun where nothing is known.
+    """
+    least = least_size(case.expected[name] for name in estimates)
+    if estimates and least < CANCELLED * NOTHING:
+        raise CannotRun("every gradient is 0 for this example, which shows nothing: choose other inputs")
+    for name, rows in estimates.items():
+        shape, own = case.expected[name].shape, np.abs(case.expected[name]).max(initial=0)
+        error, is_kink = rows[:, 1].reshape(shape), rows[:, 2].reshape(shape).astype(bool)
+        size = max(least, own)
+        must_be_known(name, ~(ESTIMATE * error <= UNCERTAIN * size) & ~is_kink)
+        case.slack[name] = np.where(is_kink, np.inf, error + RESOLUTION * own)
+        case.kinks += [entry_in_words(name.removeprefix("d"), entry) for entry in np.argwhere(is_kink)]
+        case.known_to = max(case.known_to, float(ESTIMATE * error[~is_kink].max(initial=0) / size))
+    if case.kinks and all(np.isinf(slack).all() for slack in case.slack.values()):
+        raise CannotRun(f"forward has a kink at {case.kinks[0]} and everywhere else: choose other inputs")
 
 
 class OtherSizes:

@@ -15,18 +15,9 @@ import numpy as np
 
 import scratch
 from compare.learner import ladder, training_loop
-from compare.learner.calling import (
-    CannotRun,
-    Case,
-    Outcome,
-    Program,
-    arrays_in,
-    call,
-    changed,
-    copied,
-    plain,
-    random_like,
-)
+from compare.learner.arrays import arrays_in, changed, copied, random_like
+from compare.learner.calling import Case, Outcome, Program, call
+from compare.learner.gradient_names import CannotRun, plain
 from scratch.model import CELLS, module_of
 
 STATES = {"rnn": ["h_n"], "gru": ["h_n"], "mingru": ["h_n"], "lstm": ["h_n", "c_n"], "lengths": ["h_n", "c_n"]}

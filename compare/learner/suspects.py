@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.learner import syntax
-from compare.learner.calling import is_float_array, is_tensor, to_numpy
+from compare.learner.arrays import is_float_array, is_tensor, to_numpy
 from compare.learner.switches import Workshop
 
 MOST = 400  # entries of a statement's values, over all times it runs, that are changed one by one

@@ -13,7 +13,8 @@ import numpy as np
 
 from compare.agreement import ESTIMATE, least_size, tolerance
 from compare.learner import edits, syntax
-from compare.learner.calling import Case, arrays_in, is_tensor
+from compare.learner.arrays import arrays_in, is_tensor
+from compare.learner.calling import Case
 
 # About how many microseconds a run takes, by what it does: its start, and each operation by the kind of its result.
 START, ON_ARRAY, ON_TENSOR, ON_NUMBER = 60.0, 1.2, 4.0, 0.15

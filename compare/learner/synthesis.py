@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from compare.learner import edits, expressions, syntax
-from compare.learner.calling import is_float_array, is_tensor
+from compare.learner.arrays import is_float_array, is_tensor
 from compare.learner.screening import Screen, leaves_of
 from compare.learner.suspects import SINGULAR, can_be_read_again
 

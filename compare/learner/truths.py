@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compare.learner import syntax
-from compare.learner.calling import flat, to_numpy
+from compare.learner.arrays import flat, to_numpy
 from compare.learner.suspects import SMALL, Investigation
 
 SAME = 1e-5  # relative: what differences of the loss resolve

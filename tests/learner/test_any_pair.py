@@ -11,7 +11,7 @@ import torch
 
 from compare import check_backward
 from compare.learner import examine
-from compare.learner.calling import CannotRun
+from compare.learner.gradient_names import CannotRun
 from compare.learner.locate import expression_in_words
 from compare.learner.measure import Slopes, best_estimate
 

@@ -12,7 +12,7 @@ import pytest
 
 from compare.__main__ import main
 from compare.learner import grading, ladder, problems
-from compare.learner.calling import CannotRun
+from compare.learner.gradient_names import CannotRun
 from compare.learner.submission import shortcut
 
 confined = pytest.mark.usefixtures("namespaces")

@@ -1,0 +1,215 @@
+"""Which gradient is whose? By the names of arguments, of parameters and of what a program returns or keeps."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from compare.learner.arrays import changed, flat, held_by, is_float_array, leaves, reachable, to_numpy
+
+
+class CannotRun(Exception):
+    """The program cannot be called; the message says what is expected."""
+
+
+# ---- names ----
+
+UPSTREAM = {"g", "grad", "gradient", "upstream"}
+MARKS = ("gradients_", "gradient_", "grads_", "grad_", "dldd", "dld", "dl_d", "dloss_d", "d_", "d")
+
+
+@cache
+def plain(name) -> str:
+    """A name as people vary it: W_hh, weight_hh, Whh and weight_hh_l0 all become whh."""
+    name = str(name).rsplit(".", 1)[-1].lower().removesuffix("_l0").replace("weight", "w").replace("bias", "b")
+    return name.replace("_", "").replace("0", "").replace("prev", "") or name
+
+
+@cache
+def bare(key) -> str:
+    """The name of what a gradient is the gradient of: whh for dW_hh, grad_W_hh and W_hh_grad; "" if it is none."""
+    key = str(key).rsplit(".", 1)[-1]
+    if key.lower().endswith("_grad"):
+        return plain(key[:-5])
+    mark = next((mark for mark in MARKS if key.lower().startswith(mark) and len(key) > len(mark)), None)
+    return plain(key[len(mark) :]) if mark else ""
+
+
+@cache
+def closeness(path, name) -> tuple:
+    """How well a path in the returned gradients fits the gradient called `name`, such as dW_hh or dlayers[0].W.
+
+    The more of their parts agree, from the last one on, the better. () if not even the last one does.
+    """
+    pairs = zip(parts_of(path)[::-1], parts_of(name[1:])[::-1], strict=False)
+    same = [likeness(a, b) for a, b in pairs]
+    agree = same.index(0) if 0 in same else len(same)
+    if not agree or (agree < len(same) and name.endswith("]")):
+        return ()
+    return (path == name, agree == len(same), agree, *same[:agree])
+
+
+def parts_of(path) -> list[str]:
+    return [part for part in re.split(r"\.|(?=\[)", str(path)) if part]
+
+
+def likeness(key, name) -> int:
+    """2 for the same part of a path, with or without a d; 1 for the same as people vary it; 0 for another one."""
+    if key in (name, f"d{name}"):
+        return 2
+    return 0 if name.startswith("[") else int(plain(name) in (bare(key), plain(key)))
+
+
+# ---- what is returned ----
+
+
+def by_name(returned, names, kept, what, with_numbers, shapes) -> dict:
+    """What backward returned and objects keep, by name. Raises CannotRun when the number of values is wrong.
+
+    with_numbers: the names with those of numbers, which may have a gradient; shapes: name -> shape, where gradients may
+    be left out.
+    """
+    if returned is None and not kept:
+        raise CannotRun(
+            f"{what} returned None, and no gradient is kept that the check knows by its name, such as self.dW for "
+            "self.W; is the return statement missing?"
+        )
+    if returned is not None and not with_numbers:
+        raise CannotRun(f"no argument of {what} is an array of floats, so none has a gradient; write 1.0 for 1")
+    values = values_in(returned)
+    tables = any(isinstance(value, dict) for value in flat(returned))
+    found = best_fits([*entries(returned), *kept.items()], names)
+    if len(values) == len(names) and not (tables and len(found) == len(names)):  # returned, whatever is kept, too
+        return dict(zip(names, values, strict=True))
+    left = [name for name in names if name not in found]
+    if shapes:
+        chosen = of_these_shapes(values, left, shapes, what)
+        left, values = chosen or left, values if chosen or not tables else []  # or these are other results
+    if len(values) > len(left):
+        values = [value for value in values if value is not None]
+    if (values and len(values) != len(left)) or (left and not values and not tables and returned is not None):
+        raise CannotRun(wrong_number(what, len(flat(returned)), names, with_numbers))
+    found |= dict(zip(left, values, strict=False))
+    return {name: found.get(name) for name in names}
+
+
+def best_fits(pairs: list, names) -> dict:
+    """For each name the best value of pairs (path, value): dW is of W, although it could be of weight."""
+    fits = [(closeness(path, name), -n, -k) for n, name in enumerate(names) for k, (path, _) in enumerate(pairs)]
+    found, used = {}, set()
+    for best, n, k in sorted(fits, reverse=True):
+        if best and names[-n] not in found and k not in used:
+            found[names[-n]] = pairs[-k][1]
+            used.add(k)
+    return found
+
+
+def of_these_shapes(values, names, shapes, what) -> list[str]:
+    """As many of the names, in order, as there are values, with the shapes of these; [] if there are none."""
+    own = [np.shape(to_numpy(value)) for value in values]
+    found = [some for some in itertools.combinations(names, len(values)) if [shapes[one] for one in some] == own]
+    if len(found) > 1:
+        raise CannotRun(f"{what}: which arguments are the gradients of? Return None for the others, or a dict")
+    return list(found[0]) if found else []
+
+
+def wrong_number(what, count, names, with_numbers) -> str:
+    expected = f"{len(names)} {'is' if len(names) == 1 else 'are'} expected, in this order: {', '.join(names)}"
+    more = f"; with the numbers: {', '.join(with_numbers)}" if len(with_numbers) > len(names) else ""
+    more += " (None where there is none), or a dict with these names"
+    return f"{what} returned {count} gradient{'s' * (count != 1)}; {expected}{more}"
+
+
+def as_dicts(value):
+    """What is returned, with dicts in place of objects; a float in an object, such as its eps, is no gradient."""
+    if type(value) in (tuple, list):
+        return type(value)(map(as_dicts, value))
+    held = None if isinstance(value, dict | tuple | list) else held_by(value)
+    return {key: one for key, one in held.items() if type(one) is not float} if held else value
+
+
+def values_in(returned) -> list:
+    """What is returned outside of dicts."""
+    return [] if returned is None else [value for value in flat(returned) if not isinstance(value, dict)]
+
+
+def entries(returned) -> list[tuple[str, Any]]:
+    """(path, value) of everything in the dicts that are returned, also of what is in dicts and lists in them."""
+    return [pair for one in (returned if isinstance(returned, tuple) else (returned,)) for pair in entries_of(one)]
+
+
+def entries_of(value, path="", *, inside=False) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from entries_of(one, f"{path}.{key}" if path else str(key), inside=True)
+        return
+    if inside:
+        yield path, value
+    for k, one in enumerate(value) if isinstance(value, list | tuple) else ():
+        yield from entries_of(one, f"{path}[{k}]", inside=inside)
+
+
+# ---- objects ----
+
+PARAMS, GRADS = {"params", "parameters", "value", "data"}, {"grads", "gradients", "grad"}
+TABLES = {"p", "weights", "theta", "_params"}  # what a dict of parameters may be called, too
+
+
+def parameters_of(inputs, obj) -> dict[str, Any]:
+    """The arrays of floats that objects hold, by all their names: W for self.W and for self.params["W"]."""
+    given = {id(leaf) for value in inputs.values() for leaf in leaves(value).values()}
+    arrays = {path: one for path, one in reachable(inputs, obj) if is_float_array(one) and id(one) not in given}
+    found = {re.sub(r"\b(params|parameters)\.", "", path): array for path, array in arrays.items()}
+    return {name: one for name, one in found.items() if not any(is_gradient_of(name, other) for other in found)}
+
+
+def constants_of(before, after) -> set[str]:
+    """The paths of what is neither zero nor changed by a run, such as the step dx of a grid x. See `reachable`."""
+    after = dict(after)
+    return {path for path, one in before if np.any(to_numpy(one)) and not changed(one, after.get(path))}
+
+
+def first_names(arrays) -> dict[str, str]:
+    """Name -> the first name of the same array."""
+    first = {}
+    return {name: first.setdefault(id(array), name) for name, array in arrays.items()}
+
+
+def kept_by(inputs, obj, parameters, constants) -> dict[str, Any]:
+    """The gradients that objects keep, by the first names of their parameters; parameters: see first_names.
+
+    constants: the paths of what is no gradient, see constants_of.
+    """
+    paths, found = dict(reachable(inputs, obj)) if parameters else {}, {}
+    paths = {path: value for path, value in paths.items() if path not in constants}
+    for name, best in gradient_paths(tuple(parameters), tuple(paths)):
+        found.setdefault(parameters[name], paths[best])
+    return found
+
+
+@lru_cache(maxsize=256)
+def gradient_paths(names, paths) -> list[tuple[str, str]]:
+    """(parameter, path): where the gradient of each parameter is, if it has one."""
+    fits = [(is_gradient_of(path, name), -n, -k) for n, name in enumerate(names) for k, path in enumerate(paths)]
+    found = {}
+    for fit, n, k in sorted(fits, reverse=True):  # the best first: dW is of W, not of W0
+        if fit and names[-n] not in found and paths[-k] not in found.values():
+            found[names[-n]] = paths[-k]
+    return list(found.items())
+
+
+@cache
+def is_gradient_of(path, name) -> int:
+    """How surely what is kept at a path is, by its name, the gradient of a parameter: grads.W of W, dWs[0] of Ws[0]."""
+    keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
+    *tables, last = parts_of(name)
+    parts = [part for part in tables if part not in PARAMS | TABLES] + [last] * (last not in PARAMS)
+    if len(keys) != len(parts):
+        return 0
+    pairs = list(zip(keys, parts, strict=True))
+    marked = len(keys) < len(parts_of(path)) or any(bare(key) == plain(part) for key, part in pairs)
+    same = [likeness(key, part) for key, part in pairs]
+    return sum(same) if marked and all(same) else 0
