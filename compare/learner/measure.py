@@ -3,7 +3,7 @@
 The loss is the sum of the outputs times fixed random upstream gradients. With steps h, h/2 and h/4 the errors of order
 h^2 and h^4 cancel. A much smaller h has to give the same; what the two differ by is the error that is allowed for.
 All is done in float64, whatever the example's dtype, because differences of float32 resolve little. Where forward has
-a kink, such as relu at 0, the slopes on its two sides differ, and any value between them is right.
+a kink, such as relu at 0, the slopes on its two sides differ; there nothing is expected.
 """
 
 import copy
@@ -44,7 +44,7 @@ class Slopes(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A derivative, and the error that it may have; kink: whether it is half way between two slopes, this far apart."""
+    """A derivative, and the error that it may have; kink: whether it has other values on its two sides."""
 
     value: float
     error: float
@@ -118,7 +118,6 @@ class Measured:
 
     def slopes_of(self, by: Callable) -> Callable:
         """The function of h that `best_estimate` takes. by: change -> the function that moves the inputs by so much."""
-
         moving = []
 
         def slopes(h):

@@ -115,8 +115,9 @@ def pair_for(name, example, module) -> Pair:
         return of_object(name, first, example)
     functions = functions_in(module)
     pairs = [pair for pair in named_pairs(functions) if not name or base(pair[0]) == name]
-    if name and not pairs and name in functions:
-        return alone(functions[name], example, name)
+    own = [f for n, f in functions.items() if name and name in (n, base(n)) and "backward" not in n]
+    if own and not pairs:
+        return alone(own[-1], example, name)
     fitting = [pair for pair in pairs if fits(functions[pair[0]], example)]
     outer = [pair for pair in fitting if not called_by_others(pair[0], functions)] or fitting
     if outer:
@@ -140,6 +141,7 @@ def of_object(name, first, example) -> Pair:
 
 
 def alone(function, example, name="") -> Pair:
+    """The Pair of a function without one for its backward pass: a loss, or a closure."""
     return Pair(name or base(function.__name__), Program(function, None), as_inputs(function, example))
 
 

@@ -228,6 +228,12 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "wrong",
         "A factor is missing",
     ),
+    "a closure with a name": (
+        "def mix_forward(x, W): return x @ W, lambda dy: (dy @ W.T, x.T @ dy)\n"
+        + TWO.replace("example", "example_mix"),
+        "right",
+        "mix",
+    ),
     "another name for backward": (
         AFFINE.replace("f_back", "g_back") + TWO,
         "could not run",
