@@ -2,7 +2,7 @@
 
     python tests/measure_check.py developed|earlier|unseen [--two]
 
-The table in compare/learner/README.md is what it says of `unseen`. It takes about seven minutes for 100 mistakes. With
+The table in compare/learner/README.md is what it says of `unseen`. It takes about five minutes for 100 mistakes. With
 --two, every two mistakes that follow one another in a program are planted together.
 """
 

@@ -53,6 +53,8 @@ def not_checked(module, programs) -> list[str]:
     """A remark on each pair of functions that is none of the programs, unless other functions call it."""
     functions = functions_in(module)
     left = [pair for pair in named_pairs(functions) if functions[pair[0]] not in [one.forward for one in programs]]
+    for kind in classes_in(module):
+        functions |= {f"{kind.__name__}.{n}": f for n, f in vars(kind).items() if inspect.isfunction(f)}
     return [
         f"{backward} was not checked: add a function example_{base(forward)} with the arguments of {forward}"
         for forward, backward in left
@@ -195,11 +197,13 @@ def fits(function, example) -> bool:
 
 
 def called_by_others(name, functions) -> bool:
-    return any(
-        name in f.__code__.co_names
-        for other, f in functions.items()
-        if other != name and not other.startswith("example")
-    )
+    others = (f for other, f in functions.items() if other != name and not other.startswith("example"))
+    return any(name in names_in(f.__code__) for f in others)
+
+
+def names_in(code) -> set[str]:
+    """The global names that a function uses, also in comprehensions and functions within it."""
+    return set(code.co_names).union(*(names_in(one) for one in code.co_consts if inspect.iscode(one)))
 
 
 def result_names(function) -> list[str]:

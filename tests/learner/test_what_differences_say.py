@@ -222,11 +222,12 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "not checked: dW",
     ),
-    "a factor that an argument says": (
-        "def f_forward(x, p): return x**p, (x, p)\ndef f_backward(dy, c): x, p = c; return dy * x ** (p - 1)\n"
-        "def example(): return np.random.default_rng(0).random((3, 4)), 2\n",
-        "wrong",
-        "A factor is missing",
+    "an output in float32, too coarse for small steps": (
+        "def f_forward(x, b): return 1e4 + 3 * x.astype(np.float32), np.tanh(b), b\n"
+        "def f_backward(dy, dz, b): return 0 * dy, dz * (1 - np.tanh(b) ** 2)\n"
+        "def example(): return np.array([0.3, -0.7, 1.1]), np.array([0.3, 0.1])\n",
+        "could not run",
+        "its outputs are too large",
     ),
     "a closure with a name": (
         "def mix_forward(x, W): return x @ W, lambda dy: (dy @ W.T, x.T @ dy)\n"
@@ -314,6 +315,47 @@ def test_the_verdict(name, tmp_path):
     assert words in f"{head(report)}\n{tail(report)}".replace("\n        ", " ").replace("\n    ", " ").replace(
         "\n", " "
     )
+
+
+FIXES = {  # the program, and what is in the fix, although other changes would do for the example's numbers
+    "an argument": (
+        "def f_forward(x, p): return x**p, (x, p)\ndef f_backward(dy, c): x, p = c; return dy * x ** (p - 1)\n"
+        "def example(): return np.random.default_rng(0).random((3, 4)), 2\n",
+        "* p",
+    ),
+    "an attribute": (
+        "class Drop:\n"
+        "    def __init__(self, p): self.p = p\n"
+        "    def forward(self, x): self.m = x > 0; return x * self.m / self.p\n"
+        "    def backward(self, dy): return dy * self.m\n"
+        "def example(): return Drop(0.5), np.random.default_rng(0).standard_normal((3, 4))\n",
+        "/ self.p",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIXES)
+def test_a_fix_holds_for_other_numbers(name, tmp_path):
+    text, fix = FIXES[name]
+    (report,) = reports_on(text, tmp_path)
+    assert fix in report.findings[0].after
+
+
+def test_an_error_at_a_kink_does_not_count(tmp_path):
+    text, *_ = PROGRAMS["a padded row, where relu has a kink"]
+    (report,) = reports_on(text, tmp_path)
+    assert max(row.eps for row in report.rows) < 1e6
+
+
+def test_a_pair_that_another_one_calls_needs_no_example(tmp_path):
+    text = """
+def row_forward(x): return x**2, x
+def row_backward(dy, x): return 2 * x * dy
+def rows_forward(x): return np.stack([row_forward(one)[0] for one in x]), x
+def rows_backward(dy, x): return np.stack([row_backward(a, b) for a, b in zip(dy, x)])
+"""
+    (report,) = reports_on(text + ONE, tmp_path)
+    assert report.title == "rows" and not report.remarks
 
 
 def test_two_examples_of_one_class_are_two_reports(tmp_path):
