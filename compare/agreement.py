@@ -1,7 +1,7 @@
 """Do two arrays hold the same numbers up to rounding? If not: where and by how much do they differ?
 
-This is the one place for the tolerances of every verdict. Those of gradients follow from the dtype; the others say what
-they were measured on.
+This is the one place for the tolerances of every verdict. Those of gradients follow from the dtype; the reason for each
+of the others is next to it.
 """
 
 from collections.abc import Iterable
@@ -24,11 +24,10 @@ CANCELLED = 1e-3
 RESOLUTION = 1e-9
 ESTIMATE = 10
 
-# Where differences say nothing: a gradient that is known no better than this, relative to the array's largest entry;
-# and gradients that are all smaller than this.
-UNCERTAIN = 1e-3
-NOTABLE = 1e-6  # beyond this, the report says how well it is known
-NOTHING = 1e-12
+# Where differences of a loss say little.
+UNCERTAIN = 1e-3  # a gradient that is known no better than this, relative to its largest entry: no verdict
+NOTABLE = 1e-6  # known no better than this: the report says so
+NOTHING = 1e-12  # no gradient is larger: the example shows nothing
 
 # The largest gap between the training losses of both models, by dtype; relative where the loss is above 1. Both compute
 # the same numbers in another order, and each step passes its rounding on to the next; measured over 1,000 steps.

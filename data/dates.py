@@ -24,7 +24,7 @@ def dates(labels: list[str]) -> list[datetime] | None:
 
 def readings(labels: list[str]) -> Iterator[list[datetime]]:
     """The labels as dates, in each format that reads them all. 20240131 is a date, 123456 a number."""
-    for day in DAYS if not labels[0].isdigit() or all(len(label) == 8 for label in labels) else ():
+    for day in DAYS if not labels[0].isdecimal() or all(len(label) == 8 for label in labels) else ():
         for time in TIMES:
             with suppress(ValueError):
                 yield [datetime.strptime(label, day + time) for label in labels]
@@ -35,7 +35,7 @@ def out_of_order(labels: list[str]) -> tuple[str, str] | None:
 
     Whole numbers that fall by 1 from row to row, such as years, are dates, too.
     """
-    if all(label.isdigit() for label in labels) and all(int(a) - int(b) == 1 for a, b in pairwise(labels)):
+    if all(label.isdecimal() for label in labels) and all(int(a) - int(b) == 1 for a, b in pairwise(labels)):
         return (labels[0], labels[1]) if len(labels) > 2 else None
     first = [next((k for k, (a, b) in enumerate(pairwise(found)) if a > b), None) for found in readings(labels)]
     if not first or None in first:

@@ -49,8 +49,8 @@ def name_of(file: str, how: str, name: str | None = None) -> str:
     if name not in OWN_CELLS:
         found = f"the exercise {name} is no" if name else "neither its name nor its docstring names a"
         raise UserError(
-            f"{file}: {found} cell ({', '.join(OWN_CELLS)}); say which it is, as in {how}; for other equations see "
-            "'Add a cell' in CONTRIBUTING.md"
+            f"{file}: {found} cell ({', '.join(OWN_CELLS)}); say which it is, as in {how}. For other equations, "
+            "see 'Add a cell' in CONTRIBUTING.md"
         )
     return name
 
@@ -236,7 +236,7 @@ def matched(entry: torch.nn.Module, wanted: dict, names: dict) -> dict:
     for kind, shape in wanted.items():
         p = parameters.get(called.get(plain(kind)))
         if not any(tuple(one.shape) == shape for one in parameters.values()):
-            raise CannotRun(f"no parameter has the shape of {kind} {shape}; it has {have}")
+            raise CannotRun(f"no parameter has the shape of {kind}, {shape}; the module has {have}")
         if p is None or tuple(p.shape) != shape:
             raise CannotRun(f"which parameter is {kind} {shape}, of {have}? Say so with NAMES = {{{kind!r}: ...}}")
         found[kind] = p

@@ -250,13 +250,13 @@ def train(run: Run, folder: Path, every: int | None, asked: threading.Event, sho
         run.times.append(time.perf_counter() - began)
         if ours.step in evaluations:
             run.record_test(ours.step, *evaluate(run, ours.step))
-            began = time.perf_counter() - run.times[-1]  # the evaluation is no training
         due = ours.step % every == 0 if every else time.perf_counter() - saved > SAVED_AGAIN
         if due or asked.is_set() or ours.step == steps:
             stopped_run.save(run, folder)
             saved = time.perf_counter()
         if asked.is_set():
             return
+        began = time.perf_counter() - run.times[-1]  # evaluating and saving are no training
 
 
 def evaluation_steps(steps: int) -> set[int]:
@@ -318,8 +318,8 @@ def list_files(runs: list[Run], out: Path) -> None:
     task = runs[0].settings.task if len(runs) == 1 else "TASK"
     listed = {"curves.png": "both training curves and their gap", summary.FILE: "the numbers of the table"}
     listed |= {f"{task}/{name}": what for name, what in FILES.items()}
-    if runs[0].settings.horizon:
-        listed[f"{task}/horizon.png"] = f"forecasts, steps ahead: {runs[0].settings.horizon}"
+    if horizon := runs[0].settings.horizon:
+        listed[f"{task}/horizon.png"] = f"forecasts up to {horizon} step{'s' * (horizon != 1)} ahead"
     print(f"files in {out}:")
     for name, what in listed.items():
         print(f"  {name:{max(map(len, listed))}}  {what}")

@@ -290,11 +290,12 @@ class Program:
     def function_to_zero_gradients(self) -> str:
         """The name of a function in the module, or of a method if objects hold the gradients; "" if there is none."""
         kind = type(self.obj)
-        function = (self.backward or self.forward) if self.obj is None else kind.backward
+        function = (self.backward or self.forward) if self.obj is None else getattr(kind, "backward", None)
         around = getattr(function, "__globals__", {})
         classes = [kind, *(one for one in around.values() if inspect.isclass(one))] if self.parameters else []
         known = [*around.items(), *(pair for one in classes for pair in inspect.getmembers(one))]
-        return next((name for name, one in known if inspect.isfunction(one) and re.search("zero(?!s)", name)), "")
+        pattern = re.compile(r"(^|_)zero(_?grads?|_?gradients?)?$", re.IGNORECASE)  # zero_pad does something else
+        return next((name for name, one in known if inspect.isfunction(one) and pattern.search(name)), "")
 
     def fresh_upstream(self, case):
         upstream = copied(case.upstream)

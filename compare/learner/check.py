@@ -89,9 +89,14 @@ def print_what_next(path, exercise, reports, *, fix):
         print(f"next: byhand exercise {after[0]}" if after else "that was the last exercise")
         if exercise in OWN_CELLS:
             recognized = exercise_of(path, source_of(path)) == exercise
-            print(f"see it learn: byhand curves names --cell {'' if recognized else f'{exercise}='}{path}")
+            print(f"see it learn: byhand curves names --cell {quoted(path if recognized else f'{exercise}={path}')}")
     elif not fix and any(finding.after for report in reports for finding in report.findings):
-        print(f"\nto see a change after which everything is right: byhand check {shlex.quote(str(path))} --fix")
+        print(f"\nto see a change after which everything is right: byhand check {quoted(path)} --fix")
+
+
+def quoted(word) -> str:
+    """A word of a command, as the shell has to get it."""
+    return subprocess.list2cmdline([str(word)]) if os.name == "nt" else shlex.quote(str(word))
 
 
 def source_of(path: Path) -> str:
@@ -133,7 +138,11 @@ def examined(path: Path, exercise: str | None, seconds: int, tell=None) -> list[
         process = subprocess.Popen(
             # -P: a data.py or compare.py in the current folder must not be imported in place of ours
             [sys.executable, "-P", "-m", "compare.learner.examine", str(path), exercise or "", str(out), str(seconds)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
+            env=os.environ
+            | {
+                "PYTHONIOENCODING": "utf-8",
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -212,7 +221,7 @@ def line_at_timeout(trace: Path, path: Path) -> int | None:
 
 
 def still_running(seconds: int) -> str:
-    return f"still running after {seconds} s: an endless loop, or too large an example? --seconds N gives it more time"
+    return f"still running after {seconds} s: an endless loop, or is the example too large? --seconds N gives more time"
 
 
 def ended(status: int | None) -> str:

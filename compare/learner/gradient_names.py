@@ -206,7 +206,9 @@ def is_gradient_of(path, name) -> int:
     """How surely what is kept at a path is, by its name, the gradient of a parameter: grads.W of W, dWs[0] of Ws[0]."""
     keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
     *tables, last = parts_of(name)
-    parts = [part for part in tables if part not in PARAMS | TABLES] + [last] * (last not in PARAMS)
+    parts = [part for part in tables if part not in PARAMS] + [last] * (last not in PARAMS)
+    if len(parts) != len(keys):  # grads["W"] is of p["W"]; but p.dW is of p.W
+        parts = [part for part in parts[:-1] if part not in TABLES] + parts[-1:]
     if len(keys) != len(parts):
         return 0
     pairs = list(zip(keys, parts, strict=True))

@@ -72,7 +72,7 @@ class Measured:
                 raise CannotRun(f"forward gives nan for {entry_in_words(f'output {k}', entry)}; choose other inputs")
             if one.shape != again.shape or not np.allclose(one, again, RESOLUTION, 0):
                 raise CannotRun(
-                    f"output {k} is another one at each call of forward: draw random numbers from "
+                    f"output {k} differs from call to call of forward: draw random numbers from "
                     "np.random.default_rng(0) in forward, or pass them as an argument"
                 )
 
@@ -281,9 +281,9 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
         values = estimates[name][:, 0].reshape(arrays[name].shape)
         is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
         case.expected[name] = values.astype(np.float32) if is_narrow else values
-    set_errors(case, estimates)
+    set_errors(case, {name: one for name, one in estimates.items() if outcome.outputs[name] is not None})
     case.unchecked = loss.unchecked(case.expected)
-    case.partly = case.unchecked + case.kinks != []
+    case.partly = bool(case.unchecked or case.kinks)
     return without_unused(case, outcome)
 
 
@@ -304,7 +304,7 @@ def set_errors(case: Case, estimates: dict[str, np.ndarray]) -> None:
         case.kinks += [entry_in_words(name.removeprefix("d"), entry) for entry in np.argwhere(is_kink)]
         case.known_to = max(case.known_to, float(ESTIMATE * error[~is_kink].max(initial=0) / size))
     if case.kinks and all(np.isinf(slack).all() for slack in case.slack.values()):
-        raise CannotRun(f"forward has a kink at {case.kinks[0]} and everywhere else: choose other inputs")
+        raise CannotRun(f"forward has a kink at every entry, such as {case.kinks[0]}: choose other inputs")
 
 
 class OtherSizes:
@@ -371,7 +371,7 @@ def without_unused(case: Case, outcome) -> Case:
         value = case.expected.pop(name)
         if value.ndim and np.any(np.abs(value) > RESOLUTION):
             case.unchecked.append(name)
-        del case.slack[name]
+        case.slack.pop(name, None)
     if case.unchecked and not case.gradients:
         raise CannotRun(f"no gradient has a name that is expected: {', '.join(case.unchecked)}")
     return case

@@ -56,7 +56,8 @@ def not_checked(module, programs) -> list[str]:
     for kind in classes_in(module):
         functions |= {f"{kind.__name__}.{n}": f for n, f in vars(kind).items() if inspect.isfunction(f)}
     return [
-        f"{backward} was not checked: add a function example_{base(forward)} with the arguments of {forward}"
+        f"{backward}, also in this file, was not checked: add a function example_{base(forward)} that returns the "
+        f"arguments of {forward}"
         for forward, backward in left
         if base(forward) and not called_by_others(forward, functions) and not called_by_others(backward, functions)
     ]
@@ -261,7 +262,9 @@ def resized(inputs, rng, fixed: set[int], grow: Callable, by: int) -> dict:
         array = to_numpy(value)
         shape = [grow(size, sizes.index(size)) if size in sizes else size for size in array.shape]
         may_vary = array.dtype.kind == "f" and not np.isin(array, (0, 1)).all() and not adds_up_to_one(array)
-        new = np.resize(array, shape) * (1 + rng.random(shape) if may_vary else 1)
+        new = np.resize(array, shape)
+        if may_vary:
+            new = new * (1 + rng.random(shape))
         return sys.modules["torch"].from_numpy(new) if is_tensor(value) else new
 
     found = {name: replaced(copied(value), larger) for name, value in inputs.items()}

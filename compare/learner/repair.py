@@ -20,7 +20,7 @@ from compare.learner.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
 EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
-MORE_FOR_INSERTED = 1_200_000
+MORE_FOR_INSERTED = 1_200_000  # after one that inserts a line
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
 TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
@@ -333,9 +333,8 @@ class Search:
             if fits and not general:
                 whole.append(Fix(edit, cost, len(right), general=False))
             elif fits:
-                if not any(
-                    fix.general and fix.edit.kind != "insert" for fix in whole
-                ):  # a change names its line sooner
+                has_change = any(fix.general and fix.edit.kind != "insert" for fix in whole)
+                if not has_change:  # an insertion may be beaten by a change, which is looked for longer
                     more = MORE_FOR_INSERTED if edit.kind == "insert" else MORE
                     runs = min(runs, count + self.workshop.runs_for(more))
                 whole.append(Fix(edit, cost, len(right)))

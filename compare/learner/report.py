@@ -55,8 +55,9 @@ class Finding:
 class Report:
     """The answer on one forward and backward pass.
 
-    stages: (what was checked, "ok" or what is wrong or worth a note); partly: whether an object's
-    parameters have gradients that were not found; not_searched: why the line was not looked for.
+    stages: (what was checked, "ok" or what is wrong or worth a note); partly: whether something was not checked, such
+    as a parameter's gradient or a kink; not_searched: why the line was not looked for, or why that did not end, in a
+    sentence.
     """
 
     file: str
@@ -114,7 +115,7 @@ def head(report: Report) -> str:
     lines = [f"{report.file}: {report.title}"]
     for stage, words in report.stages:
         mark = "ok" if words == "ok" else MARKS[report.verdict]
-        lines += wrapped(stage if words == "ok" else f"{stage}: {words}", f"  {mark:<6}{' ' * (len(mark) > 5)}", 8)
+        lines += wrapped(stage if words == "ok" else f"{stage}: {words}", f"  {mark:<5} ", 8)
     wrong = [row for row in report.rows if row.verdict != "within rounding"]
     if wrong:
         width = max(len(row.name) for row in report.rows)

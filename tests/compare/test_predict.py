@@ -92,7 +92,7 @@ def test_horizon_from_the_command_line(table, folder, monkeypatch, capsys):
         assert said in capsys.readouterr().err
     assert not (folder / "results").exists()
     assert main([*own, "--horizon", "40"]) == 0
-    assert "series/horizon.png             forecasts, steps ahead: 40" in capsys.readouterr().out
+    assert "series/horizon.png             forecasts up to 40 steps ahead" in capsys.readouterr().out
     assert (folder / "results/series/horizon.png").read_bytes().startswith(b"\x89PNG")
     leave_undrawn(monkeypatch)
     assert main([*own, "--horizon", "1"]) == 0

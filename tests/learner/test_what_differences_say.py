@@ -71,7 +71,7 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "def f_forward(x): mask = np.random.rand(*x.shape) < 0.5; return x * mask, mask\n"
         "def f_backward(dy, mask): return dy * mask\n" + ONE,
         "could not run",
-        "another one at each call of forward",
+        "differs from call to call of forward",
     ),
     "a padded row, where relu has a kink": (
         "def f_forward(x, W): z = x @ W; return np.maximum(z, 0), (x, W, z)\n"
@@ -85,7 +85,7 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "def f_forward(x): return np.maximum(x, 0), x\ndef f_backward(dy, x): return dy * (x >= 0)\n"
         "def example(): return (np.array([0.0, 0.0]),)\n",
         "could not run",
-        "forward has a kink at x [0] and everywhere else",
+        "forward has a kink at every entry, such as x [0]",
     ),
     "a jump is no kink": (
         "def f_forward(x): return np.floor(x), x\ndef f_backward(dy, x): return dy * 3\n"
@@ -141,6 +141,39 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "def example(): return Grid(), np.array([1.0, 2, 4])\n",
         "right",
         "not checked: dx",
+    ),
+    "a grid whose step is no gradient, in the changed program": (
+        "class Grid:\n"
+        "    def __init__(self): self.x = np.array([0.0, 1, 3]); self.dx = np.diff(self.x); self.grads = {}\n"
+        "    def forward(self, u): self.u = u; return u * self.x\n"
+        "    def backward(self, g): self.grads['x'] = g * self.u; return 1.5 * g * self.x\n"
+        "def example(): return Grid(), np.array([1.0, 2, 4])\n",
+        "wrong",
+        "values: du differs",
+    ),
+    "an argument called p": (
+        "class P:\n    def __init__(self): self.W = np.full((3, 2), 0.3)\n"
+        "def f_forward(x, p): return x @ p.W, (x, p)\n"
+        "def f_backward(dy, c): x, p = c; p.dW = 2 * x.T @ dy; return dy @ p.W.T\n"
+        "def example(): return np.arange(6.0).reshape(2, 3), P()\n",
+        "wrong",
+        "dp.W differs",
+    ),
+    "a mask whose gradient is left out": (
+        "def f_forward(x, mask): return x * (mask > 0), mask\n"
+        "def f_backward(dy, mask): return dy * (mask > 0), None\n"
+        "def example(): return np.arange(1.0, 4), np.array([0.0, 1, 1])\n",
+        "right",
+        "right:",
+    ),
+    "an error that hides a read-only array": (
+        "def f_forward(x): return x**2, x\n"
+        "def f_backward(dy, x):\n"
+        "    try: dy *= 2\n"
+        "    except ValueError as error: raise RuntimeError from error\n"
+        "    return dy * x\n" + ONE,
+        "wrong",
+        "it writes into",
     ),
     "other results than the loss": (
         "def f(x, W): p = np.tanh(x @ W); return p.sum(), p, {'dW': x.T @ (1 - p * p)}\n" + TWO,
@@ -212,7 +245,7 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         LAYER.replace("self.x = x;", "self.x = x if not hasattr(self, 'x') else self.x;")
         + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
         "wrong",
-        "after a call with other inputs it gives another dW",
+        "dW is different after a call with other inputs",
     ),
     "a parameter that forward makes": (
         LAYER.replace("self.W = np.full((3, 2), 0.3)", "self.W = None")
@@ -366,7 +399,9 @@ def test_two_examples_of_one_class_are_two_reports(tmp_path):
 def test_a_pair_that_no_example_belongs_to_is_named(tmp_path):
     text = AFFINE.replace("f_", "g_").replace("x.T", "3 * x.T") + AFFINE + TWO
     (report,) = reports_on(text, tmp_path)
-    assert report.title == "f" and any("g_backward was not checked" in one for one in report.remarks)
+    assert report.title == "f" and any(
+        "g_backward, also in this file, was not checked" in one for one in report.remarks
+    )
 
 
 def test_what_a_program_prints_is_shown_once(tmp_path, capsys):
