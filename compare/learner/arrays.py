@@ -34,13 +34,20 @@ def leaves(value, name: str = "") -> dict[str, Any]:
         return {name: value}
     pairs, found = [], {}
     if isinstance(value, dict):
-        pairs = [(str(key), one) for key, one in value.items()]
+        pairs = [(str(key), one) for key, one in but_statistics(value).items()]
     elif isinstance(value, tuple | list):
         pairs = [(f"{name}[{k}]", one) for k, one in enumerate(value)]
     for key, one in pairs:
         prefix = f"{key}." if isinstance(one, dict) else ""
         found |= {f"{prefix}{path}": leaf for path, leaf in leaves(one, key).items()}
     return found
+
+
+def but_statistics(value):
+    """A dict without running means and the like, which a batch norm reads and writes, as in CS231n; else the value."""
+    if type(value) is not dict:
+        return value
+    return {key: one for key, one in value.items() if not str(key).startswith(("running", "moving"))}
 
 
 def arrays_in(inputs: dict, upstream=()) -> dict[tuple, np.ndarray]:

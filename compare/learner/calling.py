@@ -25,6 +25,7 @@ import numpy as np
 
 from compare.learner.arrays import (
     arrays_in,
+    but_statistics,
     changed,
     copied,
     flat,
@@ -157,6 +158,7 @@ class Program:
         self.result_names, self.upstream_names = list(result_names), list(upstream_names)
         self.parameters = None  # the names of the arrays that the object has before forward, see first_names
         self.constants = set()  # what it holds that is no gradient, see constants_of
+        self.used = None  # the gradients' names of the parameters that forward reads, where that is known
 
     @property
     def keeps_state(self) -> bool:
@@ -249,7 +251,7 @@ class Program:
         outputs, backward, _ = self.split(self.returned(inputs, obj), inputs, obj)
         results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
         gradients = self.named_gradients(backward(*upstream), inputs, obj, case)
-        written = [name for name, value in inputs.items() if changed(case.inputs[name], value)]
+        written = [n for n, one in inputs.items() if changed(but_statistics(case.inputs[n]), but_statistics(one))]
         names = self.upstream_names or [f"the gradient of output {k + 1}" for k in range(len(upstream))]
         written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
         arrays = {name: None if value is None else to_numpy(value) for name, value in gradients.items()}
@@ -316,10 +318,12 @@ class Program:
             with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
             names, all_names = (self.gradient_names(returned, given, kept) for given in (case.inputs, with_numbers))
         arrays = {f"d{leaf}": one for name, value in inputs.items() for leaf, one in leaves(value, name).items()}
-        is_loss = self.backward is None and arrays.keys() >= set(names)
-        shapes = {name: np.shape(to_numpy(one)) for name, one in arrays.items()} if is_loss else {}
+        is_loss = self.backward is None and not self.upstream_names and arrays.keys() >= set(names)
+        shapes = {name: np.shape(to_numpy(one)) for name, one in arrays.items()} if not self.upstream_names else {}
         try:
-            return by_name(returned, names, kept, name_of(self.backward or self.forward), all_names, shapes)
+            return by_name(
+                returned, names, kept, name_of(self.backward or self.forward), all_names, shapes, is_loss=is_loss
+            )
         except CannotRun as error:
             integers = [f"{name} = {value}" for name, value in inputs.items() if type(value) is int]
             raise CannotRun(
@@ -333,7 +337,9 @@ class Program:
         more = [f"d{name}" for name in dict.fromkeys(self.parameters.values()) if f"d{name}" not in names]
         paths = [path for path, _ in entries(returned)]
         found = [name for name in more if name in kept or any(closeness(path, name) for path in paths)]
-        return names + (more if len(values_in(returned)) > len(names + found) else found)
+        if len(values_in(returned)) > len(names + found):  # all of its parameters, but not what momentum keeps
+            return names + [name for name in more if self.used is None or name in self.used]
+        return names + found
 
 
 def most(function, count) -> int:

@@ -142,7 +142,7 @@ class Bound:
         if module is None:
             return self.program, self.cases
         program = self.again(module)
-        program.constants = self.program.constants
+        program.constants, program.used = self.program.constants, self.program.used
         if self.change:
             program.obj = replaced(copied(program.obj), self.change)
         return program, self.cases

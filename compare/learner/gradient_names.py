@@ -18,6 +18,7 @@ class CannotRun(Exception):
 # ---- names ----
 
 UPSTREAM = {"g", "grad", "gradient", "upstream"}
+TARGETS = re.compile(r"d(t|y|ys|target|label|truth|gold|mask|one_?hot|y_?true|y_?hot)s?$", re.IGNORECASE)
 MARKS = ("gradients_", "gradient_", "grads_", "grad_", "dldd", "dld", "dl_d", "dloss_d", "d_", "d")
 
 
@@ -66,11 +67,11 @@ def likeness(key, name) -> int:
 # ---- what is returned ----
 
 
-def by_name(returned, names, kept, what, with_numbers, shapes) -> dict:
+def by_name(returned, names, kept, what, with_numbers, shapes, *, is_loss) -> dict:
     """What backward returned and objects keep, by name. Raises CannotRun when the number of values is wrong.
 
-    with_numbers: the names with those of numbers, which may have a gradient; shapes: name -> shape, where gradients may
-    be left out.
+    with_numbers: the names with those of numbers, which may have a gradient; shapes: name -> shape of the arguments;
+    is_loss: whether all was returned by forward, so that gradients may be left out, and other results be among them.
     """
     if returned is None and not kept:
         raise CannotRun(
@@ -82,12 +83,13 @@ def by_name(returned, names, kept, what, with_numbers, shapes) -> dict:
     values = values_in(returned)
     tables = any(isinstance(value, dict) for value in flat(returned))
     found = best_fits([*entries(returned), *kept.items()], names)
-    if len(values) == len(names) and not (tables and len(found) == len(names)):  # returned, whatever is kept, too
+    fit = not is_loss or [shapes.get(name) for name in names] == [np.shape(to_numpy(value)) for value in values]
+    if len(values) == len(names) and fit and not (tables and len(found) == len(names)):  # whatever is kept, too
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]
     if shapes:
-        chosen = of_these_shapes(values, left, shapes, what)
-        left, values = chosen or left, values if chosen or not tables else []  # or these are other results
+        chosen, given = of_these_shapes(values, left, shapes, what, is_loss=is_loss)
+        left, values = chosen or left, given if chosen or (is_loss and tables) else values
     if len(values) > len(left):
         values = [value for value in values if value is not None]
     if (values and len(values) != len(left)) or (left and not values and not tables and returned is not None):
@@ -107,13 +109,21 @@ def best_fits(pairs: list, names) -> dict:
     return found
 
 
-def of_these_shapes(values, names, shapes, what) -> list[str]:
-    """As many of the names, in order, as there are values, with the shapes of these; [] if there are none."""
-    own = [np.shape(to_numpy(value)) for value in values]
-    found = [some for some in itertools.combinations(names, len(values)) if [shapes[one] for one in some] == own]
-    if len(found) > 1:
-        raise CannotRun(f"{what}: which arguments are the gradients of? Return None for the others, or a dict")
-    return list(found[0]) if found else []
+def of_these_shapes(values, names, shapes, what, *, is_loss) -> tuple[list[str], list]:
+    """As many of the names, in order, as there are values, with the shapes of these; and the values. [], [] if none.
+
+    What is left out may be targets and masks. Of a loss, it may be any gradients, and the last values may be other
+    results. Raises CannotRun if several choices are possible.
+    """
+    for count in range(len(values), 0 if is_loss else max(0, len(values) - 1), -1):
+        own = [np.shape(to_numpy(value)) for value in values[:count]]
+        found = [some for some in itertools.combinations(names, count) if [shapes.get(one) for one in some] == own]
+        usual = [some for some in found if all(TARGETS.match(one) for one in names if one not in some)]
+        if len(usual) == 1 or (is_loss and len(found) == 1):
+            return list((usual or found)[0]), values[:count]
+        if is_loss and found:
+            raise CannotRun(f"{what}: which arguments are the gradients of? Return None for the others, or a dict")
+    return [], []
 
 
 def wrong_number(what, count, names, with_numbers) -> str:
@@ -205,6 +215,8 @@ def gradient_paths(names, paths) -> list[tuple[str, str]]:
 def is_gradient_of(path, name) -> int:
     """How surely what is kept at a path is, by its name, the gradient of a parameter: grads.W of W, dWs[0] of Ws[0]."""
     keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
+    if "prev" in path.lower() and "prev" not in name.lower():  # what momentum keeps
+        return 0
     *tables, last = parts_of(name)
     parts = [part for part in tables if part not in PARAMS] + [last] * (last not in PARAMS)
     if len(parts) != len(keys):  # grads["W"] is of p["W"]; but p.dW is of p.W

@@ -16,7 +16,9 @@ import numpy as np
 from compare.agreement import CANCELLED, ESTIMATE, NOTHING, RESOLUTION, UNCERTAIN, least_size
 from compare.learner.arrays import (
     as_float64,
+    changed,
     copied,
+    flat,
     holds_only_numbers,
     is_float_array,
     is_number,
@@ -150,16 +152,21 @@ class Measured:
             self.program.returned(inputs, obj)
             return obj
 
+        def second_call(obj):
+            inputs, _ = self.program.prepared(self.case)
+            outputs, *_ = self.program.split(self.program.returned(inputs, obj), inputs, obj)
+            return list(products(self.case.upstream, outputs))
+
         obj, found = first_call(), []
+        parameters = arrays_by_name({}, self.program.obj).keys()
         for name, value in getattr(obj, "__dict__", {}).items():
             if is_float_array(value) and getattr(self.program.obj, name, None) is None:
-                obj = first_call()
-                array = to_numpy(getattr(obj, name))
+                moved = first_call()
+                array, known = to_numpy(getattr(moved, name)), arrays_by_name({}, moved)
+                if any(np.shares_memory(array, known[one]) for one in parameters & known.keys()):
+                    continue
                 array += 1e-3
-                inputs, _ = self.program.prepared(self.case)
-                outputs, *_ = self.program.split(self.program.returned(inputs, obj), inputs, obj)
-                terms = list(products(self.case.upstream, outputs))
-                if any(not np.array_equal(a, b) for a, b in zip(terms, self.base, strict=False)):
+                if changed(second_call(first_call()), second_call(moved)):
                     found.append(f"d{name}")
         return found
 
@@ -240,6 +247,7 @@ def suited(program: Program, inputs: dict) -> tuple[Program, dict, Callable | No
         new.obj, new.parameters = replaced(copied(program.obj), change), None
         given = {name: replaced(copied(value), change) for name, value in inputs.items()}
         try:
+            new.used = used_by_forward(new, given)
             case, outcome = first_run(new, given)
             arrays = arrays_by_name(*new.prepared(case))
         except Exception:
@@ -248,6 +256,22 @@ def suited(program: Program, inputs: dict) -> tuple[Program, dict, Callable | No
         if change is as_float64 or any(name not in known for name in found):
             return new, given, change
     return program, inputs, None
+
+
+def used_by_forward(program, inputs) -> set[str] | None:
+    """The gradients' names of an object's parameters on which the outputs depend; None for functions."""
+    if program.obj is None:
+        return None
+
+    def outputs(name=None):
+        fresh, obj = program.prepared(Case("", inputs))
+        if name is not None:
+            array = arrays_by_name(fresh, obj)[name]
+            array += 1e-3
+        return [to_numpy(one) for one in flat(program.returned(fresh, obj)) if is_float_array(one) or is_number(one)]
+
+    base = outputs()
+    return {f"d{name}" for name in program.parameters.values() if changed(base, outputs(f"d{name}"))}
 
 
 def first_run(program, inputs, words="", seed=0) -> tuple[Case, Outcome]:

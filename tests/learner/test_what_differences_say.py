@@ -175,6 +175,57 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "wrong",
         "it writes into",
     ),
+    "momentum with the name of a gradient": (
+        LAYER.replace("0.3)", "0.3); self.dW_prev = np.zeros((3, 2))").replace("self.dW =", "self.grad_W =")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "right:",
+    ),
+    "momentum next to gradients that are returned": (
+        LAYER.replace("0.3)", "0.3); self.vW = np.zeros((3, 2))").replace(
+            "self.dW = self.x.T @ g; return g @ self.W.T", "return g @ self.W.T, self.x.T @ g"
+        )
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "right:",
+    ),
+    "running means in a dict": (
+        "def norm_forward(x, p):\n"
+        "    p['running_mean'] = 0.9 * p['running_mean'] + 0.1 * x.mean(0); return x - x.mean(0), None\n"
+        "def norm_backward(dy, _): return dy - dy.mean(0)\n"
+        "def example(): return np.random.default_rng(0).random((5, 4)), {'running_mean': np.zeros(4)}\n",
+        "right",
+        "right:",
+    ),
+    "the last state after the gradients": (
+        "def f(h, W): y = h @ W; return (y**2).sum() / 2, h.T @ y, y[0]\n" + TWO,
+        "right",
+        "not checked: dh",
+    ),
+    "a target without a gradient": (
+        "def f_forward(pred, target): return ((pred - target) ** 2).sum() / 2, (pred, target)\n"
+        "def f_backward(dloss, c): return dloss * (c[0] - c[1])\n"
+        "def example(): r = np.random.default_rng(0); return r.random((3, 4)), r.random((3, 4))\n",
+        "right",
+        "not checked: dtarget",
+    ),
+    "a cache of a layer with a state": (
+        "class Sums:\n"
+        "    def __init__(self): self.total = np.zeros(3)\n"
+        "    def forward(self, x): self.x = x; self.total = self.total + x.sum(0); return x**2 + self.total\n"
+        "    def backward(self, g): return 2 * self.x * g + g.sum(0)\n"
+        "def example(): return Sums(), np.random.default_rng(0).random((4, 3))\n",
+        "right",
+        "not checked: dtotal (neither",
+    ),
+    "a view of a parameter in the cache": (
+        LAYER.replace("0.3)", "0.3); self.WT = None").replace(
+            "return x @ self.W", "self.WT = self.W.T; return x @ self.WT.T"
+        )
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "right:",
+    ),
     "other results than the loss": (
         "def f(x, W): p = np.tanh(x @ W); return p.sum(), p, {'dW': x.T @ (1 - p * p)}\n" + TWO,
         "right",
