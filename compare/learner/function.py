@@ -91,9 +91,8 @@ def must_fit(forward, example, wrt) -> None:
         raise CannotRun(f"give an object, {forward.__name__}(...), not the class")
     function = getattr(forward, "forward", forward)
     signature = inspect.signature(function)
-    by_position, by_name = ((), example) if isinstance(example, dict) else (example, {})
     try:
-        signature.bind(*by_position, **by_name)
+        pairs.bind(function, example)
     except TypeError as error:
         raise CannotRun(f"args do not fit {name_of(function)}{signature}: {error}") from None
     unknown = set(wrt or ()) - set(pairs.as_inputs(function, example))

@@ -84,7 +84,7 @@ def by_name(returned, names, kept, what, with_numbers, shapes, *, is_loss) -> di
     tables = any(isinstance(value, dict) for value in flat(returned))
     found = best_fits([*entries(returned), *kept.items()], names)
     fit = not is_loss or [shapes.get(name) for name in names] == [np.shape(to_numpy(value)) for value in values]
-    if len(values) == len(names) and fit and not (tables and len(found) == len(names)):  # whatever is kept, too
+    if len(values) == len(names) and fit and not (tables and len(found) == len(names)):  # these, even if some are kept
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]
     if shapes:
@@ -214,9 +214,9 @@ def gradient_paths(names, paths) -> list[tuple[str, str]]:
 @cache
 def is_gradient_of(path, name) -> int:
     """How surely what is kept at a path is, by its name, the gradient of a parameter: grads.W of W, dWs[0] of Ws[0]."""
-    keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
     if "prev" in path.lower() and "prev" not in name.lower():  # what momentum keeps
         return 0
+    keys = [key for key in parts_of(path) if key not in GRADS and bare(key) not in PARAMS]
     *tables, last = parts_of(name)
     parts = [part for part in tables if part not in PARAMS] + [last] * (last not in PARAMS)
     if len(parts) != len(keys):  # grads["W"] is of p["W"]; but p.dW is of p.W

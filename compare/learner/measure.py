@@ -46,7 +46,7 @@ class Slopes(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A derivative, and the error that it may have; kink: whether it has other values on its two sides."""
+    """A derivative, and the error that it may have; at a kink the middle of its values on the two sides."""
 
     value: float
     error: float
@@ -196,8 +196,8 @@ def best_estimate(slopes: Callable, unit: float = 1.0) -> Estimate:
             if error <= RESOLUTION * max(min(1, 1 / unit), abs(estimate.value)):
                 break
         before = estimate, sides
-    middle = (sides.left + sides.right) / 2
-    return min(found, key=lambda one: one.error, default=Estimate(middle, abs(sides.right - middle), kink=True))
+    at_kink = Estimate((sides.left + sides.right) / 2, np.inf, kink=True)
+    return min(found, key=lambda one: one.error, default=at_kink)
 
 
 def extrapolated(slopes: Callable, h: float) -> tuple[Estimate, Slopes]:
@@ -324,7 +324,7 @@ def set_errors(case: Case, estimates: dict[str, np.ndarray]) -> None:
         error, is_kink = rows[:, 1].reshape(shape), rows[:, 2].reshape(shape).astype(bool)
         size = max(least, own)
         must_be_known(name, ~(ESTIMATE * error <= UNCERTAIN * size) & ~is_kink)
-        case.slack[name] = np.where(is_kink, np.inf, error + RESOLUTION * own)
+        case.slack[name] = error + RESOLUTION * own
         case.kinks += [entry_in_words(name.removeprefix("d"), entry) for entry in np.argwhere(is_kink)]
         case.known_to = max(case.known_to, float(ESTIMATE * error[~is_kink].max(initial=0) / size))
     if case.kinks and all(np.isinf(slack).all() for slack in case.slack.values()):

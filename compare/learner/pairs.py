@@ -189,12 +189,17 @@ def program_of(forward, backward) -> Program:
 
 
 def fits(function, example) -> bool:
-    by_position, by_name = ((), example) if isinstance(example, dict) else (example, {})
     try:
-        inspect.signature(function).bind(*by_position, **by_name)
+        bind(function, example)
     except TypeError:
         return False
     return True
+
+
+def bind(function, example) -> None:
+    """Raise TypeError if a function does not take an example."""
+    by_position, by_name = ((), example) if isinstance(example, dict) else (example, {})
+    inspect.signature(function).bind(*by_position, **by_name)
 
 
 def called_by_others(name, functions) -> bool:

@@ -92,7 +92,7 @@ class Judge:
         if vector is None:
             return None
         with np.errstate(all="ignore"):
-            near = np.abs(vector - self.expected) <= self.allowed
+            near = np.isfinite(vector) & (np.abs(vector - self.expected) <= self.allowed)
         return near | (vector == self.expected) | (np.isnan(vector) & np.isnan(self.expected))
 
 

@@ -81,6 +81,12 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "right as far as checked",
     ),
+    "nan at a kink": (
+        "def f_forward(x): return np.abs(x), x\ndef f_backward(dy, x): return dy * x / np.abs(x)\n"
+        "def example(): return (np.array([0.0, -1.0]),)\n",
+        "wrong",
+        "dx differs",
+    ),
     "kinks everywhere": (
         "def f_forward(x): return np.maximum(x, 0), x\ndef f_backward(dy, x): return dy * (x >= 0)\n"
         "def example(): return (np.array([0.0, 0.0]),)\n",
