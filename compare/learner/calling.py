@@ -60,9 +60,9 @@ class Case:
     words: what it is, for the report; inputs: forward's arguments by name, in order ("self": the object); upstream: the
     gradients of the outputs, in order; expected: the right results and gradients by name; results: the names of those
     that forward returns; slack: the error that each entry of the expected gradients may have; kinks: the entries for
-    which any number counts; unchecked: the gradients that the program neither returns nor keeps; partly: whether some of
-    these are of parameters, or whether there are kinks; known_to: the largest error that is allowed for, relative to the
-    array's largest entry.
+    which any number counts; unchecked: the gradients that the program neither returns nor keeps; partly: whether some
+    of these are of parameters, or whether there are kinks; known_to: the largest error that is allowed for, relative to
+    the array's largest entry.
     """
 
     words: str
