@@ -249,7 +249,7 @@ def values_after(search: Search, edit, suspect) -> list | None:
     try:
         ((_, (statement,)),) = edit.changes
         _, new = value_of(statement)
-        times = [leaves_of(place.value(new)) for place in screens[0].places]
+        times = [leaves_of(place.value(new), screens[0].original) for place in screens[0].places]
         pairs = zip(times, suspect.found, strict=True)
         return [[np.broadcast_to(a, b.shape) for a, b in zip(*pair, strict=True)] for pair in pairs]
     except Exception:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from compare.learner import edits, syntax
-from compare.learner.suspects import SINGULAR, Investigation, Probe, Suspect, value_of
+from compare.learner.suspects import SINGULAR, Investigation, Probe, Suspect, is_literal, value_of
 from compare.learner.switches import Endless, Workshop
 
 CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
@@ -164,7 +164,7 @@ class Screen:
         parts = []
         for k, (place, expected) in enumerate(zip(self.places, self.expected, strict=True)):
             try:
-                leaves = self.suspect.chosen(leaves_of(value_at(place, k)))
+                leaves = self.suspect.chosen(leaves_of(value_at(place, k), self.original))
                 if len(leaves) != len(expected):
                     return None
                 for a, b in zip(leaves, expected, strict=True):
@@ -182,7 +182,10 @@ class Screen:
 
 
 class StatementScreen(Screen):
-    """A statement whose value has to change."""
+    """A statement whose value has to change.
+
+    varying: the variables that would have other values if other ones of its right values were chosen.
+    """
 
     def __init__(self, investigation: Investigation, suspect: Suspect):
         slot = investigation.workshop.slots.all[suspect.slot - 1]
@@ -190,6 +193,7 @@ class StatementScreen(Screen):
         self.statement, (self.path, original) = slot.node, value_of(slot.node)
         noted, _ = investigation.reached(suspect)
         super().__init__(suspect, [Place(*one, investigation.workshop) for one in noted], original)
+        self.varying = set() if self.unique else investigation.varying(suspect, noted)
 
     def edit(self, cost, path, node, new) -> edits.Edit:
         statement = syntax.replaced(self.statement, (*self.path, *path), new)
@@ -210,6 +214,8 @@ class StatementScreen(Screen):
         if found is None or not only_value_differs(self.statement, statement, self.path):
             return None
         new = found[1]
+        if self.varying & (syntax.reads(new) - syntax.reads(self.original)):
+            return None
         return self.passes(lambda place, k: place.value(new))
 
 
@@ -238,12 +244,12 @@ class GapScreen(Screen):
         return edits.Edit(cost + 0.6, line, ((self.gap.number, [after]),), "insert", None, after, at_end=at_end)
 
 
-def leaves_of(value) -> list[np.ndarray]:
-    """The arrays and numbers in a value, in the order in which a Probe visits them."""
+def leaves_of(value, original) -> list[np.ndarray]:
+    """The arrays and numbers in a value, in the order in which a Probe visits them; original: the expression."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return [np.asarray(value, dtype=None if value.dtype.kind == "f" else float)]
     probe = Probe()
-    probe(value, stored=True)
+    probe(value, integers=is_literal(original) or not isinstance(original, ast.Tuple))
     return probe.values[0]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.learner import syntax
-from compare.learner.arrays import is_float_array, is_tensor, to_numpy
+from compare.learner.arrays import changed, is_float_array, is_tensor, to_numpy
 from compare.learner.switches import Workshop
 
 MOST = 400  # entries of a statement's values, over all times it runs, that are changed one by one
@@ -85,15 +85,15 @@ class Probe:
         self.wide = wide
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, *, stored=False, like=None, terms=None, literal=False, shape=None):
-        """stored: the value is in its array already, so the change is written into it; like: an array to which it is
-        added, say, so that it gets an entry for each of its entries; terms: what it is a sum of; literal: its integers
-        are in the text, so that they may be meant as floats; shape: that of what it is used as.
+    def __call__(self, value, *, integers=False, like=None, terms=None, shape=None):
+        """integers: whether those count, because they are stored in an array, or are in the text instead of floats;
+        like: an array to which it is added, say, so that it gets an entry for each of its entries; terms: what it is a
+        sum of; shape: that of what it is used as.
         """
         if shape is not None and not is_tensor(value):
             with suppress(ValueError):
                 value = np.broadcast_to(value, shape).astype(float)
-        self.integers = stored or literal
+        self.integers = integers
         self.values.append([])
         like = terms if self.wide else like
         if is_tensor(like) and is_tensor(value) and self.wide:
@@ -102,7 +102,7 @@ class Probe:
         elif is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
             with suppress(ValueError):
                 value = np.broadcast_to(value, like.shape).astype(like.dtype)
-        return self.visited(value, stored)
+        return self.visited(value)
 
     def here(self, _):
         """Note the variables of the function that calls this, if somebody wants to know."""
@@ -110,24 +110,24 @@ class Probe:
             frame = sys._getframe(1)
             self.reached.append((copied(frame.f_locals), frame.f_globals))
 
-    def visited(self, value, stored):
+    def visited(self, value):
         if is_tensor(value):
             array = to_numpy(value)
-            changed = self.visited(array, stored)
+            changed = self.visited(array)
             return value if changed is array else sys.modules["torch"].from_numpy(np.asarray(changed))
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            return self.changed(value, stored)
+            return self.changed(value)
         if isinstance(value, float | np.floating) or (
             self.integers and isinstance(value, int | np.integer) and not isinstance(value, bool)
         ):
-            return float(self.changed(np.array(float(value)), False))
+            return float(self.changed(np.array(float(value))))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*(self.visited(one, False) for one in value))
+            return type(value)(*(self.visited(one) for one in value))
         if isinstance(value, tuple | list):
-            return type(value)(self.visited(one, False) for one in value)
-        return {key: self.visited(one, False) for key, one in value.items()} if type(value) is dict else value
+            return type(value)(self.visited(one) for one in value)
+        return {key: self.visited(one) for key, one in value.items()} if type(value) is dict else value
 
-    def changed(self, array, stored):
+    def changed(self, array):
         """The array with its part of the change."""
         self.values[-1].append(np.array(array))  # not a masked array, nor a matrix
         if self.size:
@@ -138,10 +138,7 @@ class Probe:
             new = array + part.reshape(array.shape) if part.size == array.size else array
         else:
             return array
-        if not stored:
-            return new
-        array[...] = new
-        return array
+        return new
 
 
 def copied(value, depth=4):
@@ -175,8 +172,10 @@ def value_of(statement):
     match statement:
         case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() if statement.value is not None:
             return (("value", None),), statement.value
-        case ast.Expr(value=ast.Call(args=[*_, last])) if not isinstance(last, ast.Starred):
-            return (("value", None), ("args", len(statement.value.args) - 1)), last
+        case ast.Expr(value=ast.Call(args=[only])) if not isinstance(only, ast.Starred):
+            return (("value", None), ("args", 0)), only
+        case ast.Expr(value=ast.Call(args=[_, *_] as args)) if not any(isinstance(one, ast.Starred) for one in args):
+            return (("value", None), ("args", None)), ast.Tuple(args, ast.Load())
         case ast.Expr(value=ast.Yield(value=value)) if value is not None:
             return (("value", None), ("value", None)), value
     return None
@@ -193,14 +192,19 @@ def probed(statement) -> list | None:
     path, value = found
     match statement:
         case ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
-            again = ast.Assign([target], seen(syntax.load(target), stored=ast.Constant(True)))
+            again = ast.Assign([target], seen(syntax.load(target), integers=ast.Constant(True)))
             return [statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
             return [syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
     options = {"terms": terms_of(value)} if terms_of(value) else {}
-    if all(isinstance(one, ast.Constant) for one in getattr(value, "elts", [value])):
-        options["literal"] = ast.Constant(True)
+    if is_literal(value):
+        options["integers"] = ast.Constant(True)
     return [syntax.replaced(statement, path, seen(value, **options))]
+
+
+def is_literal(value) -> bool:
+    """Whether it is a constant, or a tuple of constants."""
+    return all(isinstance(one, ast.Constant) for one in getattr(value, "elts", [value]))
 
 
 def terms_of(value):
@@ -344,6 +348,19 @@ class Investigation:
         self.workshop.vector(program)
         switches[suspect.slot] = 0
         return noted, self.probe.values
+
+    def varying(self, suspect, noted) -> set[str]:
+        """The variables that depend, when a statement is reached again, on which of its right values it got before.
+
+        noted: see `reached`.
+        """
+        self.probe.begin(None)
+        self.probe.reached = as_it_is = []
+        self.switches[suspect.slot] = 1
+        self.workshop.vector(self.program)
+        self.switches[suspect.slot] = 0
+        pairs = zip(noted, as_it_is, strict=False)
+        return {name for (one, _), (other, _) in pairs for name in one if changed(one[name], other.get(name))}
 
     def suspect(self, slot) -> Suspect | None:
         """What a statement moves; of several arrays that it stores the one that alone moves all that is wrong."""

@@ -28,7 +28,10 @@ def replaced(node, path, new):
     (field, index), *rest = path
     copy = ast.copy_location(clone(node), node)
     child = getattr(node, field)
-    if index is None:
+    if isinstance(child, list) and index is None:  # the arguments of a call, as a tuple
+        child = replaced(ast.Tuple(child, ast.Load()), rest, new)
+        setattr(copy, field, child.elts if isinstance(child, ast.Tuple) else [ast.Starred(child, ast.Load())])
+    elif index is None:
         setattr(copy, field, replaced(child, rest, new))
     else:
         setattr(copy, field, [replaced(one, rest, new) if k == index else one for k, one in enumerate(child)])

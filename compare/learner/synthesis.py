@@ -10,6 +10,7 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -27,9 +28,10 @@ TABLE = 4_000_000  # numbers that are compared at once
 # What is made of an ingredient X, and at what cost: what the derivatives of the usual functions consist of; the same
 # numbers in another layout, or sums of them.
 AXES = (0, 1, -1)
-FUNCTIONS = {"1 - X": 0.4, "X ** 2": 0.4, "1 - X ** 2": 0.5, "X * (1 - X)": 0.5}
+FUNCTIONS = {"1 - X": 0.4, "X ** 2": 0.4, "1 - X ** 2": 0.5, "X * (1 - X)": 0.5, "X > 0": 0.5}
+FUNCTIONS |= {"np.diag(X) - np.outer(X, X)": 0.6}
 KEPT = {f"X.{f}(axis={k}, keepdims=True)": 0.5 for f in ("sum", "mean") for k in AXES}
-LAYOUTS = {"X.T": 0.2, "X[::-1]": 0.4, "X[..., None]": 0.3, "-X": 0.4, **KEPT}
+LAYOUTS = {"X.T": 0.2, "X[::-1]": 0.4, "X[..., None]": 0.3, "X[:, None]": 0.3, "-X": 0.4, **KEPT}
 LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in AXES} | {f"np.{f}(X)": 0.5 for f in ("tanh", "exp", "sqrt", "abs")}
 # What a part P becomes: alone, and together with X; the same as a function of arrays.
 ALONE = {"0.5 * P": 1.5, "2.0 * P": 1.5, "min(1.0, P)": 1.6, "max(0.0, P)": 1.6, "min(0.0, P)": 1.8, "max(1.0, P)": 1.8}
@@ -37,8 +39,11 @@ JOINED = {"P * X": (1.5, np.multiply), "P + X": (1.5, np.add), "P - X": (1.8, np
 JOINED["P ** X"] = 1.5, np.power
 BORROWED = 0.4  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
+LARGEST_NUMBER = 12  # in a factor such as 3 or 2 / 3
 FAR = 1.9  # what an edit with a function of an ingredient, or with a product of two, costs at least
 PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
+SOFTMAX = "A * (B - (A * B).sum(axis=-1, keepdims=True))"  # its backward pass, of which A * B is the first half
+PRODUCTS[SOFTMAX] = lambda a, b: a * (b - (a * b).sum(axis=-1, keepdims=True))
 
 
 def kind(value):
@@ -119,6 +124,16 @@ class Part:
         except np.linalg.LinAlgError:
             return None
 
+    def factor(self) -> Fraction | None:
+        """The simple number by which the part has to be multiplied; None if there is none."""
+        along = self.matrix @ self.values
+        size = float(along @ along)
+        if not size:
+            return None
+        number = Fraction(1 + float(along @ self.missing) / size).limit_denominator(LARGEST_NUMBER)
+        simple = number and abs(number) <= LARGEST_NUMBER
+        return number if simple and self.right(float(number) * self.values[:, None])[0] else None
+
     def right(self, columns: np.ndarray) -> np.ndarray:
         """Which of many values of the part, one per column, give what is needed."""
         off = np.abs(self.matrix @ (columns - self.values[:, None]) - self.missing[:, None])
@@ -133,7 +148,7 @@ def derivative(place, node, chain, screen: Screen, expected, rng) -> tuple[np.nd
 
     def whole(array):
         value = sys.modules["torch"].from_numpy(array) if is_tensor(original) else array
-        leaves = screen.suspect.chosen(leaves_of(place.with_part(node, value, chain)))
+        leaves = screen.suspect.chosen(leaves_of(place.with_part(node, value, chain), screen.original))
         return np.concatenate([np.broadcast_to(a, b.shape).ravel() for a, b in zip(leaves, expected, strict=True)])
 
     original = place.value(node)
@@ -262,17 +277,27 @@ class Synthesis:
             elif site.part.possible:
                 yield from self.passing(site, self.made_of_it(site.node))
                 yield from self.passing(site, self.fitting(site, made=False))
+                if (number := site.part.factor()) is not None:
+                    yield from self.passing(site, [(1.6, times(site.node, number))])
         yield from self.in_comprehensions()
 
     def undecided(self) -> Iterator[edits.Edit]:
         """What may pass where the screen cannot decide: one more term or factor, and functions of the parts."""
         whole = self.screen.original
-        for cost, new in self.longer(whole, self.plain + self.functions):
+        for cost, new in (*self.longer(whole, self.plain + self.functions), *self.carried(whole)):
             yield self.screen.edit(cost, (), whole, new)
         for path, node, _ in with_parents(ast.Expr(whole)):
             if isinstance(kind(self.first(node)), tuple):
                 for template, cost in FUNCTIONS.items():
                     yield self.screen.edit(0.9 + cost, path[1:], node, self.filled(template, X=node))
+
+    def carried(self, whole) -> Iterator:
+        """(cost, expression): what the statement replaces, times something, as one more term, as in (1 - z) * dh."""
+        for target in getattr(self.screen.statement, "targets", ()):
+            held, own = syntax.load(target), kind(self.first(syntax.load(target)))
+            for cost, other, its in (*self.plain, *self.made_of(self.plain, {"1 - X": 0.4})):
+                if isinstance(own, tuple) and isinstance(its, tuple) and expressions.broadcasts(its, own):
+                    yield 1.2 + cost, syntax.filled("P + X * H", P=whole, X=other, H=held)
 
     def far(self) -> Iterator[edits.Edit]:
         """What passes the screen with functions of ingredients, and products of two."""
@@ -421,6 +446,7 @@ class Synthesis:
         functions = [(node, own) for _, node, own in self.functions if isinstance(own, tuple)]
         pairs = {
             "A * B": (floats + arrays, arrays + functions),
+            SOFTMAX: (arrays, arrays),
             "A @ B": (turned, turned),
             "np.outer(A, B)": (arrays, arrays),
         }
@@ -455,12 +481,20 @@ class Synthesis:
         return np.concatenate(parts)
 
 
+def times(node, number: Fraction) -> ast.expr:
+    """An expression times a number."""
+    new = node if number.numerator == 1 else syntax.filled("N * P", P=node, N=syntax.number(number.numerator))
+    return new if number.denominator == 1 else syntax.filled("P / N", P=new, N=syntax.number(number.denominator))
+
+
 def product_shape(template, a, b) -> tuple | None:
     """The shape of a product of arrays with these shapes; None if there is none."""
     if template == "A @ B":
         return a[:-1] + b[1:] if a and b and len(b) <= 2 and a[-1] == b[0] else None
     if template == "A * B":
         return b if expressions.broadcasts(a, b) else a if expressions.broadcasts(b, a) else None
+    if template == SOFTMAX:
+        return a if a == b else None
     return (*a, *b) if len(a) == len(b) == 1 else None
 
 
