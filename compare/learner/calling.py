@@ -48,6 +48,7 @@ from compare.learner.gradient_names import (
     entries,
     first_names,
     kept_by,
+    kept_elsewhere,
     parameters_of,
     values_in,
 )
@@ -86,7 +87,8 @@ class Outcome:
     """What a program did with a case.
 
     outputs: by name; results: the names of those that forward returns; written: the inputs that it wrote into; shared:
-    the pairs of outputs that share memory; inputs: the arrays of the inputs as the program left them.
+    the pairs of outputs that share memory; inputs: the arrays of the inputs as the program left them; elsewhere: see
+    kept_elsewhere.
     """
 
     outputs: dict[str, np.ndarray | None]
@@ -94,6 +96,7 @@ class Outcome:
     written: list[str] = field(default_factory=list)
     shared: list[tuple[str, str]] = field(default_factory=list)
     inputs: dict[tuple, np.ndarray] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
 
 
 # ---- functions ----
@@ -256,7 +259,8 @@ class Program:
         written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
         arrays = {name: None if value is None else to_numpy(value) for name, value in gradients.items()}
         kept = {name: None if value is None else np.array(value) for name, value in arrays.items()}
-        return Outcome(results | kept, tuple(results), written, shared(arrays), arrays_in(inputs, upstream))
+        elsewhere = kept_elsewhere(inputs, obj, self.parameters, self.constants, gradients) if self.parameters else []
+        return Outcome(results | kept, tuple(results), written, shared(arrays), arrays_in(inputs, upstream), elsewhere)
 
     def run_twice(self, case: Case, *, both: bool):
         """The gradients of two calls of backward, after one forward; both: after one forward each."""

@@ -7,7 +7,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compare.learner.expressions import Scope, is_shape, other_indices, variants_of
+from compare.learner.expressions import ITERATORS, Scope, is_shape, other_indices, variants_of
 from compare.learner.syntax import (
     HEADERS,
     NAMES,
@@ -251,7 +251,8 @@ def other_statements(statement, scope) -> Iterator[tuple[float, ast.stmt]]:
     match statement:
         case ast.Expr(value=ast.Call() as call) if scope.kind(call) not in (None, "NoneType"):
             for target in sorted(scope.locals):
-                yield from ((0.7, filled(one, T=name(target), V=call)) for one in ("T = T + V", "T = V"))
+                forms = ("T = list(V)",) if scope.kind(call) in ITERATORS else ("T = T + V", "T = V")
+                yield from ((0.7, filled(one, T=name(target), V=call)) for one in forms)
         case ast.Assign(targets=[ast.Name(id=own)], value=value):
             for other in sorted(scope.locals - {own}):
                 yield 1.4, ast.Assign([ast.Name(other, ast.Store())], value)

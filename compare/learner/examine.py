@@ -255,8 +255,11 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
             report.problem = seen[index][0].words + before
             return index, stage
         report.stages.append((stage, sentence))
-    report.partly = any(case.partly for case, _ in seen)
+    elsewhere = sorted({path for _, outcome in seen for path in outcome.elsewhere})
+    report.partly = any(case.partly for case, _ in seen) or bool(elsewhere)
     report.remarks += remarks_on(seen)
+    if elsewhere:
+        report.remarks.append(f"not checked: {', '.join(elsewhere)} (another gradient of the same array was)")
     return None
 
 

@@ -95,15 +95,15 @@ INDICES = rewrites("""
 """)
 # By what an expression holds.
 MORE = {
-    "array": ("X.copy()", "X[::-1]", "X[..., None]"),
-    "matrix": ("X.copy()", "X.T", "X[::-1]"),
+    "array": ("X[::-1]", "X[..., None]"),
+    "matrix": ("X.T", "X[::-1]"),
     "bool": ("not X",),
     "list": ("reversed(X)", "X[::-1]", "X[1:]", "X[:-1]"),
 }
 RESHAPING = ("transpose", "reshape", "swapaxes", "squeeze", "unsqueeze", "t", "permute")  # methods of arrays
 HOLE = "__hole__"
 SEQUENCES = ("list", "tuple", "range")
-ITERATORS = ("zip", "reversed", "generator", "enumerate", "dict_items")
+ITERATORS = ("zip", "reversed", "list_reverseiterator", "range_iterator", "generator", "enumerate", "dict_items")
 
 
 class Scope:
@@ -439,6 +439,9 @@ def wrapped(node, parent, scope: Scope) -> Iterator:
         node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
     elif is_shape(kind):
         kind = "matrix" if len(kind) == 2 else "array"
+    if kind in ("array", "matrix"):  # most likely where an array gets another name
+        is_alias = isinstance(node, NAMES) and isinstance(parent, ast.Assign | ast.ListComp)
+        yield 0.7 if is_alias else 1.3, filled("X.copy()", X=node)
     yield from ((1.3, filled(template, X=node)) for template in MORE.get(kind, ()))
     unknown = kind not in (None, "number", *MORE)
     if unknown and isinstance(node, ast.Name) and not isinstance(parent, ast.Attribute | ast.Subscript):

@@ -200,6 +200,20 @@ def kept_by(inputs, obj, parameters, constants) -> dict[str, Any]:
     return found
 
 
+def kept_elsewhere(inputs, obj, parameters, constants, gradients) -> list[str]:
+    """The paths of other values that objects keep as gradients of their parameters than those that are looked at."""
+    paths = {path: to_numpy(one) for path, one in reachable(inputs, obj) if path not in constants}
+    known = {name: gradients.get(f"d{first}") for name, first in parameters.items()}
+    looked_at = [(name, to_numpy(value)) for name, value in known.items() if value is not None]
+    return [
+        path
+        for path, one in paths.items()
+        if np.any(one)
+        and any(is_gradient_of(path, name) and one.shape == value.shape for name, value in looked_at)
+        and not any(is_gradient_of(path, name) and np.allclose(one, value) for name, value in looked_at)
+    ]
+
+
 @lru_cache(maxsize=256)
 def gradient_paths(names, paths) -> list[tuple[str, str]]:
     """(parameter, path): where the gradient of each parameter is, if it has one."""

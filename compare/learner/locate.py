@@ -208,7 +208,7 @@ def statement_in_words(old, new) -> str:
 
 def expression_in_words(old, new) -> str:
     part = f"`{syntax.unparse(old)}`"
-    if syntax.unparse(new) == f"{syntax.unparse(old)}.copy()":
+    if syntax.is_copy(new) and syntax.unparse(new.func.value) == syntax.unparse(old):
         return f"{part} is changed in place later, and needs a copy."
     term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor", ast.Pow: "power"}
     sides, old_sides = (

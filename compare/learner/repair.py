@@ -281,7 +281,7 @@ class Search:
         """Whether an edit gives a statement the value that it needs; None if it is not only its value that changes."""
         (slot, new), *more = edit.changes
         screen = self.screens.get(slot)
-        if more or screen is None or len(new) != 1:
+        if more or screen is None or len(new) != 1 or syntax.is_copy(edit.after):  # a copy has the same value
             return None
         _, _, unread = self.variables[id(screen.block)]
         if unread & (syntax.reads(new[0]) - syntax.reads(self.node(slot))):  # it has its right value once it is read

@@ -38,6 +38,11 @@ def replaced(node, path, new):
     return copy
 
 
+def is_copy(node) -> bool:
+    """Whether it is a call X.copy()."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "copy"
+
+
 def clone(node):
     """The same node once more, so that its place can be another one; what it contains is shared."""
     return type(node)(**{name: getattr(node, name, None) for name in node._fields})
