@@ -4,6 +4,7 @@
     forward(*args) -> outputs                   backward(*upstream, *args) -> gradients
     forward(*args) -> (*outputs, pullback)      pullback(*upstream) -> gradients
     loss(*args)    -> (number, *gradients)
+    loss(*args)    -> number                    backward(*some_of_args) -> gradients
     an object with forward(*inputs) and backward(*upstream), which keeps the gradients of its parameters
     an object with forward(*inputs) -> (*outputs, cache) and backward(*upstream, cache)
 
@@ -208,6 +209,8 @@ class Program:
             return returned[:own], lambda *upstream: function(*upstream, *returned[own:]), own  # forward's arguments
         taken = most(function, count)
         is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
+        if is_loss and names and all(name in inputs for name in names):
+            return returned[:1], lambda: function(**{name: inputs[name] for name in names}), 0
         takes_cache = obj is None or (taken > 0 and takes_no_gradient(function, taken, returned[-1]))
         if takes_cache and count > 1 and (taken > 1 or (taken == 1 and is_loss)):
             return returned[:-1], with_cache(function, returned[-1]), taken - 1

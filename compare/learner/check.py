@@ -61,13 +61,18 @@ def run(options) -> int:
 def answer(path: Path, exercise: str | None, options) -> int:
     """Check a file and print what is known, as soon as it is. Returns the exit status."""
     told = []
+    status = Console(stderr=True).status("running your code, and measuring the right gradients")
 
     def tell(report):
         if report.title not in told:
             told.append(report.title)
+            status.stop()  # while it is shown, rich would print this to stderr, too
             print(head(report), flush=True)
+            status.update("looking for the line")
+            status.start()
 
-    reports = examined(path, exercise, options.seconds, None if options.json else tell)
+    with status:
+        reports = examined(path, exercise, options.seconds, None if options.json else tell)
     if exercise is None and all(r.verdict == COULD_NOT_RUN and not r.findings for r in reports):
         raise UserError(f"{path}: {reports[0].sentence}")
     if options.json:

@@ -233,9 +233,19 @@ class Synthesis:
             if can_be_read_again(node):
                 yield node
         yield from (node for node in self.scope.factors.values() if can_be_read_again(node))
+        yield from (size for node in todo for size in self.sizes(node))
         for _ in range(2):
             todo = [part for node in todo for part in self.parts(node)]
             yield from todo
+
+    def sizes(self, node) -> Iterator[ast.expr]:
+        """The sizes of an array."""
+        value = self.first(node)
+        if is_array(value):
+            for k in range(value.ndim):
+                yield syntax.entry(ast.Attribute(node, "shape", ast.Load()), ast.Constant(k))
+            if isinstance(value, np.ndarray):
+                yield ast.Attribute(node, "size", ast.Load())
 
     def parts(self, node) -> Iterator[ast.expr]:
         """The fields of an object, the entries of a dictionary, a list or an array."""

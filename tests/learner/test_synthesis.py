@@ -1,6 +1,7 @@
 """What the search finds that no list of small edits contains: missing terms, whole expressions, missing statements."""
 
 import ast
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -143,7 +144,26 @@ def test_a_part_in_which_an_expression_is_not_linear():
 
 
 def test_an_integer_of_numpy_is_a_number_too():
-    assert [leaf.tolist() for leaf in leaves_of(np.int64(3))] == [3.0]
+    assert [leaf.tolist() for leaf in leaves_of(np.int64(3), ast.parse("n").body[0].value)] == [3.0]
+
+
+def test_an_integer_among_arrays_is_an_index():
+    values, arguments = (np.ones(2), 3, np.zeros(1)), ast.parse("a, t, b").body[0].value
+    assert [leaf.tolist() for leaf in leaves_of(values, arguments)] == [[1.0, 1.0], [0.0]]
+
+
+@pytest.mark.parametrize("number", ["3", "-1", "2/3", "0"])
+def test_the_number_that_a_part_has_to_be_multiplied_by(number):
+    a, b = np.array([1.0, 2.0]), np.array([5.0, 7.0])
+    whole = screen("a + b", float(Fraction(number)) * a + b, a=a, b=b)
+    part = Part.of(whole, whole.original.left, [whole.original])
+    assert part.factor() == (Fraction(number) or None)  # without the term is another edit
+
+
+def test_there_may_be_no_such_number():
+    a = np.array([1.0, 2.0])
+    whole = screen("a * 1.0", np.array([1.0, 2.5]), a=a)
+    assert Part.of(whole, whole.original.left, [whole.original]).factor() is None
 
 
 def test_a_gap_is_judged_by_what_the_variable_held_before_it_was_corrected():

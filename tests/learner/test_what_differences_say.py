@@ -298,6 +298,31 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "",
     ),
+    "a loss and its gradient with the same arguments": (
+        "def f_forward(p, t): return ((p - t) ** 2).mean()\ndef f_backward(p, t): return 2 * (p - t) / p.size\n"
+        "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((2, 3))\n",
+        "right",
+        "dp, is",
+    ),
+    "a loss with forward and backward": (
+        "class Loss:\n"
+        "    def forward(self, p, t): return ((p - t) ** 2).sum()\n    def backward(self, p, t): return p - t\n"
+        "def example(): r = np.random.default_rng(0); return Loss(), r.random((2, 3)), r.random((2, 3))\n",
+        "wrong",
+        "dp differs",
+    ),
+    "a gradient that is kept twice, once wrong": (
+        LAYER.replace("self.dW = self.x.T @ g;", "self.dW = self.x.T @ g; self.grads = {'W': 2 * self.dW};")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "not checked: grads.W (another",
+    ),
+    "a gradient that is kept twice": (
+        LAYER.replace("self.dW = self.x.T @ g;", "self.dW = self.x.T @ g; self.grads = {'W': self.dW};")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "right: the largest",
+    ),
     "what is kept from a call with other inputs": (
         LAYER.replace("self.x = x;", "self.x = x if not hasattr(self, 'x') else self.x;")
         + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
@@ -408,6 +433,11 @@ def test_the_verdict(name, tmp_path):
 
 
 FIXES = {  # the program, and what is in the fix, although other changes would do for the example's numbers
+    "a size": (
+        "def f_forward(p, t): return ((p - t) ** 2).mean()\ndef f_backward(p, t): return 2 * (p - t) / p.shape[0]\n"
+        "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((2, 3))\n",
+        "/ p.size",
+    ),
     "an argument": (
         "def f_forward(x, p): return x**p, (x, p)\ndef f_backward(dy, c): x, p = c; return dy * x ** (p - 1)\n"
         "def example(): return np.random.default_rng(0).random((3, 4)), 2\n",

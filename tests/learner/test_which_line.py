@@ -596,6 +596,69 @@ def example():
     rng = np.random.default_rng(12)
     return Echo(rng), rng.normal(size=(3, 3)), rng.normal(size=3)
 """
+MASKED = """\
+import numpy as np
+
+
+class Masked:
+    def __init__(self, rng):
+        self.W, self.U = rng.normal(size=(3, 4)), 0.5 * rng.normal(size=(4, 4))
+        self.grads = {}
+
+    def forward(self, x, h0, mask):
+        self.x, self.m, self.hs, self.news = x, mask[:, :, None], [h0], []
+        for one, m in zip(x, self.m):
+            new = np.maximum(one @ self.W + self.hs[-1] @ self.U, 0)
+            self.news.append(new)
+            self.hs.append(m * (new + 0.1 * new**3) + (1 - m) * self.hs[-1])
+        return np.stack(self.hs[1:])
+
+    def add(self, name, a, d):
+        self.grads[name] = self.grads.get(name, 0) + a.T @ d
+
+    def backward(self, dy):
+        self.grads.clear()
+        dx = []
+        dh = np.zeros_like(dy[0])
+        for t in reversed(range(len(dy))):
+            new, m = self.news[t], self.m[t]
+            dh = dh + dy[t]
+            dnew = m * dh
+            da = dnew * (1 + 0.3 * new**2)
+            da = da * (new > 0)
+            self.add("W", self.x[t], da)
+            self.add("U", self.hs[t], da)
+            dx.append(da @ self.W.T)
+            dh = (1 - m) * dh + da @ self.U.T
+        dx.reverse()
+        return np.stack(dx), dh
+
+
+def example():
+    rng = np.random.default_rng(5)
+    mask = np.array([[1, 1], [1, 1], [0, 1]])
+    return Masked(rng), rng.normal(size=(3, 2, 3)), rng.normal(size=(2, 4)), mask
+"""
+ALIAS = """\
+import numpy as np
+
+
+def squash_forward(x, W):
+    y = x @ W
+    return y, np.tanh(y), (x, W, y)
+
+
+def squash_backward(dy, dh, cache):
+    x, W, y = cache
+    d = dy.copy()
+    d += dh * (1 - np.tanh(y) ** 2)
+    return d @ W.T, x.T @ d
+
+
+def example():
+    rng = np.random.default_rng(4)
+    return rng.normal(size=(2, 3)), rng.normal(size=(3, 4))
+"""
 LOOP = "    dh = 0\n    dc = dc_n\n    for t in reversed(range(len(kept))):\n"
 INSIDE = "    dc = dc_n\n    for t in reversed(range(len(kept))):\n        dh = 0\n"
 ADDED = "        dW += dW_t\n"
@@ -660,6 +723,18 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "the transpose of a square matrix": (ECHO, "np.dot(self.x.T, scale * da)", "np.dot((scale * da).T, self.x)", ".T"),
     "the transpose of a sum": (CARRIED, "hs[t].T @ da", "da.T @ hs[t]", "hs[t].T @ da"),
     "added to what was there": (ECHO, "self.dW = np.dot", "self.dW += np.dot", "self.dW = np.dot"),
+    "an array with another name": (ALIAS, "d = dy.copy()", "d = dy", "dy.copy()"),
+    "carried where a mask is 0": (MASKED, "dh = (1 - m) * dh + da", "dh = da", "dh * (1 - m)"),
+    "a number as a factor": (MASKED, "0.3 * new**2", "0.1 * new**2", "3 * "),
+    "of a relu": (MASKED, "da = da * (new > 0)", "da = da * new", "new > 0"),
+    "an argument of a method": (MASKED, '"U", self.hs[t], da', '"U", self.hs[t + 1], da', "self.hs[t]"),
+    "in reverse order, but not kept": (MASKED, "dx.reverse()", "reversed(dx)", "list(reversed(dx))"),
+    "of a softmax, not of sigmoids": (
+        CLOSURE,
+        "p * (dp - (dp * p).sum(axis=-1, keepdims=True))",
+        "dp * p * (1 - p)",
+        "keepdims=True",
+    ),
     "set to zero in another method": (
         ADDS_UP,
         "        for g in self.grads:\n            g[...] = 0\n",
