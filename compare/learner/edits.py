@@ -36,7 +36,7 @@ class Edit:
     line: where; kind: "change", "remove", "move" or "insert"; node: the expression or statement that is changed; after:
     what it becomes, or, for a move, where it goes; inside: whether it is part of a larger expression; judged_by: the
     slot whose cost counts, if it is not one of those that change; everywhere: whether the node is changed wherever it
-    occurs in the statement; at_end: whether it is inserted after its line, at the end of a block.
+    occurs in the statement; follows: whether it is inserted after its line, not before.
     """
 
     cost: float
@@ -48,7 +48,7 @@ class Edit:
     inside: bool = False
     judged_by: int | None = None
     everywhere: bool = False
-    at_end: bool = False
+    follows: bool = False
 
 
 @dataclass
@@ -337,14 +337,20 @@ def insertions(owner, block, lists, scope, slots, worth):
     for k in range(len(block) + 1):
         if k > 0 and isinstance(block[k - 1], ast.Return):
             continue
-        near = block[k] if k < len(block) else block[-1]
-        line = near.lineno if k < len(block) else near.end_lineno
         slot = slots.of(block, k, "before")
         if not worth(slot):
             continue
         for cost, new in new_statements(k, block, loop, others, targets, scope):
-            new = ast.copy_location(clone(new), near)
-            yield Edit(cost, line, ((slot, [new]),), "insert", None, new, at_end=k == len(block))
+            yield insertion(cost, slot, new, block, k)
+
+
+def insertion(cost, slot, new, block, k) -> Edit:
+    """A new statement at a gap of a block: after the line above, or before the one below if more ends above it."""
+    follows = k == len(block) or (k > 0 and isinstance(block[k - 1], SIMPLE) and not is_docstring(block[k - 1]))
+    near = block[k - 1] if follows else block[k]
+    line = near.end_lineno if follows else near.lineno
+    new = ast.copy_location(clone(new), near)
+    return Edit(cost, line, ((slot, [new]),), "insert", None, new, follows=follows)
 
 
 def new_statements(k, block, loop, others, targets, scope):

@@ -160,7 +160,7 @@ def as_diff(edit, source) -> tuple[str, str]:
     """The edit as source lines, before and after."""
     new = edit.after if isinstance(edit.after, str) else syntax.unparse(edit.after)
     if edit.kind == "insert":
-        return "", f"{new}    ({'after' if edit.at_end else 'before'} line {edit.line})"
+        return "", f"{new}    ({'after' if edit.follows else 'before'} line {edit.line})"
     if edit.kind == "move":
         line = source[edit.line - 1].strip()
         return line, f"{line}    (moved: {new})"
@@ -187,7 +187,7 @@ def kind_in_words(edit) -> str:
     """What kind of mistake an edit fixes, without saying how."""
     match edit.kind:
         case "insert":
-            return f"A statement is missing {'after' if edit.at_end else 'before'} this line."
+            return f"A statement is missing {'after' if edit.follows else 'before'} this line."
         case "remove":
             return "This statement does not belong here."
         case "move":

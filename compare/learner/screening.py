@@ -238,10 +238,7 @@ class GapScreen(Screen):
 
     def edit(self, cost, path, node, new) -> edits.Edit:
         after = ast.Assign([self.target], syntax.replaced(self.original, path, new))
-        at_end = self.gap.index >= len(self.gap.block)
-        line = self.gap.node.end_lineno if at_end else self.gap.node.lineno
-        after = ast.copy_location(after, self.gap.node)
-        return edits.Edit(cost + 0.6, line, ((self.gap.number, [after]),), "insert", None, after, at_end=at_end)
+        return edits.insertion(cost + 0.6, self.gap.number, after, self.gap.block, self.gap.index)
 
 
 def leaves_of(value, original) -> list[np.ndarray]:

@@ -288,7 +288,8 @@ class Synthesis:
                 yield from self.passing(site, self.made_of_it(site.node))
                 yield from self.passing(site, self.fitting(site, made=False))
                 if (number := site.part.factor()) is not None:
-                    yield from self.passing(site, [(1.6, times(site.node, number))])
+                    is_size = number.denominator > 2  # perhaps: then a variable that holds it is likelier
+                    yield from self.passing(site, [(1.6 + 0.5 * is_size, times(site.node, number))])
         yield from self.in_comprehensions()
 
     def undecided(self) -> Iterator[edits.Edit]:
