@@ -78,6 +78,8 @@ def copied(value):
     """A deep copy with writeable arrays; what cannot be copied, such as a module, stays itself."""
     if type(value) is np.ndarray:
         return value.copy(order="K")
+    if value is None:
+        return None
     try:
         return copy.deepcopy(value, views_of(value))
     except TypeError:

@@ -20,6 +20,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class Outcome:
     """What a program did with a case.
 
     outputs: by name; results: the names of those that forward returns; written: the inputs that it wrote into; shared:
-    the pairs of outputs that share memory; inputs: the arrays of the inputs as the program left them; elsewhere: see
+    the pairs of gradients that share memory; inputs: the arrays of the inputs as the program left them; elsewhere: see
     kept_elsewhere.
     """
 
@@ -98,6 +99,39 @@ class Outcome:
     shared: list[tuple[str, str]] = field(default_factory=list)
     inputs: dict[tuple, np.ndarray] = field(default_factory=dict)
     elsewhere: list[str] = field(default_factory=list)
+
+
+class OutcomeOfRun(Outcome):
+    """What a Program did; what only few runs of a search need is found out when it is asked for.
+
+    inputs_left, obj, upstream_left: what the program got, as it left them; gradients: the arrays that it returned.
+    """
+
+    def __init__(self, program: "Program", case: Case, results: dict, gradients: dict, inputs: dict, obj, upstream):
+        self.program, self.case, self.results, self.gradients = program, case, tuple(results), gradients
+        self.inputs_left, self.obj, self.upstream_left = inputs, obj, upstream
+        self.outputs = results | {n: None if value is None else np.array(value) for n, value in gradients.items()}
+
+    @cached_property
+    def written(self):
+        given, upstream = self.case.inputs, self.case.upstream
+        found = [n for n, one in self.inputs_left.items() if changed(but_statistics(given[n]), but_statistics(one))]
+        names = self.program.upstream_names or [f"the gradient of output {k + 1}" for k in range(len(upstream))]
+        pairs = zip(names, upstream, self.upstream_left, strict=False)
+        return found + [name for name, before, after in pairs if changed(before, after)]
+
+    @cached_property
+    def shared(self):
+        return shared(self.gradients)
+
+    @cached_property
+    def inputs(self):
+        return arrays_in(self.inputs_left, self.upstream_left)
+
+    @cached_property
+    def elsewhere(self):
+        parameters, constants = self.program.parameters, self.program.constants
+        return kept_elsewhere(self.inputs_left, self.obj, parameters, constants, self.gradients) if parameters else []
 
 
 # ---- functions ----
@@ -257,13 +291,8 @@ class Program:
         outputs, backward, _ = self.split(self.returned(inputs, obj), inputs, obj)
         results = {name: np.array(to_numpy(value)) for name, value in self.named_results(outputs).items()}
         gradients = self.named_gradients(backward(*upstream), inputs, obj, case)
-        written = [n for n, one in inputs.items() if changed(but_statistics(case.inputs[n]), but_statistics(one))]
-        names = self.upstream_names or [f"the gradient of output {k + 1}" for k in range(len(upstream))]
-        written += [name for name, a, b in zip(names, case.upstream, upstream, strict=False) if changed(a, b)]
         arrays = {name: None if value is None else to_numpy(value) for name, value in gradients.items()}
-        kept = {name: None if value is None else np.array(value) for name, value in arrays.items()}
-        elsewhere = kept_elsewhere(inputs, obj, self.parameters, self.constants, gradients) if self.parameters else []
-        return Outcome(results | kept, tuple(results), written, shared(arrays), arrays_in(inputs, upstream), elsewhere)
+        return OutcomeOfRun(self, case, results, arrays, inputs, obj, upstream)
 
     def run_twice(self, case: Case, *, both: bool):
         """The gradients of two calls of backward, after one forward; both: after one forward each."""
@@ -307,7 +336,7 @@ class Program:
         return next((name for name, one in known if inspect.isfunction(one) and pattern.search(name)), "")
 
     def fresh_upstream(self, case):
-        upstream = copied(case.upstream)
+        upstream = [copied(one) for one in case.upstream]
         return replaced(upstream, self.to_array) if self.to_array else upstream
 
     def named_results(self, outputs):
