@@ -41,7 +41,7 @@ BORROWED = 0.4  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
 LARGEST_NUMBER = 12  # in a factor such as 3 or 2 / 3
 FAR = 1.9  # what an edit with a function of an ingredient, or with a product of two, costs at least
-PRODUCTS = {"A * B": np.multiply, "A @ B": np.matmul, "np.outer(A, B)": np.outer}
+PRODUCTS = {"A @ B": np.matmul, "np.outer(A, B)": np.outer}
 SOFTMAX = "A * (B - (A * B).sum(axis=-1, keepdims=True))"  # its backward pass, of which A * B is the first half
 PRODUCTS[SOFTMAX] = lambda a, b: a * (b - (a * b).sum(axis=-1, keepdims=True))
 
@@ -234,8 +234,9 @@ class Synthesis:
                 yield node
         yield from (node for node in self.scope.factors.values() if can_be_read_again(node))
         yield from (size for node in todo for size in self.sizes(node))
-        for _ in range(2):
-            todo = [part for node in todo for part in self.parts(node)]
+        for _ in range(2):  # first what the text has indices for
+            new = [[part for node in todo for part in parts(node)] for parts in (self.parts, self.ends)]
+            todo = [*new[0], *new[1]]
             yield from todo
 
     def sizes(self, node) -> Iterator[ast.expr]:
@@ -255,12 +256,16 @@ class Synthesis:
         elif isinstance(value, list) or is_array(value) or type(value) is tuple:
             same = [one for text, one in self.scope.slices.items() if indexed(value) in self.kinds_of_indices[text]]
             near = [syntax.shifted(one, by) for one in same if isinstance(one, ast.Name) for by in (-1, 1)]
-            is_index = is_array(value) and not is_float_array(value)  # whose single entries mean nothing
-            ends = () if is_index else (ast.Constant(0), ast.Constant(-1))
-            yield from (syntax.entry(node, index) for index in (*same, *near, *ends))
+            yield from (syntax.entry(node, index) for index in (*same, *near))
         elif hasattr(value, "_fields") or (hasattr(value, "__dict__") and not callable(value)):
             names = getattr(value, "_fields", None) or vars(value)
             yield from (ast.Attribute(node, name, ast.Load()) for name in names)
+
+    def ends(self, node) -> Iterator[ast.expr]:
+        """The first and the last entry of a list or an array; single entries of an index mean nothing."""
+        value = self.first(node)
+        if isinstance(value, list) or type(value) is tuple or (is_array(value) and is_float_array(value)):
+            yield from (syntax.entry(node, ast.Constant(k)) for k in (0, -1))
 
     def filled(self, template, **parts) -> ast.expr:
         """The expression of a template, with the functions of torch where the statement holds tensors."""
@@ -452,31 +457,35 @@ class Synthesis:
         """Every product of two ingredients with the shapes of the statement: (template, A, B), values in columns."""
         shape = self.screen.expected[0][0].shape
         arrays = [(node, own) for _, node, own in self.plain if isinstance(own, tuple)]
-        floats = [(node, ()) for _, node, _ in self.plain if isinstance(self.first(node), float)]
         turned = arrays + [(node, own) for _, node, own in self.layouts if isinstance(node, ast.Attribute)]
-        functions = [(node, own) for _, node, own in self.functions if isinstance(own, tuple)]
-        pairs = {
-            "A * B": (floats + arrays, arrays + functions),
-            SOFTMAX: (arrays, arrays),
-            "A @ B": (turned, turned),
-            "np.outer(A, B)": (arrays, arrays),
-        }
         found, columns = [], []
-        for template, (first, second) in pairs.items():
+        for template, ingredients in {"A @ B": turned, "np.outer(A, B)": arrays, SOFTMAX: arrays}.items():
             by_shape = {}
-            for k, (b, b_shape) in enumerate(second):
-                by_shape.setdefault(b_shape, []).append((k, b))
-            for k, (a, a_shape) in enumerate(first):
-                fitting = (s for s in by_shape if product_shape(template, a_shape, s) == shape)
-                if len(found) * self.screen.needed.size > TABLE:
-                    return found, np.stack(columns, axis=1)
-                for m, b in itertools.chain.from_iterable(by_shape[s] for s in fitting):
-                    again = template == "A * B" and m < k - len(floats)  # b * a comes before a * b
-                    values = None if again else self.combined(PRODUCTS[template], a, b)
-                    if values is not None:
+            for b, b_shape in ingredients:
+                by_shape.setdefault(b_shape, []).append(b)
+            for a, a_shape in ingredients:
+                fitting = (one for own, one in by_shape.items() if product_shape(template, a_shape, own) == shape)
+                for b in itertools.chain.from_iterable(fitting):
+                    if (values := self.combined(PRODUCTS[template], a, b)) is not None:
                         found.append((template, a, b))
-                        columns.append(values)
-        return found, np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+                        columns.append(values[:, None])
+        room = TABLE // self.screen.needed.size - len(found)
+        more, blocks = self.elementwise_products(room)
+        return found + more, np.concatenate([*columns, *blocks], axis=1) if columns or blocks else np.zeros((0, 0))
+
+    def elementwise_products(self, room: int) -> tuple[list, list]:
+        """The products A * B of ingredients, at most about `room`, at least one of them with the statement's shapes."""
+        shapes = tuple(own.shape for (own,) in self.screen.expected)
+        (plain, first), (made, second) = (self.table(shapes, which) for which in (False, True))
+        choices, columns = plain + made, np.concatenate([first, second], axis=1)
+        exact, found, blocks = np.array([one.exact for one in choices], bool), [], []
+        for k, a in enumerate(plain):
+            others = k + np.flatnonzero(exact[k] | exact[k:])
+            if len(found) + len(others) > room:
+                break
+            found += [("A * B", a.node, choices[m].node) for m in others]
+            blocks.append(first[:, [k]] * columns[:, others])
+        return found, blocks
 
     def combined(self, function, a, b) -> np.ndarray | None:
         """f(a, b) at all places in one vector, or None if it has other shapes than the statement."""
@@ -502,8 +511,6 @@ def product_shape(template, a, b) -> tuple | None:
     """The shape of a product of arrays with these shapes; None if there is none."""
     if template == "A @ B":
         return a[:-1] + b[1:] if a and b and len(b) <= 2 and a[-1] == b[0] else None
-    if template == "A * B":
-        return b if expressions.broadcasts(a, b) else a if expressions.broadcasts(b, a) else None
     if template == SOFTMAX:
         return a if a == b else None
     return (*a, *b) if len(a) == len(b) == 1 else None
