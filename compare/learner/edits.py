@@ -17,6 +17,7 @@ from compare.learner.syntax import (
     expressions,
     filled,
     functions,
+    is_copy,
     is_load,
     load,
     name,
@@ -345,8 +346,12 @@ def insertions(owner, block, lists, scope, slots, worth):
 
 
 def insertion(cost, slot, new, block, k) -> Edit:
-    """A new statement at a gap of a block: after the line above, or before the one below if more ends above it."""
-    follows = k == len(block) or (k > 0 and isinstance(block[k - 1], SIMPLE) and not is_docstring(block[k - 1]))
+    """A new statement at a gap of a block, after the line above.
+
+    It is before the line below if a loop ends above it, or if it is a copy of what that line changes.
+    """
+    is_simple = k > 0 and isinstance(block[k - 1], SIMPLE) and not is_docstring(block[k - 1])
+    follows = k == len(block) or (is_simple and not is_copy(getattr(new, "value", None)))
     near = block[k - 1] if follows else block[k]
     line = near.end_lineno if follows else near.lineno
     new = ast.copy_location(clone(new), near)

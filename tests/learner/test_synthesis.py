@@ -101,9 +101,7 @@ def test_terms_of_a_sum_with_their_signs():
     }
 
 
-@pytest.mark.parametrize(
-    "template, function", [("A @ B", np.matmul), ("np.outer(A, B)", np.outer)]
-)
+@pytest.mark.parametrize("template, function", [("A @ B", np.matmul), ("np.outer(A, B)", np.outer)])
 @pytest.mark.parametrize("a", [(3,), (4, 3), (3, 4), (2, 4, 3)])
 @pytest.mark.parametrize("b", [(3,), (4, 3), (3, 4)])
 def test_the_shape_of_a_product_is_numpys(template, function, a, b):
