@@ -20,15 +20,17 @@ from compare.learner import check
 SECONDS = 30
 
 
-def checked(folder: Path, name: str, text: str) -> list:
-    path = folder / name.split("/")[-1]
+def checked(folder: Path, name: str, text: str) -> tuple[list, float, float]:
+    """The reports, the seconds after which the verdict was known, and those for the whole report."""
+    path, told, begin = folder / name.split("/")[-1], [], time.perf_counter()
     path.write_text(text, encoding="utf-8")
-    return check.examined(path, exercise_of(name), SECONDS)
+    reports = check.examined(path, exercise_of(name), SECONDS, lambda report: told.append(time.perf_counter()))
+    end = time.perf_counter()
+    return reports, min([*told, end]) - begin, end - begin
 
 
-def judged(folder: Path, mistake: Planted) -> Counter:
+def judged(mistake: Planted, reports: list) -> Counter:
     """What check says of a program with a mistake."""
-    reports = checked(folder, mistake.program, mistake.text)
     report = next((one for one in reports if one.verdict != "right"), reports[0])
     hit = any(finding.line in mistake.lines for finding in report.findings)
     fix = bool(report.findings and report.findings[0].after)
@@ -52,7 +54,7 @@ def judged_together(folder: Path, first: Planted, second: Planted) -> Counter:
     text = first.text.replace(second.right, second.wrong)
     if text == first.text:
         return Counter()
-    reports = checked(folder, first.program, text)
+    reports, *_ = checked(folder, first.program, text)
     named = {finding.line for report in reports for finding in report.findings}
     lines = [{k for k, line in enumerate(text.split("\n"), 1) if one.line.strip() in line} for one in (first, second)]
     found = [bool(named & one) for one in lines]
@@ -69,18 +71,23 @@ def measure_pairs(which: str):
 
 
 def main(which: str):
-    total, seconds, mistakes = Counter(), [], planted(which)
+    total, mistakes = Counter(), planted(which)
+    right, verdict, whole = [], [], []  # seconds
     with tempfile.TemporaryDirectory() as folder:
         for name in (name for name in NAMES if name.startswith(which)):
+            reports, *_, seconds = checked(Path(folder), name, text_of(name))
+            right.append(seconds)
             total["programs"] += 1
-            total["called right"] += all(r.verdict == "right" for r in checked(Path(folder), name, text_of(name)))
+            total["called right"] += all(r.verdict == "right" for r in reports)
             for mistake in (one for one in mistakes if one.program == name):
-                begin = time.perf_counter()
-                total += judged(Path(folder), mistake)
-                seconds.append(time.perf_counter() - begin)
+                reports, *seconds = checked(Path(folder), name, mistake.text)
+                total += judged(mistake, reports)
+                for times, one in zip((verdict, whole), seconds, strict=True):
+                    times.append(one)
             print(f"{name}: {dict(total)}", flush=True)
-    half, most = (sorted(seconds)[int(part * len(seconds))] for part in (0.5, 0.9))
-    print(f"seconds for the report: half in {half:.1f}, nine in ten in {most:.1f}, all in {max(seconds):.1f}")
+    for what, seconds in (("right programs", right), ("the verdict", verdict), ("the whole report", whole)):
+        half, most = (sorted(seconds)[int(part * len(seconds))] for part in (0.5, 0.9))
+        print(f"seconds for {what}: half in {half:.1f}, nine in ten in {most:.1f}, all in {max(seconds):.1f}")
 
 
 if __name__ == "__main__":
