@@ -194,6 +194,7 @@ class Program:
         self.forward, self.backward, self.obj, self.build = forward, backward, obj, build
         self.to_array, self.wrt = to_array, wrt
         self.result_names, self.upstream_names = list(result_names), list(upstream_names)
+        self.returns_pullback = False
         self.parameters = None  # the names of the arrays that the object has before forward, see first_names
         self.constants = set()  # what it holds that is no gradient, see constants_of
         self.used = None  # the gradients' names of the parameters that forward reads, where that is known
@@ -229,7 +230,7 @@ class Program:
         No upstream gradient at all means that the first output is a loss.
         """
         if self.backward is None and callable(returned[-1]):
-            pullback = returned[-1]
+            pullback, self.returns_pullback = returned[-1], True
             return returned[:-1], pullback, most(pullback, len(returned) - 1)
         if self.backward is None:
             return returned[:1], lambda: returned[1] if len(returned) == 2 else tuple(returned[1:]), 0
@@ -354,7 +355,8 @@ class Program:
             with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
             names, all_names = (self.gradient_names(returned, given, kept) for given in (case.inputs, with_numbers))
         arrays = {f"d{leaf}": one for name, value in inputs.items() for leaf, one in leaves(value, name).items()}
-        is_loss = self.backward is None and not self.upstream_names and arrays.keys() >= set(names)
+        one_function = self.backward is None and not self.returns_pullback
+        is_loss = one_function and not self.upstream_names and arrays.keys() >= set(names)
         shapes = {name: np.shape(to_numpy(one)) for name, one in arrays.items()} if not self.upstream_names else {}
         try:
             return by_name(

@@ -89,6 +89,8 @@ def by_name(returned, names, kept, what, with_numbers, shapes, *, is_loss) -> di
     left = [name for name in names if name not in found]
     if shapes:
         chosen, given = of_these_shapes(values, left, shapes, what, is_loss=is_loss)
+        if is_loss and chosen:
+            chosen, given = with_wrong_shapes(chosen, given, values, left, shapes, what)
         left, values = chosen or left, given if chosen or (is_loss and tables) else values
     if len(values) > len(left):
         values = [value for value in values if value is not None]
@@ -124,6 +126,25 @@ def of_these_shapes(values, names, shapes, what, *, is_loss) -> tuple[list[str],
         if is_loss and found:
             raise CannotRun(f"{what}: which arguments are the gradients of? Return None for the others, or a dict")
     return [], []
+
+
+def with_wrong_shapes(chosen, given, values, names, shapes, what) -> tuple[list[str], list]:
+    """What `of_these_shapes` chose of a loss, and the gradients after them if the first has only its sides swapped.
+
+    Raises CannotRun if the value after them may be a gradient of a wrong shape or another result.
+    """
+    rest, after = values[len(given) :], names[names.index(chosen[-1]) + 1 :]
+    if not rest or not after or not is_float_array(rest[0]):
+        return chosen, given
+    shape, expected = np.shape(to_numpy(rest[0])), shapes[after[0]]
+    if sorted(shape) == sorted(expected):
+        return chosen + after[: len(rest)], values[: len(given) + len(after)]
+    if len(shape) == len(expected):
+        raise CannotRun(
+            f"{what} returned an array of shape {shape} after {chosen[-1]}, but the shape of {after[0]} is {expected}; "
+            f"if it is another result, return None for {after[0]} before it"
+        )
+    return chosen, given
 
 
 def wrong_number(what, count, names, with_numbers) -> str:
