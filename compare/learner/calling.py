@@ -52,6 +52,7 @@ from compare.learner.gradient_names import (
     kept_by,
     kept_elsewhere,
     parameters_of,
+    places_of_gradients,
     values_in,
 )
 
@@ -65,7 +66,7 @@ class Case:
     that forward returns; slack: the error that each entry of the expected gradients may have; kinks: the entries for
     which any number counts; unchecked: the gradients that the program neither returns nor keeps; partly: whether some
     of these are of parameters, or whether there are kinks; known_to: the largest error that is allowed for, relative to
-    the array's largest entry.
+    the array's largest entry; elsewhere: the places of second gradients that differ from those that are compared.
     """
 
     words: str
@@ -78,6 +79,7 @@ class Case:
     unchecked: list[str] = field(default_factory=list)
     partly: bool = False
     known_to: float = 0.0
+    elsewhere: set[str] = field(default_factory=set)
 
     @property
     def gradients(self):
@@ -98,13 +100,13 @@ class Outcome:
     written: list[str] = field(default_factory=list)
     shared: list[tuple[str, str]] = field(default_factory=list)
     inputs: dict[tuple, np.ndarray] = field(default_factory=dict)
-    elsewhere: list[str] = field(default_factory=list)
+    elsewhere: dict[str, tuple] = field(default_factory=dict)
 
 
 class OutcomeOfRun(Outcome):
     """What a Program did; what only few runs of a search need is found out when it is asked for.
 
-    inputs_left, obj, upstream_left: what the program got, as it left them; gradients: the arrays that it returned.
+    inputs_left, obj, upstream_left: what the program got, as it left them; gradients: what it returned or kept.
     """
 
     def __init__(self, program: "Program", case: Case, results: dict, gradients: dict, inputs: dict, obj, upstream):
@@ -131,7 +133,7 @@ class OutcomeOfRun(Outcome):
     @cached_property
     def elsewhere(self):
         parameters, constants = self.program.parameters, self.program.constants
-        return kept_elsewhere(self.inputs_left, self.obj, parameters, constants, self.gradients) if parameters else []
+        return kept_elsewhere(self.inputs_left, self.obj, parameters, constants, self.gradients) if parameters else {}
 
 
 # ---- functions ----
@@ -197,6 +199,7 @@ class Program:
         self.returns_pullback = False
         self.parameters = None  # the names of the arrays that the object has before forward, see first_names
         self.constants = set()  # what it holds that is no gradient, see constants_of
+        self.places = None  # where it keeps gradients, if that is known, see places_of_gradients
         self.used = None  # the gradients' names of the parameters that forward reads, where that is known
 
     @property
@@ -239,13 +242,16 @@ class Program:
             return self.split_by_name(returned, function, inputs, obj)
         count = len(returned)
         names = list(signature_of(function).parameters)
+        taken = most(function, count)
+        is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
+        more = dict(zip(self.result_names[1:], returned[1:], strict=True)) if len(self.result_names) == count else {}
+        if is_loss and len(more) == count - 1:
+            gradients = of_a_loss(function, inputs, more, is_method=obj is not None)
+            if gradients is not None:
+                return returned[:1], gradients, 0
         own = sum(name not in inputs for name in names)
         if obj is None and 0 < own < count == len(names) and all(name in inputs for name in names[own:]):
             return returned[:own], lambda *upstream: function(*upstream, *returned[own:]), own  # forward's arguments
-        taken = most(function, count)
-        is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
-        if is_loss and names and all(name in inputs for name in names):
-            return returned[:1], lambda: function(**{name: inputs[name] for name in names}), 0
         takes_cache = obj is None or (taken > 0 and takes_no_gradient(function, taken, returned[-1]))
         if takes_cache and count > 1 and (taken > 1 or (taken == 1 and is_loss)):
             return returned[:-1], with_cache(function, returned[-1]), taken - 1
@@ -349,7 +355,8 @@ class Program:
         returned = as_dicts(returned)
         if not case.expected:
             self.constants = constants_of(reachable(case.inputs, self.obj), reachable(inputs, obj))
-        kept = {f"d{name}": one for name, one in kept_by(inputs, obj, self.parameters, self.constants).items()}
+        places = self.places or places_of_gradients(inputs, obj, self.parameters, self.constants)
+        kept = {f"d{name}": one for name, one in kept_by(inputs, obj, places).items()}
         names = all_names = case.gradients
         if not case.expected:
             with_numbers = {name: replaced(copied(value), to_numpy) for name, value in case.inputs.items()}
@@ -383,6 +390,21 @@ class Program:
 def most(function, count) -> int:
     """The largest number of arguments, up to `count`, that a function takes; -1 for none."""
     return next((n for n in range(count, -1, -1) if accepts(function, n)), -1)
+
+
+def of_a_loss(function, inputs, more: dict, *, is_method: bool) -> Callable | None:
+    """The backward pass of a loss, if it takes arguments of forward and all of its other outputs; None if it does not.
+
+    more: the other outputs by name. A method with one argument gets the upstream gradient instead.
+    """
+    parameters, known = signature_of(function).parameters.values(), inputs | more
+    if any(p.kind in (p.VAR_POSITIONAL, p.KEYWORD_ONLY) for p in parameters) or (is_method and len(parameters) < 2):
+        return None
+    needed = [p.name for p in parameters if p.default is p.empty]
+    if not needed or not set(needed) <= known.keys() or not more.keys() - inputs.keys() <= set(needed):
+        return None
+    options = {p.name: known[p.name] for p in parameters if p.name in known and p.name not in needed}
+    return lambda: function(*(known[name] for name in needed), **options)
 
 
 def takes_no_gradient(function, taken: int, value) -> bool:

@@ -39,7 +39,7 @@ and print a table with one row per file."""
 
 
 def add_arguments(parser):
-    parser.epilog = "exit status: 0 right, 1 wrong or unsolved, 2 could not run"
+    parser.epilog = "exit status: 0 right, 1 wrong or not written yet, 2 could not run"
     parser.add_argument("file", metavar="FILE", help="a Python file, or a folder of them")
     parser.add_argument("--exercise", metavar="NAME", help="which exercise (default: from the heading or file name)")
     parser.add_argument("--fix", action="store_true", help="also show the change after which everything is right")
@@ -204,11 +204,12 @@ def unfinished(known, path, exercise, status, seconds, trace):
     sentence = still_running(seconds) if late else ended(status)
     wrong = [report for report in known.values() if report.verdict == WRONG]
     if wrong:
-        why = f"{seconds} s are over; a smaller example is faster, --seconds N gives it more time" if late else sentence
+        stopped = f"was stopped after {seconds} s: a smaller example is faster, and --seconds N gives it more time"
+        why = stopped if late else f"did not end: {sentence}"
         if wrong[-1].findings:
-            wrong[-1].remarks.append(f"the search for a second mistake did not end: {why}")
+            wrong[-1].remarks.append(f"the search for a second mistake {why}")
         else:
-            wrong[-1].not_searched = f"The search for the line did not end: {why}."
+            wrong[-1].not_searched = f"The search for the line {why}."
         return
     report = Report(str(path), f"exercise {exercise}" if exercise else "forward and backward", exercise)
     report.failed(RUNS, sentence, COULD_NOT_RUN)

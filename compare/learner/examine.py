@@ -6,6 +6,7 @@ import faulthandler
 import json
 import linecache
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -20,7 +21,7 @@ from compare.agreement import NOTABLE, in_eps
 from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
 from compare.learner.arrays import arrays_in, copied, is_number, replaced
 from compare.learner.calling import Case, Outcome, Program
-from compare.learner.gradient_names import CannotRun
+from compare.learner.gradient_names import CannotRun, places_of_gradients
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
 from compare.learner.submission import takes
 from compare.learner.switches import (
@@ -140,10 +141,13 @@ class Bound:
         if not self.cases:
             self.program, self.inputs, self.change = measure.suited(self.program, self.inputs)
             self.cases = [measure.measured(self.program, self.inputs, described(self.inputs))]
+            self.program.places = right_places(self.program, self.cases[0])
+            self.cases[0].elsewhere = set(self.program.run(self.cases[0]).elsewhere)
         if module is None:
             return self.program, self.cases
         program = self.again(module)
         program.constants, program.used = self.program.constants, self.program.used
+        program.places = self.program.places
         if self.change:
             program.obj = replaced(copied(program.obj), self.change)
         return program, self.cases
@@ -169,6 +173,18 @@ class Bound:
                 if found.agree(found.outcome.outputs, right):
                     return found
         return None
+
+
+def right_places(program: Program, case: Case) -> dict[str, str]:
+    """Where an object keeps gradients; of two places with different values the one that is right, if one is."""
+    outcome = program.run(case)
+    found = places_of_gradients(outcome.inputs_left, outcome.obj, program.parameters, program.constants)
+    for path, (name, value) in outcome.elsewhere.items():
+        given = outcome.outputs[name], value
+        right = [row_of(case, one, name).verdict == "within rounding" for one in given if one.shape == value.shape]
+        if right == [False, True]:
+            found[name[1:]] = path
+    return found
 
 
 def with_other_numbers(program: Program) -> Program:
@@ -250,7 +266,13 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
     seen = run_all(subject, module, report, heard)
     if seen is None:
         return None
+    left_out = [name for case, _ in seen for name in case.unchecked]
+    if left_out:
+        report.remarks.append(f"not checked: {', '.join(left_out)} (neither returned nor found in an object)")
     report.remarks += [kinks_in_words(case.kinks) for case, _ in seen if case.kinks]
+    elsewhere = [words for case, outcome in seen for words in elsewhere_in_words(case, outcome)]
+    report.remarks += elsewhere
+    report.partly = any(case.partly for case, _ in seen) or bool(elsewhere)
     known_to = max((case.known_to for case, _ in seen), default=0)
     if known_to > NOTABLE:
         report.remarks.append(f"differences give the gradients to {known_to:.0e} of the largest entry only")
@@ -262,11 +284,7 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
             report.problem = seen[index][0].words + before
             return index, stage
         report.stages.append((stage, sentence))
-    elsewhere = sorted({path for _, outcome in seen for path in outcome.elsewhere})
-    report.partly = any(case.partly for case, _ in seen) or bool(elsewhere)
-    report.remarks += remarks_on(seen)
-    if elsewhere:
-        report.remarks.append(f"not checked: {', '.join(elsewhere)} (another gradient of the same array was)")
+    report.remarks += remarks_on_dtypes(seen)
     return None
 
 
@@ -316,6 +334,8 @@ def passes_all(program, case, *, is_exercise: bool) -> bool:
     judge = Judge(case)
     right = judge.right(judge.vector(program))
     if right is None or not right.all() or outcome.written or (is_exercise and outcome.shared):
+        return False
+    if not outcome.elsewhere.keys() <= case.elsewhere:
         return False
     again = differing(program, case)
     return not again or (not is_exercise and why_usual(program, case, again) != "")
@@ -453,8 +473,8 @@ def is_clean(subject, seen, report):
             return None, usual
         if again:
             return index, (
-                f"a second call gives a different {', '.join(again)}: something is kept from the first call, such as "
-                "gradients that are not set to zero again, or an array from np.empty is not filled"
+                f"a second call gives a different {', '.join(again)}: gradients are not set to zero again, something "
+                "else is kept from the first call, or an array from np.empty is not filled"
             )
         if isinstance(subject.bind, Bound) and (stale := from_other_inputs(program, case)):
             report.not_searched = "The line was not looked for: see what is not set again at each call."
@@ -489,11 +509,8 @@ def outputs_are_separate(subject, seen, report):
 STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_clean), (SEPARATE, outputs_are_separate))
 
 
-def remarks_on(seen) -> list[str]:
-    """Gradients that are not returned, and outputs in float64 for inputs in float32."""
-    left_out = [name for case, _ in seen for name in case.unchecked]
-    if left_out:
-        return [f"not checked: {', '.join(left_out)} (neither returned nor found in an object)"]
+def remarks_on_dtypes(seen) -> list[str]:
+    """Outputs in float64 for inputs in float32."""
     for case, outcome in seen:
         wide = [
             n
@@ -506,6 +523,12 @@ def remarks_on(seen) -> list[str]:
                 "(np.zeros_like keeps the dtype)"
             ]
     return []
+
+
+def elsewhere_in_words(case, outcome) -> list[str]:
+    places = {path: name for path, (name, _) in outcome.elsewhere.items()}
+    own = {path: path if re.split(r"[.\[]", path)[0] in case.inputs else f"self.{path}" for path in places}
+    return [f"{own[path]} was not checked; it differs from the {name} that was" for path, name in places.items()]
 
 
 def kinks_in_words(kinks: list[str]) -> str:

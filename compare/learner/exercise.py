@@ -85,7 +85,13 @@ def main(name: str | None, *, hint: bool, solution: bool, progress: bool) -> int
 
 
 def list_all(folder):
-    table = table_of("the exercises: cells, easy to hard, then training", "exercise", "topic", "from", "here")
+    table = table_of(
+        "the exercises: layers and single steps, then whole sequences, then training",
+        "exercise",
+        "topic",
+        "from",
+        "here",
+    )
     for exercise in ladder.EXERCISES:
         here = exercise.file_name if (folder / exercise.file_name).exists() else ""
         table.add_row(exercise.name, exercise.title, f"scratch/{exercise.file}.py", here)

@@ -209,30 +209,42 @@ def first_names(arrays) -> dict[str, str]:
     return {name: first.setdefault(id(array), name) for name, array in arrays.items()}
 
 
-def kept_by(inputs, obj, parameters, constants) -> dict[str, Any]:
-    """The gradients that objects keep, by the first names of their parameters; parameters: see first_names.
+def places_of_gradients(inputs, obj, parameters, constants) -> dict[str, str]:
+    """Where objects keep gradients: the first name of each parameter -> a path; parameters: see first_names.
 
     constants: the paths of what is no gradient, see constants_of.
     """
-    paths, found = dict(reachable(inputs, obj)) if parameters else {}, {}
-    paths = {path: value for path, value in paths.items() if path not in constants}
+    paths = [path for path, _ in reachable(inputs, obj) if path not in constants] if parameters else []
+    found = {}
     for name, best in gradient_paths(tuple(parameters), tuple(paths)):
-        found.setdefault(parameters[name], paths[best])
+        found.setdefault(parameters[name], best)
     return found
 
 
-def kept_elsewhere(inputs, obj, parameters, constants, gradients) -> list[str]:
-    """The paths of other values that objects keep as gradients of their parameters than those that are looked at."""
-    paths = {path: to_numpy(one) for path, one in reachable(inputs, obj) if path not in constants}
-    known = {name: gradients.get(f"d{first}") for name, first in parameters.items()}
-    looked_at = [(name, to_numpy(value)) for name, value in known.items() if value is not None]
-    return [
-        path
-        for path, one in paths.items()
-        if np.any(one)
-        and any(is_gradient_of(path, name) and one.shape == value.shape for name, value in looked_at)
-        and not any(is_gradient_of(path, name) and np.allclose(one, value) for name, value in looked_at)
-    ]
+def kept_by(inputs, obj, places) -> dict[str, Any]:
+    """The gradients that objects keep at some places, by the first names of their parameters."""
+    paths = dict(reachable(inputs, obj)) if places else {}
+    return {name: paths[path] for name, path in places.items() if path in paths}
+
+
+def kept_elsewhere(inputs, obj, parameters, constants, gradients) -> dict[str, tuple]:
+    """Where objects keep a second, different gradient of a parameter: its path -> (name of the one compared, value).
+
+    gradients: those that are compared, by name.
+    """
+    found = {}
+    for path, one in reachable(inputs, obj):
+        names = [f"d{first}" for name, first in parameters.items() if is_gradient_of(path, name)]
+        known = {name: to_numpy(gradients[name]) for name in names if gradients.get(name) is not None}
+        alike = {name: value for name, value in known.items() if np.size(to_numpy(one)) == value.size}
+        if path not in constants and alike and not any(same(to_numpy(one), value) for value in alike.values()):
+            found[path] = next(iter(alike)), to_numpy(one)
+    return found
+
+
+def same(a, b) -> bool:
+    """Whether two arrays of one size hold the same, up to rounding."""
+    return bool(np.abs(np.ravel(a) - np.ravel(b)).max(initial=0) <= 1e-9 * np.abs(b).max(initial=0))
 
 
 @lru_cache(maxsize=256)

@@ -201,8 +201,12 @@ def statement_in_words(old, new) -> str:
     adds = isinstance(new, ast.Assign) and syntax.unparse(new.value).startswith(f"{syntax.unparse(new.targets[0])} + ")
     if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
         return "This replaces a value that should be added to."
-    if isinstance(old, ast.AugAssign):
-        return "The value is stored in the wrong way: compare =, += and an operation that makes a new array."
+    if isinstance(old, ast.AugAssign) and isinstance(new, ast.Assign):
+        if syntax.unparse(new.value) == syntax.unparse(old.value):
+            return "This adds to a value that should be replaced."
+        return "This changes an array in place that is also used elsewhere."
+    if isinstance(old, ast.AugAssign) and isinstance(new, ast.Expr):
+        return "Where an index occurs twice, this adds only once."
     return "What is stored here is right, but not where it is stored."
 
 
@@ -235,7 +239,7 @@ def evidence(search: Search, edit) -> list[str]:
     """What a line holds and what it holds after the edit, if it is a value that changes."""
     slots = {slot for slot, _ in edit.changes}
     suspect = next((one for one in search.possible if one.slot in slots), None)
-    if suspect is None:
+    if suspect is None or isinstance(search.node(suspect.slot), ast.Expr):  # which has no value to speak of
         return []
     fixed = values_after(search, edit, suspect)
     if fixed is not None:
@@ -331,7 +335,8 @@ def finding_without_fix(search: Search, suspect) -> Finding:
         node.lineno,
         source[node.lineno - 1].rstrip(),
         False,
-        "No small edit of this line was found that makes everything right, but another value of it does.",
+        "Another value of this line makes everything right, but no small edit was found that gives it. A whole term "
+        "may be missing.",
         (),
         values_without_fix(search, suspect),
     )
@@ -340,7 +345,7 @@ def finding_without_fix(search: Search, suspect) -> Finding:
 def uncertain(search: Search, fix: Fix) -> Finding:
     source = search.workshop.subject.source.split("\n")
     words = (
-        "There is probably more than one mistake. A change here makes some entries right and none wrong; look at this "
-        "line first."
+        "There may be more than one mistake. A change here makes some entries right and none wrong; look at this line "
+        "first."
     )
     return Finding(fix.edit.line, source[fix.edit.line - 1].rstrip(), False, words)

@@ -74,8 +74,8 @@ class Measured:
                 raise CannotRun(f"forward gives nan for {entry_in_words(f'output {k}', entry)}; choose other inputs")
             if one.shape != again.shape or not np.allclose(one, again, RESOLUTION, 0):
                 raise CannotRun(
-                    f"output {k} differs from call to call of forward: draw random numbers from "
-                    "np.random.default_rng(0) in forward, or pass them as an argument"
+                    f"output {k} differs from call to call of forward: pass the random numbers, such as a mask, as an "
+                    "argument, or use np.random.default_rng(0) in forward for this check"
                 )
 
     def change(self, move: Callable, moving: list | None = None) -> tuple[float, float]:
@@ -345,6 +345,9 @@ class InOneDirection:
         arrays = arrays_by_name(*program.prepared(self.case))
         self.directions = {name: rng.standard_normal(arrays[name].shape) for name in names}
         self.slopes = {name: loss.along(name, direction) for name, direction in self.directions.items()}
+        for name in [name for name, slope in self.slopes.items() if not np.isfinite(slope.error)]:
+            self.directions[name] *= arrays[name] != 0  # where a relu has its kink
+            self.slopes[name] = loss.along(name, self.directions[name])
 
     def agrees_with(self, program: Program, names) -> bool:
         """Whether the gradients of a program agree with the measured derivatives; not if it raises an exception."""

@@ -10,10 +10,11 @@ from compare.agreement import ALLOWED_EPS
 RIGHT, WRONG, COULD_NOT_RUN, UNSOLVED = "right", "wrong", "could not run", "unsolved"
 RUNS, SHAPES, VALUES = "runs", "shapes and dtypes", "values"
 CLEAN, SEPARATE = "inputs unmodified, repeatable", "no aliased outputs"
+IF_WRONG = {RUNS: "to run", CLEAN: "inputs or second call", SEPARATE: "aliased outputs"}  # what a stage is called then
 MARKS = {RIGHT: "note", WRONG: "wrong", COULD_NOT_RUN: "failed", UNSOLVED: "failed"}
 WIDTH = 80
 NOT_FOUND = (
-    "No line was found of which a small change, or another value, makes everything right. There are probably several "
+    "No single line was found that can be changed so that everything becomes right. There are probably several "
     "mistakes."
 )
 
@@ -115,7 +116,7 @@ def head(report: Report) -> str:
     lines = [f"{report.file}: {report.title}"]
     for stage, words in report.stages:
         mark = "ok" if words == "ok" else MARKS[report.verdict]
-        lines += wrapped(stage if words == "ok" else f"{stage}: {words}", f"  {mark:<5} ", 8)
+        lines += wrapped(stage if words == "ok" else f"{IF_WRONG.get(stage, stage)}: {words}", f"  {mark:<5} ", 8)
     wrong = [row for row in report.rows if row.verdict != "within rounding"]
     if wrong:
         width = max(len(row.name) for row in report.rows)
@@ -159,7 +160,7 @@ def tail(report: Report, *, fix: bool = False) -> str:
 
 def finding_in_words(finding: Finding, *, fix: bool, another: bool) -> list[str]:
     sure = "" if finding.certain else " (not certain)"
-    lines = [f"{'and ' if another else ''}line {finding.line}{sure}", f"    {finding.text}"]
+    lines = [f"{'and, after that change, ' if another else ''}line {finding.line}{sure}", f"    {finding.text}"]
     if finding.columns:
         start, end = finding.columns
         lines.append("    " + " " * start + "^" * (end - start))
@@ -167,7 +168,7 @@ def finding_in_words(finding: Finding, *, fix: bool, another: bool) -> list[str]
         lines += wrapped(sentence, "", 0) if sentence else []
     if finding.also:
         others = " or ".join(f"line {line}" for line in finding.also)
-        lines += wrapped(f"It could also be changed in {others}.", "", 0)
+        lines += wrapped(f"The mistake could also be fixed in {others}.", "", 0)
     if fix and not finding.after:
         lines.append("No change was found after which everything is right.")
     if fix and finding.after:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from compare.learner import edits, syntax
-from compare.learner.suspects import SINGULAR, Investigation, Probe, Suspect, is_literal, value_of
+from compare.learner.suspects import SINGULAR, Arguments, Investigation, Probe, Suspect, is_literal, value_of
 from compare.learner.switches import Endless, Workshop
 
 CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
@@ -246,7 +246,8 @@ def leaves_of(value, original) -> list[np.ndarray]:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return [np.asarray(value, dtype=None if value.dtype.kind == "f" else float)]
     probe = Probe()
-    probe(value, integers=is_literal(original) or not isinstance(original, ast.Tuple))
+    is_arguments = isinstance(original, Arguments)
+    probe(value, integers=is_literal(original) or not isinstance(original, ast.Tuple), arguments=is_arguments)
     return probe.values[0]
 
 

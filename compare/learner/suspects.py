@@ -85,16 +85,19 @@ class Probe:
         self.wide = wide
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, *, integers=False, like=None, terms=None, shape=None):
+    def __call__(self, value, *, integers=False, like=None, terms=None, shape=None, arguments=False):
         """integers: whether those count, because they are stored in an array, or are in the text instead of floats;
         like: an array to which it is added, say, so that it gets an entry for each of its entries; terms: what it is a
-        sum of; shape: that of what it is used as.
+        sum of; shape: that of what it is used as; arguments: whether it is a tuple of arguments of a function, which
+        may write into those that are not changed here, and into what holds arrays.
         """
         if shape is not None and not is_tensor(value):
             with suppress(ValueError):
                 value = np.broadcast_to(value, shape).astype(float)
-        self.integers = integers
+        self.integers, self.arguments = integers, arguments
         self.values.append([])
+        if arguments:
+            return tuple(one if isinstance(one, list | tuple | dict) else self.visited(one) for one in value)
         like = terms if self.wide else like
         if is_tensor(like) and is_tensor(value) and self.wide:
             with suppress(RuntimeError):
@@ -113,32 +116,32 @@ class Probe:
     def visited(self, value):
         if is_tensor(value):
             array = to_numpy(value)
-            changed = self.visited(array)
-            return value if changed is array else sys.modules["torch"].from_numpy(np.asarray(changed))
+            new = self.visited(array)
+            return value if new is array else sys.modules["torch"].from_numpy(np.asarray(new))
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            return self.changed(value)
+            return self.with_its_part(value)
         if isinstance(value, float | np.floating) or (
             self.integers and isinstance(value, int | np.integer) and not isinstance(value, bool)
         ):
-            return float(self.changed(np.array(float(value))))
+            return float(self.with_its_part(np.array(float(value))))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*(self.visited(one) for one in value))
         if isinstance(value, tuple | list):
             return type(value)(self.visited(one) for one in value)
         return {key: self.visited(one) for key, one in value.items()} if type(value) is dict else value
 
-    def changed(self, array):
+    def with_its_part(self, array):
         """The array with its part of the change."""
         self.values[-1].append(np.array(array))  # not a masked array, nor a matrix
         if self.size:
-            new = array + self.size * (self.rng.random(array.shape) + 0.5) * (1 + np.abs(array))
-        elif self.change is not None:
-            part = self.change[self.used : self.used + array.size]
-            self.used += array.size
-            new = array + part.reshape(array.shape) if part.size == array.size else array
-        else:
+            return array + self.size * (self.rng.random(array.shape) + 0.5) * (1 + np.abs(array))
+        if self.change is None:
             return array
-        return new
+        part = self.change[self.used : self.used + array.size]
+        self.used += array.size
+        if part.size != array.size or (self.arguments and not part.any()):
+            return array
+        return array + part.reshape(array.shape)
 
 
 def copied(value, depth=4):
@@ -167,6 +170,10 @@ def here(variables) -> ast.stmt:
     return ast.parse(f"__here__(lambda: [{', '.join(sorted(variables))}])").body[0]
 
 
+class Arguments(ast.Tuple):
+    """The arguments of a call that is a statement of its own, as a tuple."""
+
+
 def value_of(statement):
     """(path, expression) of what a statement stores, passes on or returns; None if there is none."""
     match statement:
@@ -175,7 +182,7 @@ def value_of(statement):
         case ast.Expr(value=ast.Call(args=[only])) if not isinstance(only, ast.Starred):
             return (("value", None), ("args", 0)), only
         case ast.Expr(value=ast.Call(args=[_, *_] as args)) if not any(isinstance(one, ast.Starred) for one in args):
-            return (("value", None), ("args", None)), ast.Tuple(args, ast.Load())
+            return (("value", None), ("args", None)), Arguments(args, ast.Load())
         case ast.Expr(value=ast.Yield(value=value)) if value is not None:
             return (("value", None), ("value", None)), value
     return None
@@ -199,6 +206,8 @@ def probed(statement) -> list | None:
     options = {"terms": terms_of(value)} if terms_of(value) else {}
     if is_literal(value):
         options["integers"] = ast.Constant(True)
+    if isinstance(value, Arguments):
+        options["arguments"] = ast.Constant(True)
     return [syntax.replaced(statement, path, seen(value, **options))]
 
 
@@ -403,7 +412,7 @@ class Investigation:
                     self.wide.add(one.slot)
                     self.solve(one)
         for one in self.suspects:
-            while one.possible is False and one.leaves and self.workshop.runs < last:
+            while not one.possible and one.leaves and self.workshop.runs < last:
                 one.leaf, one.moved = one.leaves.pop(0)
                 self.solve(one)
 

@@ -42,8 +42,13 @@ NUMBERS = (0, 1, 2, -1, 0.5)
 LARGEST_NUMBER = 12  # in a factor such as 3 or 2 / 3
 FAR = 1.9  # what an edit with a function of an ingredient, or with a product of two, costs at least
 PRODUCTS = {"A @ B": np.matmul, "np.outer(A, B)": np.outer}
-SOFTMAX = "A * (B - (A * B).sum(axis=-1, keepdims=True))"  # its backward pass, of which A * B is the first half
-PRODUCTS[SOFTMAX] = lambda a, b: a * (b - (a * b).sum(axis=-1, keepdims=True))
+# The backward pass of a softmax, or its second term; one of a normalization.
+ROWS = {
+    "A * (B - (A * B).sum(axis=-1, keepdims=True))": lambda a, b: a * (b - (a * b).sum(axis=-1, keepdims=True)),
+    "A * (A * B).sum(axis=-1, keepdims=True)": lambda a, b: a * (a * b).sum(axis=-1, keepdims=True),
+    "A * (A * B).mean(axis=-1, keepdims=True)": lambda a, b: a * (a * b).mean(axis=-1, keepdims=True),
+}
+PRODUCTS |= ROWS
 
 
 def kind(value):
@@ -459,7 +464,9 @@ class Synthesis:
         arrays = [(node, own) for _, node, own in self.plain if isinstance(own, tuple)]
         turned = arrays + [(node, own) for _, node, own in self.layouts if isinstance(node, ast.Attribute)]
         found, columns = [], []
-        for template, ingredients in {"A @ B": turned, "np.outer(A, B)": arrays, SOFTMAX: arrays}.items():
+        for template, ingredients in (
+            {"A @ B": turned, "np.outer(A, B)": arrays} | dict.fromkeys(ROWS, arrays)
+        ).items():
             by_shape = {}
             for b, b_shape in ingredients:
                 by_shape.setdefault(b_shape, []).append(b)
@@ -511,7 +518,7 @@ def product_shape(template, a, b) -> tuple | None:
     """The shape of a product of arrays with these shapes; None if there is none."""
     if template == "A @ B":
         return a[:-1] + b[1:] if a and b and len(b) <= 2 and a[-1] == b[0] else None
-    if template == SOFTMAX:
+    if template in ROWS:
         return a if a == b else None
     return (*a, *b) if len(a) == len(b) == 1 else None
 

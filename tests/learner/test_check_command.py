@@ -170,5 +170,5 @@ def test_what_is_known_counts_when_the_time_is_up(tmp_path, findings, what):
     known = {"rnn": report.Report("rnn.py", "rnn", "rnn", report.WRONG, findings=findings)}
     check.unfinished(known, tmp_path / "rnn.py", "rnn", None, 20, trace=0)
     (said,) = known["rnn"].remarks if findings else [known["rnn"].not_searched]
-    assert f"the search for {what} did not end: 20 s are over" in said.lower()
+    assert f"the search for {what} was stopped after 20 s" in said.lower()
     assert known["rnn"].verdict == report.WRONG and known["rnn"].findings == findings

@@ -315,7 +315,7 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         LAYER.replace("self.dW = self.x.T @ g;", "self.dW = self.x.T @ g; self.grads = {'W': 2 * self.dW};")
         + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
         "right",
-        "not checked: grads.W (another",
+        "self.grads.W was not checked; it differs from the dW that was",
     ),
     "a gradient that is kept twice": (
         LAYER.replace("self.dW = self.x.T @ g;", "self.dW = self.x.T @ g; self.grads = {'W': self.dW};")
