@@ -459,26 +459,28 @@ class Synthesis:
         return np.concatenate([np.broadcast_to(place.value(node), own.shape).ravel() for place, (own,) in pairs])
 
     def all_products(self) -> tuple[list, np.ndarray]:
-        """Every product of two ingredients with the shapes of the statement: (template, A, B), values in columns."""
+        """Products of two ingredients with the shapes of the statement: (template, A, B), and values in columns."""
+        most = TABLE // self.screen.needed.size
+        found, columns = [], []
+        for template, a, b in itertools.islice(self.fitting_pairs(), most // 2):
+            if (values := self.combined(PRODUCTS[template], a, b)) is not None:
+                found.append((template, a, b))
+                columns.append(values[:, None])
+        more, blocks = self.elementwise_products(most - len(found))
+        return found + more, np.concatenate([*columns, *blocks], axis=1) if columns or blocks else np.zeros((0, 0))
+
+    def fitting_pairs(self) -> Iterator[tuple]:
+        """(template, A, B) for all products but A * B that have the statement's shape at the first place."""
         shape = self.screen.expected[0][0].shape
         arrays = [(node, own) for _, node, own in self.plain if isinstance(own, tuple)]
         turned = arrays + [(node, own) for _, node, own in self.layouts if isinstance(node, ast.Attribute)]
-        found, columns = [], []
-        for template, ingredients in (
-            {"A @ B": turned, "np.outer(A, B)": arrays} | dict.fromkeys(ROWS, arrays)
-        ).items():
-            by_shape = {}
-            for b, b_shape in ingredients:
-                by_shape.setdefault(b_shape, []).append(b)
-            for a, a_shape in ingredients:
-                fitting = (one for own, one in by_shape.items() if product_shape(template, a_shape, own) == shape)
-                for b in itertools.chain.from_iterable(fitting):
-                    if (values := self.combined(PRODUCTS[template], a, b)) is not None:
-                        found.append((template, a, b))
-                        columns.append(values[:, None])
-        room = TABLE // self.screen.needed.size - len(found)
-        more, blocks = self.elementwise_products(room)
-        return found + more, np.concatenate([*columns, *blocks], axis=1) if columns or blocks else np.zeros((0, 0))
+        for template in PRODUCTS:
+            ingredients, by_shape = turned if template == "A @ B" else arrays, {}
+            for b, own in ingredients:
+                by_shape.setdefault(own, []).append(b)
+            for a, own in ingredients:
+                fitting = [some for other, some in by_shape.items() if product_shape(template, own, other) == shape]
+                yield from ((template, a, b) for some in fitting for b in some)
 
     def elementwise_products(self, room: int) -> tuple[list, list]:
         """The products A * B of ingredients, at most about `room`, at least one of them with the statement's shapes."""

@@ -311,6 +311,59 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "wrong",
         "dp differs",
     ),
+    "a closure that returns a gradient with swapped sides": (
+        "def f(x, W):\n    def back(dy): return dy @ W.T, dy.T @ x\n    return x @ W, back\n"
+        "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((3, 4))\n",
+        "wrong",
+        "dW has shape (4, 3); it must be (3, 4)",
+    ),
+    "a loss that returns a gradient with swapped sides": (
+        "def f(x, W): e = x @ W; return (e**2).sum(), 2 * e @ W.T, 2 * e.T @ x\n"
+        "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((3, 4))\n",
+        "wrong",
+        "dW has shape (4, 3); it must be (3, 4)",
+    ),
+    "a loss that returns what may be a gradient": (
+        "def f(x, W): e = x @ W; return (e**2).sum(), 2 * e @ W.T, e\n"
+        "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((3, 4))\n",
+        "could not run",
+        "return None for dW",
+    ),
+    "a loss with an option": (
+        "def f_forward(p, t, size=1.0): return size * ((p - t) ** 2).sum()\n"
+        "def f_backward(p, t, size=1.0): return 2 * size * (p - t)\n"
+        "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((2, 3))\n",
+        "right",
+        "dp, is",
+    ),
+    "a loss whose backward takes another output": (
+        "def f_forward(z):\n    p = np.exp(z)\n    loss = p.sum()\n    return loss, p\n"
+        "def f_backward(z, p): return p\n" + ONE,
+        "right",
+        "dz, is",
+    ),
+    "an object whose loss is a number, and the upstream gradient has the name of an input": (
+        "class Mean:\n"
+        "    def forward(self, out): self.shape = out.shape; return out.mean()\n"
+        "    def backward(self, out): return np.full(self.shape, out / np.prod(self.shape))\n"
+        "def example(): return Mean(), np.random.default_rng(0).random((2, 3))\n",
+        "right",
+        "dout, is",
+    ),
+    "one step of a sum is kept, too": (
+        LAYER.replace("self.dW = self.x.T @ g;", "self.dW = self.x[:1].T @ g[:1]; self.grads = {'W': self.x.T @ g};")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "self.dW was not checked; it differs from the dW that was",
+    ),
+    "parameters whose names differ in case only": (
+        LAYER.replace("self.W = ", "self.w = np.ones(2); self.W = ")
+        .replace("x @ self.W", "x @ self.W + self.w")
+        .replace("self.dW =", "self.dw = g.sum(axis=0); self.dW =")
+        + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
+        "right",
+        "right: the largest",
+    ),
     "a gradient that is kept twice, once wrong": (
         LAYER.replace("self.dW = self.x.T @ g;", "self.dW = self.x.T @ g; self.grads = {'W': 2 * self.dW};")
         + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n",
@@ -433,6 +486,22 @@ def test_the_verdict(name, tmp_path):
 
 
 FIXES = {  # the program, and what is in the fix, although other changes would do for the example's numbers
+    "an argument of a function that writes into another": (
+        "class Embedding:\n"
+        "    def __init__(self): self.E = np.random.default_rng(0).standard_normal((6, 3))\n"
+        "    def forward(self, ids): self.ids = ids; return 2 * self.E[ids]\n"
+        "    def backward(self, g): self.dE = np.zeros_like(self.E); np.add.at(self.dE, self.ids, g)\n"
+        "def example(): return Embedding(), np.array([[1, 2, 1], [4, 5, 2]])\n",
+        "2.0 * g",
+    ),
+    "the second term of a layer norm": (
+        "def f_forward(x):\n    s = x.std(axis=1, keepdims=True)\n    n = (x - x.mean(axis=1, keepdims=True)) / s\n"
+        "    return n, (n, s)\n"
+        "def f_backward(dy, cache):\n    n, s = cache\n    d = dy - dy.mean(axis=1, keepdims=True)\n"
+        "    return d / s\n"
+        "def example(): return (np.random.default_rng(0).standard_normal((4, 5)),)\n",
+        ".mean(axis=-1, keepdims=True)",
+    ),
     "a size": (
         "def f_forward(p, t): return ((p - t) ** 2).mean()\ndef f_backward(p, t): return 2 * (p - t) / p.shape[0]\n"
         "def example(): r = np.random.default_rng(0); return r.random((2, 3)), r.random((2, 3))\n",
@@ -459,6 +528,24 @@ def test_a_fix_holds_for_other_numbers(name, tmp_path):
     text, fix = FIXES[name]
     (report,) = reports_on(text, tmp_path)
     assert fix in report.findings[0].after
+
+
+def test_a_fix_of_one_of_two_places_is_none(tmp_path):
+    wrong = "self.dW = self.x.T @ g + 1; self.grads = {'W': self.x.T @ g + 1};"
+    text = LAYER.replace("self.dW = self.x.T @ g;", wrong)
+    (report,) = reports_on(text + "def example(): return Layer(), np.arange(6.0).reshape(2, 3)\n", tmp_path)
+    assert report.verdict == "wrong" and not any(finding.certain for finding in report.findings)
+
+
+def test_an_entry_at_a_kink_does_not_spare_the_others_in_a_confirmation(tmp_path):
+    """2.0 * dy is right for this scale only."""
+    text = """
+def f_forward(x, scale): return np.maximum(x, 0) + scale * x, x > 0
+def f_backward(dy, real): return dy * real + dy
+def example(): return np.array([[1.0, -2.0], [0.0, 3.0]]), 2.0
+"""
+    (report,) = reports_on(text, tmp_path)
+    assert report.verdict == "wrong" and not any(finding.certain for finding in report.findings)
 
 
 def test_an_error_at_a_kink_does_not_count(tmp_path):
