@@ -40,7 +40,8 @@ def replaced(node, path, new):
 
 def is_copy(node) -> bool:
     """Whether it is a call X.copy()."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "copy"
+    is_method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    return is_method and node.func.attr == "copy" and not node.args
 
 
 def clone(node):

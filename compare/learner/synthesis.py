@@ -48,7 +48,7 @@ ROWS = {
     "A * (A * B).sum(axis=-1, keepdims=True)": lambda a, b: a * (a * b).sum(axis=-1, keepdims=True),
     "A * (A * B).mean(axis=-1, keepdims=True)": lambda a, b: a * (a * b).mean(axis=-1, keepdims=True),
 }
-PRODUCTS |= ROWS
+PRODUCTS |= ROWS  # and A * B
 
 
 def kind(value):
