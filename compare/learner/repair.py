@@ -131,7 +131,7 @@ class Search:
                     self.costs[slots.of(block, index, "move")] = 0.1 + 0.5 * fits[-1]
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
-            if self.workshop.judge.strict:  # setting to zero what is kept is likeliest where other things are, or add up
+            if self.workshop.judge.strict:  # what is kept is set to zero where other things are, or add up
                 place, start = edits.place_of_resets(function.body), edits.is_docstring(function.body[0])
                 adds = any(isinstance(node, ast.AugAssign) for node in ast.walk(function))
                 self.costs[slots.of(function.body, place, "before")] = 0.0 if place > start else 0.1 if adds else 0.3
