@@ -2,7 +2,7 @@
 
     python tests/measure_check.py developed|earlier|unseen [--two]
 
-The table in compare/learner/README.md is what it says of `unseen`. It takes about five minutes for 100 mistakes. With
+The table in compare/learner/README.md is what it says of `unseen`. It takes about ten minutes for 100 mistakes. With
 --two, every two mistakes that follow one another in a program are planted together.
 """
 
@@ -17,7 +17,7 @@ from programs import NAMES, Planted, exercise_of, planted, text_of
 
 from compare.learner import check
 
-SECONDS = 60
+SECONDS = 240
 
 
 def checked(folder: Path, name: str, text: str) -> tuple[list, float, float]:
