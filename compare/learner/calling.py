@@ -244,11 +244,9 @@ class Program:
         names = list(signature_of(function).parameters)
         taken = most(function, count)
         is_loss = is_number(returned[0]) or (is_float_array(returned[0]) and not returned[0].ndim)
-        more = dict(zip(self.result_names[1:], returned[1:], strict=True)) if len(self.result_names) == count else {}
-        if is_loss and len(more) == count - 1:
-            gradients = of_a_loss(function, inputs, more, is_method=obj is not None)
-            if gradients is not None:
-                return returned[:1], gradients, 0
+        more = dict(zip(self.result_names[1:], returned[1:], strict=False))
+        if is_loss and len(more) == count - 1 and (of_loss := of_a_loss(function, inputs, more, obj)):
+            return returned[:1], of_loss, 0
         own = sum(name not in inputs for name in names)
         if obj is None and 0 < own < count == len(names) and all(name in inputs for name in names[own:]):
             return returned[:own], lambda *upstream: function(*upstream, *returned[own:]), own  # forward's arguments
@@ -392,13 +390,15 @@ def most(function, count) -> int:
     return next((n for n in range(count, -1, -1) if accepts(function, n)), -1)
 
 
-def of_a_loss(function, inputs, more: dict, *, is_method: bool) -> Callable | None:
+def of_a_loss(function, inputs, more: dict, obj) -> Callable | None:
     """The backward pass of a loss, if it takes arguments of forward and all of its other outputs; None if it does not.
 
     more: the other outputs by name. A method with one argument gets the upstream gradient instead.
     """
     parameters, known = signature_of(function).parameters.values(), inputs | more
-    if any(p.kind in (p.VAR_POSITIONAL, p.KEYWORD_ONLY) for p in parameters) or (is_method and len(parameters) < 2):
+    if any(p.kind in (p.VAR_POSITIONAL, p.KEYWORD_ONLY) for p in parameters):
+        return None
+    if obj is not None and len(parameters) < 2:
         return None
     needed = [p.name for p in parameters if p.default is p.empty]
     if not needed or not set(needed) <= known.keys() or not more.keys() - inputs.keys() <= set(needed):

@@ -267,7 +267,7 @@ def other_statements(statement, scope) -> Iterator[tuple[float, ast.stmt]]:
 
 
 def moves_of(statement, owner, block, index, lists, slots):
-    """The statement at another place: of its block, at an end of a block next to it, or outside its loops."""
+    """The statement at another place: of its block, at an end of a block next to it, or outside its loop."""
     if isinstance(statement, ast.Return):
         return
     gone = (slots.of(block, index, "in"), [ast.copy_location(ast.Pass(), statement)])
@@ -276,10 +276,10 @@ def moves_of(statement, owner, block, index, lists, slots):
     for inner_owner, inner in lists:
         if inner is not block and inner_owner in block:
             here += [(inner, 0, 1.6), (inner, len(inner), 1.6)]
-    around = {id(one): (outer_owner, outer, k) for outer_owner, outer in lists for k, one in enumerate(outer)}
-    while id(owner) in around:
-        owner, outer, k = around[id(owner)]
-        here += [(outer, k, 1.6), (outer, k + 1, 1.6)]
+    for _, outer in lists:
+        if owner in outer:
+            k = next(k for k, one in enumerate(outer) if one is owner)
+            here += [(outer, k, 1.6), (outer, k + 1, 1.6)]
     for target, k, cost in here:
         if k > 0 and isinstance(target[k - 1], ast.Return):
             continue

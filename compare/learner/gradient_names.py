@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from compare.agreement import RESOLUTION
 from compare.learner.arrays import changed, flat, held_by, is_float_array, leaves, reachable, to_numpy
 
 
@@ -244,7 +245,7 @@ def kept_elsewhere(inputs, obj, parameters, constants, gradients) -> dict[str, t
 
 def same(a, b) -> bool:
     """Whether two arrays of one size hold the same, up to rounding."""
-    return bool(np.abs(np.ravel(a) - np.ravel(b)).max(initial=0) <= 1e-9 * np.abs(b).max(initial=0))
+    return bool(np.abs(np.ravel(a) - np.ravel(b)).max(initial=0) <= RESOLUTION * np.abs(b).max(initial=0))
 
 
 @lru_cache(maxsize=256)

@@ -204,7 +204,7 @@ def statement_in_words(old, new) -> str:
     if isinstance(old, ast.AugAssign) and isinstance(new, ast.Assign):
         if syntax.unparse(new.value) == syntax.unparse(old.value):
             return "This adds to a value that should be replaced."
-        return "This changes an array in place that is also used elsewhere."
+        return "This changes in place an array that is also used elsewhere."
     if isinstance(old, ast.AugAssign) and isinstance(new, ast.Expr):
         return "Where an index occurs twice, this adds only once."
     return "What is stored here is right, but not where it is stored."

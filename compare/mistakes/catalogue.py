@@ -101,7 +101,7 @@ Papers disagree on which of z and 1 - z keeps the past, and this backward follow
 + carried = dh[t] * (1 - z[t]) +
 
 n_weighed_by_z
-Papers disagree on this, too: in this forward pass, 1 - z weighs the new value n, not z.
+Papers disagree on this, too. In this forward pass the new value n is weighted by 1 - z, not by z.
 - dh_du_n = (1 - z) * (1 - n**2)
 + dh_du_n = z * (1 - n**2)
 
