@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from compare.agreement import RESOLUTION
 from compare.learner.arrays import changed, flat, held_by, is_float_array, leaves, reachable, to_numpy
 
 
@@ -245,6 +244,8 @@ def kept_elsewhere(inputs, obj, parameters, constants, gradients) -> dict[str, t
 
 def same(a, b) -> bool:
     """Whether two arrays of one size hold the same, up to rounding."""
+    from compare.agreement import RESOLUTION  # the sandbox, which asks for no places, has this file but not that one
+
     return bool(np.abs(np.ravel(a) - np.ravel(b)).max(initial=0) <= RESOLUTION * np.abs(b).max(initial=0))
 
 
