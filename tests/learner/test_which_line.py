@@ -819,6 +819,15 @@ def test_a_statement_that_comes_too_late_is_moved(tmp_path):
     assert finding.text.strip() == late.strip() and "moved: before" in finding.after
 
 
+def test_what_a_loop_may_carry_is_tried_where_values_cannot_be_judged():
+    """The first line of the loop is reached with values that depend on what is chosen for those before."""
+    search = Search(workshop(MASKED, "dh = (1 - m) * dh + da", "dh = da"))
+    slot = next(one.slot for one in search.suspects if search.node(one.slot).lineno == 33)
+    screen = next(one for one in (*search.undecided, *search.screens.values()) if one.slot == slot)
+    (built,) = search.built([screen])
+    assert "da @ self.U.T + (1 - m) * dh" in {ast.unparse(new) for _, new in built.carried(screen.original)}
+
+
 def test_the_line_that_writes_into_an_input_is_named_at_once(tmp_path):
     right, wrong = "dy = dy.copy()\n        dy /=", "dy /="
     path, told = tmp_path / "program.py", []
