@@ -231,6 +231,9 @@ STATEMENTS = rewrites("""
     1.4  A = B -> A *= B
     1.6  A = B -> A[:] = B
     1.2  A[I] = B[J] -> A[J] = B[I]
+    1.2  A[I] += B[J] -> A[J] += B[I]
+    1.2  A[I] = B[J, K] -> A[J] = B[I, K]
+    1.2  A[I] += B[J, K] -> A[J] += B[I, K]
     1.0  A = A % B -> A %= B
     1.6  A.append(B) -> A.insert(0, B)
     1.2  A.setdefault(B, C) -> A[B] = C

@@ -198,8 +198,8 @@ def with_other_numbers(program: Program) -> Program:
 OTHER_SIZES = (
     (lambda size, k: size + 2 * k + 2, 1),
     (lambda size, k: size + 2 * k + 2, 0),
-    (lambda size, k: size * 6, 1),
     (lambda size, k: size * (2 + k % 2), 0),
+    (lambda size, k: size * 2, 0),
 )
 
 

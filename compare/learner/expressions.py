@@ -26,6 +26,7 @@ from compare.learner.syntax import (
     rewrites,
     rewritten,
     shifted,
+    stores,
     unparse,
     variables_around,
 )
@@ -137,16 +138,15 @@ class Scope:
         and from the class what an object keeps, and the names of the methods that take no arguments.
         """
         around = variables_around(tree, self.function)
-        known, own = (
-            self.locals | around,
-            {id(node) for statement in self.function.body for node in ast.walk(statement)},
-        )
+        known = self.locals | around | stores(one for one in tree.body if isinstance(one, ast.Assign))
+        own = {id(node) for statement in self.function.body for node in ast.walk(statement)}
         for node in ast.walk(tree) if around else ():
             if isinstance(node, ast.Name) and node.id in around:
                 self.add(node, None)
         changing = {f.name for f in functions(tree) if any(map(stores_in_something, ast.walk(f)))}
+        helpers = {one.name for one in tree.body if isinstance(one, ast.FunctionDef)}
         for node in ast.walk(tree):
-            wrapper = wrapper_of(node, known)
+            wrapper = wrapper_of(node, known, helpers)
             if wrapper is not None and calls(wrapper)[0] not in changing:
                 self.wrappers.setdefault(unparse(wrapper), wrapper)
             if isinstance(node, ast.Subscript):
@@ -167,6 +167,8 @@ class Scope:
                 self.methods |= {f.name for f in others if len(f.args.args) == 1}
                 attributes = (one for one in ast.walk(node) if isinstance(one, ast.Attribute))
                 self.kept |= {unparse(one): load(one) for one in attributes if unparse(one.value) == "self"}
+        for text, one in self.kept.items():
+            self.ingredients.setdefault(text, (one, set()))
 
     def add(self, node, parent):
         if isinstance(parent, ast.Call) and node is parent.func:
@@ -207,13 +209,13 @@ def unread_in(statements) -> set[str]:
     return found
 
 
-def wrapper_of(node, known) -> ast.expr | None:
+def wrapper_of(node, known, helpers) -> ast.expr | None:
     """A call such as A.transpose(0, 2, 1), np.exp(A) or split(A, heads) with a hole for A; None for another one.
 
-    known: the variables that it may have.
+    known: the variables that it may have; helpers: the functions of the file.
     """
     match node:
-        case ast.Call(func=ast.Name(), args=[_, *others], keywords=[]) if others:
+        case ast.Call(func=ast.Name(id=helper), args=[_, *others], keywords=[]) if helper in helpers:
             if frozenset().union(*map(reads, others)) <= known:
                 return ast.Call(node.func, [name(HOLE), *others], [])
         case ast.Call(func=ast.Attribute(value=ast.Name(id=owner)) as function, args=[_], keywords=[]):

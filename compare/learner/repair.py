@@ -9,6 +9,7 @@ import ast
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from compare.learner.switches import Workshop
 from compare.learner.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
-EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 300_000  # MORE: after the first fix
+EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 500_000  # MORE: after the first fix
 MORE_FOR_INSERTED = 1_200_000  # after one that inserts a line
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
@@ -53,7 +54,7 @@ class Search:
     def __init__(self, workshop: Workshop, investigation: Investigation | None = None, known: list | None = None):
         self.workshop = workshop
         self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
-        self.gaps, self.undecided, self.working, self.limit = [], [], [], np.inf
+        self.gaps, self.undecided, self.by_truth, self.working, self.limit = [], [], [], [], np.inf
         self.wrong, self.gradient_entries, self.times = None, 1, {}
         if workshop.right is not None and not workshop.right.all():
             self.investigation = investigation = investigation or Investigation(workshop)
@@ -67,6 +68,7 @@ class Search:
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
+            self.settled = truths.settled(investigation, self.truths, workshop.runs_for(MEASURING))
             self.count_costs()
             self.prepare_screens(investigation)
         self.variables = {}  # id of a block -> what its function stores, how often it reads it, and unread_in
@@ -88,6 +90,8 @@ class Search:
                 self.screens[one.slot] = screen
             elif screen.usable():
                 self.undecided.append(screen)
+                if one.slot in self.settled:
+                    self.by_truth.append(StatementScreen(investigation, self.settled[one.slot]))
             gap, target = edits.gap_before_reading(slot, one.leaf)
             if gap is not None:
                 number = slots.of(slot.block, gap, "before")
@@ -121,6 +125,7 @@ class Search:
                 self.costs[one.slot], moved = 0.0, self.wrong
             by_statement.setdefault(id(statement), moved)
         self.count_what_is_handed_over()
+        filled = {self.investigation.names[one.slot]: one.moved for one in self.investigation.between}
         for function in syntax.functions(self.workshop.subject.tree):
             for _, block in syntax.blocks(function):
                 fits = []
@@ -128,7 +133,9 @@ class Search:
                     inside = [by_statement[id(s)] for s in ast.walk(statement) if id(s) in by_statement]
                     fits.append(self.misfit(np.any(inside, axis=0)) if inside else 1.0)
                     self.costs.setdefault(slots.of(block, index, "header"), HEADER * fits[-1])
-                    self.costs[slots.of(block, index, "move")] = 0.1 + 0.5 * fits[-1]
+                    whole = filled.get(syntax.changed_in_place(statement))  # what another entry of the array moves
+                    fit = fits[-1] if whole is None else min(fits[-1], self.misfit(whole))
+                    self.costs[slots.of(block, index, "move")] = 0.1 + 0.5 * fit
                 for index in range(len(block) + 1):
                     self.costs[slots.of(block, index, "before")] = min(fits[max(0, index - 1) : index + 1], default=1.0)
             if self.workshop.judge.strict:  # what is kept is set to zero where other things are, or add up
@@ -160,7 +167,8 @@ class Search:
         for one in possible:
             one.order = self.when(self.node(one.slot))
             expected = [leaf for time in one.expected for leaf in one.chosen(time)]
-            one.named = not self.returns(one.slot) and self.is_right(expected)  # what is returned always has a name
+            is_right = one.slot in self.settled or self.is_right(expected)
+            one.named = is_right and not self.returns(one.slot)  # what is returned always has a name
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
         right = [one.order for one in possible if self.is_right(held[one.slot]) and not self.returns(one.slot)]
         for one in possible:
@@ -188,8 +196,14 @@ class Search:
         return self.times.get(syntax.position(value), self.times.get(statement.lineno, len(self.times)))
 
     def returns(self, slot) -> bool:
-        """Whether a statement is a return: it can always set the wrong results, so that this says little."""
-        return isinstance(self.node(slot), ast.Return)
+        """Whether a statement returns the results: it can always set the wrong ones, so that this says little."""
+        statement = self.node(slot)
+        return isinstance(statement, ast.Return) and self.when(statement) >= self.last
+
+    @cached_property
+    def last(self) -> int:
+        """When the last statement has its value."""
+        return max(self.when(self.node(one.slot)) for one in self.suspects)
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
@@ -251,7 +265,9 @@ class Search:
         w = self.workshop
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
         found = [one for one in found if self.passes(one)]
-        screens = sorted([*self.screens.values(), *self.gaps], key=lambda one: self.costs.get(one.slot, UNKNOWN))
+        screens = sorted(
+            [*self.screens.values(), *self.by_truth, *self.gaps], key=lambda one: self.costs.get(one.slot, UNKNOWN)
+        )
         for one in screens:
             if (there := one.gap_after()) is not None:
                 moves = edits.moved_into(*there, one.original, w.slots)

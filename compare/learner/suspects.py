@@ -11,7 +11,7 @@ import copy
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -77,12 +77,13 @@ class Probe:
     def __init__(self):
         self.begin(None)
 
-    def begin(self, change, size=0.0, *, wide=False):
-        """change: a vector for all entries of all values, or None; size: of random noise to add instead; wide: whether
-        a sum over an axis gets an entry for each of its terms, as if the axis were kept, or were another one.
+    def begin(self, change, size=0.0, *, wide=False, given=None, leaf=None):
+        """change: a vector for all entries of all values, or None; size: of random noise to add instead; given: arrays
+        that take the place of the values, or of those with the number `leaf`; wide: whether a sum over an axis gets an
+        entry for each of its terms, as if the axis were kept, or were another one.
         """
         self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
-        self.wide = wide
+        self.wide, self.given, self.leaf = wide, given and iter(given), leaf
         self.rng = np.random.default_rng(0) if size else None
 
     def __call__(self, value, *, integers=False, like=None, terms=None, shape=None, arguments=False):
@@ -135,6 +136,8 @@ class Probe:
         self.values[-1].append(np.array(array))  # not a masked array, nor a matrix
         if self.size:
             return array + self.size * (self.rng.random(array.shape) + 0.5) * (1 + np.abs(array))
+        if self.given is not None and self.leaf in (None, len(self.values[-1]) - 1):
+            return next(self.given)
         if self.change is None:
             return array
         part = self.change[self.used : self.used + array.size]
@@ -404,7 +407,7 @@ class Investigation:
         """Solve for the right value of each suspect, those first that fit best, until so many runs are used up."""
         last = self.workshop.runs + runs
         for one in sorted([*self.between, *self.suspects], key=lambda one: (one.moved != self.wrong).sum()):
-            if (self.wrong & ~one.moved).any():
+            if not self.could_be(one):
                 one.possible = False
             elif self.workshop.runs < last:
                 self.solve(one)
@@ -414,7 +417,32 @@ class Investigation:
         for one in self.suspects:
             while not one.possible and one.leaves and self.workshop.runs < last:
                 one.leaf, one.moved = one.leaves.pop(0)
-                self.solve(one)
+                if self.could_be(one):
+                    self.solve(one)
+
+    def could_be(self, suspect: Suspect) -> bool:
+        """Whether all wrong results depend on a suspect, and no right output of forward, which would be wrong, too."""
+        case = self.workshop.judge.case
+        count = sum(case.expected[name].size for name in case.results)
+        outputs = (np.arange(self.only.size) < count)[self.only]
+        return not (self.wrong & ~suspect.moved).any() and not (outputs & ~self.wrong & suspect.moved).any()
+
+    def with_values(self, suspect: Suspect, given: list) -> Suspect | None:
+        """The suspect that holds these arrays, one each time it runs, if every result is right then; None if not."""
+        self.probe.begin(None, given=given, leaf=suspect.leaf)
+        self.switches[suspect.slot] = 1
+        vector = self.workshop.vector(self.program)
+        self.switches[suspect.slot] = 0
+        error = self.expected - self.workshop.base[self.only]
+        if vector is None or not self.is_solved(self.expected - vector[self.only], error):
+            return None
+        computed = [suspect.chosen(time)[0] for time in self.probe.values]
+        change = np.zeros(columns_of(self.probe.values, None).size)
+        change[columns_of(self.probe.values, suspect.leaf)] = np.concatenate(
+            [(a - b).ravel() for a, b in zip(given, computed, strict=True)]
+        )
+        expected = with_changes(self.probe.values, change)
+        return replace(suspect, expected=expected, change=change, rank=sum(one.size for one in given), named=True)
 
     def sums_over_an_axis(self, slot) -> bool:
         if slot in self.names:

@@ -1,45 +1,87 @@
 """What the right gradients inside a program are: measured on its own forward pass.
 
-Each value that forward stores is changed a little, entry by entry, and the loss watched: this gives dLoss/d(value), in
-the author's names and layout. A value in backward that equals one of them is right, whatever it is called.
+Each value that forward stores is changed a little, in two random directions, and the loss watched. A value in backward
+that has the same products with these directions is the gradient of that value, whatever it is called, and right.
 """
 
-from dataclasses import dataclass
+import ast
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from compare.learner import syntax
 from compare.learner.arrays import flat, to_numpy
-from compare.learner.suspects import SMALL, Investigation
+from compare.learner.suspects import SMALL, Investigation, Suspect
 
 SAME = 1e-5  # relative: what differences of the loss resolve
+DIRECTIONS = 2
 
 
 @dataclass
 class Truth:
-    """A right value. name: in words; line: where forward stores it, or None; time: which of the times it does."""
+    """The right gradient of a value.
+
+    name: in words; line, slot: where forward stores it, or None; shape: its shape; value: the gradient, if it is known
+    entry by entry; directions, slopes: arrays of that shape, and the gradient's products with them; entries: where
+    among the entries of all that is stored there, and how many these are.
+    """
 
     name: str
     line: int | None
-    time: int
-    value: np.ndarray
+    slot: int | None
+    shape: tuple
+    value: np.ndarray | None = None
+    entries: tuple = (slice(0), 0)
+    directions: list = field(default_factory=list)
+    slopes: list = field(default_factory=list)
 
     def is_same(self, other: np.ndarray) -> bool:
         """Whether another value is this one, perhaps in another layout; nothing can be told from zeros."""
-        return any(same(one, other) for one in (self.value, self.value.T) if one.shape == other.shape) or (
-            self.value.shape != other.shape
-            and squeezed(self.value) == squeezed(other)
-            and same(self.value.reshape(other.shape), other)
+        layouts = [one for one in (other, other.T) if one.shape == self.shape]
+        if other.shape != self.shape and squeezed(self.shape) == squeezed(other.shape):
+            layouts.append(other.reshape(self.shape))
+        return any(map(self.agrees, layouts))
+
+    def agrees(self, other: np.ndarray) -> bool:
+        if self.value is not None:
+            scale = np.abs(self.value).max(initial=0)
+            return bool(scale > 0 and (np.abs(self.value - other) <= SAME * scale).all())
+        pairs = [(slope, other * one) for slope, one in zip(self.slopes, self.directions, strict=True)]
+        return any(self.slopes) and all(
+            abs(s - products.sum()) <= SAME * np.abs(products).sum() for s, products in pairs
         )
 
 
-def squeezed(array):
-    return tuple(n for n in array.shape if n > 1)
+def squeezed(shape):
+    return tuple(n for n in shape if n != 1)
 
 
-def same(a, b) -> bool:
-    scale = np.abs(a).max(initial=0)
-    return bool(scale > 0 and (np.abs(a - b) <= SAME * scale).all())
+def settled(investigation: Investigation, known: list[Truth], runs: int) -> dict[int, Suspect]:
+    """Slot -> the suspect with the gradients of one value for its own, where other values would do as well."""
+    found, groups, last = {}, {}, investigation.workshop.runs + runs
+    for one in known:
+        groups.setdefault((one.name, one.line), []).append(one)
+    for suspect in investigation.suspects:
+        held = [suspect.chosen(time) for time in suspect.found] if suspect.possible else []
+        if {len(leaves) for leaves in held} != {1} or suspect.rank == sum(leaves[0].size for leaves in held):
+            continue
+        shapes = [leaves[0].shape for leaves in held]
+        for truths in (order for group in groups.values() for order in (group, group[::-1])):
+            if [one.shape for one in truths] == shapes and suspect.slot not in found:
+                values = entry_by_entry(investigation, truths, last)
+                if values and (right := investigation.with_values(suspect, values)) is not None:
+                    found[suspect.slot] = right
+    return found
+
+
+def entry_by_entry(investigation: Investigation, truths: list[Truth], last: int) -> list | None:
+    """The values of gradients, measured if they are not known; None if that takes more than `last` runs."""
+    for one in truths:
+        which, size = one.entries
+        directions = np.eye(size)[which]
+        if one.value is None and investigation.workshop.runs + 2 * len(directions) <= last:
+            one.value = np.reshape([slope(investigation, one.slot, each) for each in directions], one.shape)
+    return [one.value for one in truths] if all(one.value is not None for one in truths) else None
 
 
 def loss_weights(case) -> np.ndarray:
@@ -66,52 +108,55 @@ def measured(investigation: Investigation, runs: int) -> list[Truth]:
     case = workshop.judge.case
     if not case.results:  # a program without a loss
         return []
-    weights = loss_weights(case)
-    found = [Truth(f"{name}", None, 0, case.expected[name]) for name in case.gradients]
-    count = sum(case.expected[name].size for name in case.results)
-    if not count or weights.size != count:
+    found = [Truth(name, None, None, case.expected[name].shape, case.expected[name]) for name in case.gradients]
+    count, last = sum(case.expected[name].size for name in case.results), workshop.runs + runs
+    if not count or loss_weights(case).size != count:
         return found
-    last = workshop.runs + runs
     for suspect in investigation.suspects:
         slot = workshop.slots.all[suspect.slot - 1]
         if suspect.moved[:count].any() and slot.at == "in":
             investigation.run(suspect.slot)
             values = investigation.probe.values
-            size = sum(leaf.size for time in values for leaf in time)
-            if size and workshop.runs + 2 * size <= last:
-                found += named(slot.node, values, gradient_at(investigation, suspect.slot, size, weights))
+            if workshop.runs + 2 * DIRECTIONS * sum(map(len, values)) <= last:
+                found += along_directions(investigation, slot, values)
     return found
 
 
-def gradient_at(investigation, slot, size, weights) -> np.ndarray:
-    """Central differences of the loss, a sum of results times weights, with respect to all that a slot stores."""
+def along_directions(investigation: Investigation, slot, values) -> list[Truth]:
+    """The gradients of all that a statement stores, along random directions, one array after the other."""
+    targets, rng = targets_of(slot.node), np.random.default_rng(0)
+    found, used, size = [], 0, sum(leaf.size for time in values for leaf in time)
+    for leaves in values:
+        for k, leaf in enumerate(leaves):
+            name = targets[k] if len(targets) == len(leaves) else targets[0] if len(leaves) == 1 and targets else None
+            place = slice(used, used + leaf.size), size
+            truth = Truth(f"the gradient of {name}", slot.node.lineno, slot.number, leaf.shape, entries=place)
+            for _ in range(DIRECTIONS if name else 0):
+                truth.directions.append(rng.standard_normal(leaf.shape))
+                change = np.zeros(size)
+                change[place[0]] = truth.directions[-1].ravel()
+                truth.slopes.append(slope(investigation, slot.number, change))
+            if np.isfinite(truth.slopes).all() and name:
+                found.append(truth)
+            used += leaf.size
+    return found
+
+
+def slope(investigation: Investigation, slot: int, direction) -> float:
+    """The derivative of the loss, a sum of results times weights, if what a slot stores moves along a direction."""
+    weights = loss_weights(investigation.workshop.judge.case)
 
     def loss(change):
         vector = investigation.run(slot, change)
         return np.nan if vector is None else float(weights @ vector[: weights.size])
 
-    gradient = np.zeros(size)
-    for k, change in enumerate(SMALL * np.eye(size)):
-        gradient[k] = (loss(change) - loss(-change)) / (2 * SMALL)
-    return gradient
-
-
-def named(statement, values, gradient) -> list[Truth]:
-    """The measured gradient cut into the values that it belongs to."""
-    targets = targets_of(statement)
-    found, used = [], 0
-    for time, leaves in enumerate(values):
-        for k, leaf in enumerate(leaves):
-            value = gradient[used : used + leaf.size].reshape(leaf.shape)
-            used += leaf.size
-            name = targets[k] if len(targets) == len(leaves) else targets[0] if len(leaves) == 1 and targets else None
-            if name is not None and np.isfinite(value).all():
-                found.append(Truth(f"the gradient of {name}", statement.lineno, time, value))
-    return found
+    return (loss(SMALL * direction) - loss(-SMALL * direction)) / (2 * SMALL)
 
 
 def targets_of(statement) -> list[str]:
-    """What a statement stores into."""
+    """What a statement stores into, in words."""
+    if isinstance(statement, ast.Return):
+        return ["the value returned" for _ in getattr(statement.value, "elts", [statement.value])]
     target = getattr(statement, "targets", [getattr(statement, "target", None)])[0]
     if target is None:
         return []
