@@ -27,7 +27,7 @@ MARGIN = 0.3  # how much costlier than the first right edit another one may be a
 TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
-UNKNOWN, IMPOSSIBLE, INNOCENT, NAMED = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
+UNKNOWN, IMPOSSIBLE, INNOCENT, CLOSE = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
 LEAST = 0.6  # what an edit costs at least
 UNUSED = 0.4  # is added if the edit takes away the last use of a variable, and subtracted if it is the first
 
@@ -119,7 +119,7 @@ class Search:
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             extra += TAKEN_APART * syntax.takes_apart(statement)
-            self.costs[one.slot] = extra + INNOCENT * one.innocent / (1 + one.last_right) - NAMED * one.named
+            self.costs[one.slot] = extra + INNOCENT * one.innocent / (1 + one.last_right) - CLOSE * one.close
             moved = one.moved
             if isinstance(statement, ast.Expr) and not moved.any():  # what it computes is lost
                 self.costs[one.slot], moved = 0.0, self.wrong
@@ -161,7 +161,8 @@ class Search:
         """Which suspects hold right values already, or should hold a value that has a name.
 
         Where a statement's values are right, the mistake comes after it: all before it are innocent, too. So is a
-        statement that only makes room, with zeros, and one that would have to change a value that is right.
+        statement that only makes room, with zeros, and one that would have to change a value that is right. Of those
+        that should hold a value with a name only the first says something: if it did, so would all after it.
         """
         possible = [one for one in self.suspects if one.possible]
         for one in possible:
@@ -175,6 +176,10 @@ class Search:
             only_zeros = not any(map(np.any, held[one.slot]))
             one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
             one.last_right = one.order == max(right, default=-1)
+        first = min((one.order for one in possible if one.named and not one.innocent), default=0)
+        for one in possible:  # what comes after the first with a name would be right after it
+            one.named = one.named and one.order <= first
+            one.close = one.named or (one.order <= first and not self.in_forward(self.node(one.slot).lineno))
         named = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):

@@ -37,7 +37,8 @@ class Suspect:
     stores has to change, None for all; leaves: the others that move all that is wrong, each with what it moves;
     recurrent: whether its value at one time depends on those before; linear: whether the results are linear in its
     values; order: when it first had a value; named: whether what it should be is one of the measured gradients
-    (truths.py); innocent: whether what it holds, or what comes after it, is right already.
+    (truths.py); close: whether this is the first such statement, or before it, in backward; innocent: whether what it
+    holds, or what comes after it, is right already.
     """
 
     slot: int
@@ -55,6 +56,7 @@ class Suspect:
     linear: bool = True
     order: int = 0
     named: bool = False
+    close: bool = False
     innocent: bool = False
     last_right: bool = False
 
@@ -137,7 +139,7 @@ class Probe:
         if self.size:
             return array + self.size * (self.rng.random(array.shape) + 0.5) * (1 + np.abs(array))
         if self.given is not None and self.leaf in (None, len(self.values[-1]) - 1):
-            return next(self.given)
+            return next(self.given).copy()  # the program may write into it
         if self.change is None:
             return array
         part = self.change[self.used : self.used + array.size]

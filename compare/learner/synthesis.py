@@ -32,6 +32,8 @@ FAR = 1.9  # what an edit with a function of an ingredient, or with a product, c
 WITH_PRODUCT = {"X": 2.4, "-X": 2.7, "P + X": 2.2, "P - X": 2.2}
 LONG = 0.3  # more for a product of three
 MOST_PAIRS = 2_000  # of which products of three are made
+EXACT = 0.01  # of what is allowed for a part, for the sums of products
+MOST_ALIKE = 1_000  # products with the right sum; more say nothing
 
 
 class Site(NamedTuple):
@@ -304,14 +306,13 @@ class Synthesis:
         sums = (first * part.weights[:, None]).T @ columns
         for template, cost in WITH_PRODUCT.items():
             goal = (-1) ** ("-" in template) * (part.lacks if "P" in template else part.goal)
-            found = [("A * B", pair) for pair in np.argwhere(np.abs(sums - goal) <= part.loose)]
+            found = [("A * B", pair) for pair in np.argwhere(np.abs(sums - goal) <= EXACT * part.loose)]
             if long:
-                found += triples(first, part.weights, sums[:, : len(plain)], goal, part.loose)
-            for form, members in found:
+                found += triples(first, part.weights, sums[:, : len(plain)], goal, EXACT * part.loose)
+            for form, members in found[:MOST_ALIKE]:
                 values = function_of(form)(**{x: columns[:, [k]] for x, k in zip("ABC", members, strict=False)})
                 if part.right(joined_values(template, part, values))[0]:
-                    parts = {x: choices[k].node for x, k in zip("ABC", members, strict=False)}
-                    node = syntax.filled(form, **parts)
+                    node = syntax.filled(form, **{x: choices[k].node for x, k in zip("ABC", members, strict=False)})
                     yield self.with_product(template, cost + LONG * (len(members) > 2), site, node)
 
     def with_product(self, template, cost, site, node) -> tuple[float, ast.expr]:
