@@ -182,6 +182,8 @@ class Scope:
             self.strings.add(node.value)
         if isinstance(node, ast.Name) and node.id not in self.locals and is_no_value(node.id):
             return
+        if isinstance(parent, ast.Subscript) and node is parent.value and is_of_a_module(node):
+            return
         if isinstance(node, NAMES | ast.BinOp | ast.Call) and len(list(ast.walk(node))) <= 14:
             _, kinds = self.ingredients.setdefault(unparse(node), (load(node), set()))
             if is_load(node) and self.kind(node) is not None:
@@ -236,6 +238,11 @@ def stores_in_something(node) -> bool:
 def is_no_value(text) -> bool:
     """Whether it is the name of a module or of a function of Python, such as np or len."""
     return text in MODULES or hasattr(builtins, text)
+
+
+def is_of_a_module(node) -> bool:
+    """Whether it is something like np.r_, which is no value: NumPy would take it for a list without end."""
+    return isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in MODULES
 
 
 # ---- one expression ----
@@ -333,7 +340,8 @@ def other_indices(node, scope: Scope) -> Iterator:
         yield from ((cost, with_index(new)) for cost, new in other_index(index))
     yield from ((1.1, with_index(one)) for text, one in scope.slices.items() if text != unparse(index))
     if is_load(node):
-        yield 1.8, node.value
+        if not is_of_a_module(node.value):
+            yield 1.8, node.value
         if isinstance(index, ast.Name):  # the value before: h[t - 1], and at the first step another one
             names = (i for _, i, _ in scope.like(node) if isinstance(i, ast.Name) and is_shape(scope.kind(node)))
             parts = {"X": node.value, "T": index, "B": shifted(index, -1)}

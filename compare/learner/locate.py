@@ -40,6 +40,9 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
         search.workshop.patience = PATIENCE
         for first in islice(here or first_fixes(search, some, parts), TRIES):
             tried.append(first)
+            right, general = verified(search, first.edit, confirm)
+            if right:  # it was not tried before: a search ends at some time
+                return [finding_for_fix(search, [replace(first, general=general)])]
             rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
             second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm, PATIENCE)
             if found:
@@ -110,18 +113,20 @@ def bounded_memory():
 def searched(subject, index, stage, confirm, patience=1.0) -> tuple[Search, list[Fix], list[Fix]]:
     """The search in a program: (it, the edits after which all is right, those that make some entries right)."""
     search = Search(Workshop(subject, index, strict=stage not in (SHAPES, VALUES), patience=patience))
+    return search, *search.fixes(lambda edit: verified(search, edit, confirm))
 
-    def verify(edit) -> tuple[bool, bool]:
-        try:
-            code = compile(edited_tree(search.workshop, edit), subject.file, "exec")
-            right = confirm(executed(code, subject.file))
-            return right, right and confirm.at_other_sizes(executed(code, subject.file))
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            return False, False
 
-    return search, *search.fixes(verify)
+def verified(search: Search, edit, confirm: Callable) -> tuple[bool, bool]:
+    """Whether all is right after an edit, and whether it is for other sizes, too."""
+    subject = search.workshop.subject
+    try:
+        code = compile(edited_tree(search.workshop, edit), subject.file, "exec")
+        right = confirm(executed(code, subject.file))
+        return right, right and confirm.at_other_sizes(executed(code, subject.file))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return False, False
 
 
 def edited_tree(workshop, edit):

@@ -20,7 +20,7 @@ from compare.learner.switches import Workshop
 from compare.learner.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
-EDITING, MORE, SOLVING, MEASURING = 2_000_000, 400_000, 1_500_000, 500_000  # MORE: after the first fix
+EDITING, MORE, SOLVING, MEASURING = 3_000_000, 400_000, 3_000_000, 500_000  # MORE: after the first fix
 MORE_FOR_INSERTED = 1_200_000  # after one that inserts a line
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
@@ -61,10 +61,7 @@ class Search:
             self.suspects, self.wrong = investigation.suspects, investigation.wrong
             investigation.solve_all(workshop.runs_for(SOLVING))
             self.truths = known or truths.measured(investigation, workshop.runs_for(MEASURING))
-            case = workshop.judge.case
-            results = sum(case.expected[name].size for name in case.results)
-            self.result_entries = int(investigation.only[:results].sum())
-            self.gradient_entries = max(1, len(self.wrong) - self.result_entries)
+            self.gradient_entries = max(1, len(self.wrong) - int(investigation.outputs.sum()))
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
@@ -179,7 +176,9 @@ class Search:
         first = min((one.order for one in possible if one.named and not one.innocent), default=0)
         for one in possible:  # what comes after the first with a name would be right after it
             one.named = one.named and one.order <= first
-            one.close = one.named or (one.order <= first and not self.in_forward(self.node(one.slot).lineno))
+            one.close = one.named or (
+                one.order <= first and not self.investigation.in_forward(self.node(one.slot).lineno)
+            )
         named = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):
@@ -373,15 +372,5 @@ class Search:
         return sorted((fix for fix in fixes if fix.cost <= cheapest + MARGIN), key=self.place)
 
     def place(self, fix) -> tuple:
-        return fix.edit.kind == "insert", self.in_forward(fix.edit.line), fix.cost
-
-    def in_forward(self, line) -> bool:
-        """Whether a line is in a function that makes the results, while these are right."""
-        if self.wrong is None:
-            return False
-        count = self.result_entries
-        if self.wrong[:count].any():
-            return False
-        makes = {self.node(one.slot).lineno for one in self.suspects if one.reach[:count].any()}
-        inside = [f for f in syntax.functions(self.workshop.subject.tree) if f.lineno <= line <= f.end_lineno]
-        return bool(inside) and any(inside[-1].lineno <= one <= inside[-1].end_lineno for one in makes)
+        in_forward = self.wrong is not None and self.investigation.in_forward(fix.edit.line)
+        return fix.edit.kind == "insert", in_forward, fix.cost

@@ -19,7 +19,7 @@ from compare.learner import syntax
 from compare.learner.arrays import changed, is_float_array, is_tensor, to_numpy
 from compare.learner.switches import Workshop
 
-MOST = 400  # entries of a statement's values, over all times it runs, that are changed one by one
+MOST = 800  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry
 SINGULAR = 1e-10  # of the largest singular value: below, values do not depend on a change
 NEWTON = 16  # rounds, for the few values in which a backward pass is not linear
@@ -285,7 +285,7 @@ class Investigation:
 
     suspects: the statements; between: the gaps between them in which a variable may have to change; names: the slot of
     such a gap -> the variable; here: id of a block -> the statement that notes the variables there; only: the entries
-    of the results that count, all at first; wrong: which of these are.
+    of the results that count, all at first; wrong: which of these are; outputs: which of these forward returns.
     """
 
     def __init__(self, workshop: Workshop):
@@ -331,6 +331,8 @@ class Investigation:
         self.only, self.wrong, self.wide = only, ~self.workshop.right[only], set()
         judge = self.workshop.judge
         self.expected, self.allowed = judge.expected[only], judge.allowed[only]
+        count = sum(judge.case.expected[name].size for name in judge.case.results)
+        self.outputs = (np.arange(only.size) < count)[only]
         found = [one for one in map(self.suspect, self.slots) if one is not None]
         self.suspects = [one for one in found if one.slot not in self.names]
         self.between = [one for one in found if one.slot in self.names]
@@ -406,9 +408,16 @@ class Investigation:
         return ~(still | (np.isnan(vector) & np.isnan(base)))
 
     def solve_all(self, runs: int):
-        """Solve for the right value of each suspect, those first that fit best, until so many runs are used up."""
+        """Solve for the right value of each suspect, until so many runs are used up.
+
+        Those first that fit best, and of these the ones in backward.
+        """
         last = self.workshop.runs + runs
-        for one in sorted([*self.between, *self.suspects], key=lambda one: (one.moved != self.wrong).sum()):
+
+        def fit(one):
+            return (one.moved != self.wrong).sum(), self.in_forward(self.workshop.slots.all[one.slot - 1].node.lineno)
+
+        for one in sorted([*self.between, *self.suspects], key=fit):
             if not self.could_be(one):
                 one.possible = False
             elif self.workshop.runs < last:
@@ -424,10 +433,15 @@ class Investigation:
 
     def could_be(self, suspect: Suspect) -> bool:
         """Whether all wrong results depend on a suspect, and no right output of forward, which would be wrong, too."""
-        case = self.workshop.judge.case
-        count = sum(case.expected[name].size for name in case.results)
-        outputs = (np.arange(self.only.size) < count)[self.only]
-        return not (self.wrong & ~suspect.moved).any() and not (outputs & ~self.wrong & suspect.moved).any()
+        return not (self.wrong & ~suspect.moved).any() and not (self.outputs & ~self.wrong & suspect.moved).any()
+
+    def in_forward(self, line: int) -> bool:
+        """Whether a line is in a function that makes outputs, while these are right."""
+        inside = [one for one in syntax.functions(self.workshop.subject.tree) if one.lineno <= line <= one.end_lineno]
+        if not inside or (self.wrong & self.outputs).any():
+            return False
+        makes = (self.workshop.slots.all[one.slot - 1].node for one in self.suspects if one.reach[self.outputs].any())
+        return any(inside[-1].lineno <= one.lineno <= inside[-1].end_lineno for one in makes)
 
     def with_values(self, suspect: Suspect, given: list) -> Suspect | None:
         """The suspect that holds these arrays, one each time it runs, if every result is right then; None if not."""
