@@ -307,7 +307,6 @@ def einsum(left: str, right: str, result: str) -> str:
     for old, new in zip(summed, "abcdefghijkl"[len(result) :], strict=False):
         left, right = left.replace(old, new), right.replace(old, new)
     text = f"{left},{right}->{result}"
-    if left == right and len(summed) == 1:
-        axis = next(k for k, one in enumerate(left) if one not in result)
-        return f"(A * B).sum(axis={axis})"
+    if left == right and len(summed) == 1 and left.replace(axis := left.strip(result), "") == result:
+        return f"(A * B).sum(axis={left.index(axis)})"
     return SHORT.get(text, f"np.einsum('{text}', A, B)")

@@ -458,7 +458,7 @@ class Investigation:
             [(a - b).ravel() for a, b in zip(given, computed, strict=True)]
         )
         expected = with_changes(self.probe.values, change)
-        return replace(suspect, expected=expected, change=change, rank=sum(one.size for one in given), named=True)
+        return replace(suspect, expected=expected, change=change, rank=sum(one.size for one in given))
 
     def sums_over_an_axis(self, slot) -> bool:
         if slot in self.names:

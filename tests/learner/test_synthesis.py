@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from compare.learner import examine
+from compare.learner.ingredients import contractions, cuts, function_of
 from compare.learner.screening import GapScreen, Place, Screen, leaves_of
 from compare.learner.suspects import Suspect, copied
-from compare.learner.synthesis import Part, product_shape, terms_of
+from compare.learner.synthesis import Part, terms_of, triples
 
 RIGHT = """\
 import numpy as np
@@ -87,27 +88,58 @@ def test_a_fix_is_found_at_the_line_and_makes_everything_right(tmp_path, right, 
     assert abs(report.line - line) <= 1 and report.findings[0].after  # a factor may be put in one line before, too
 
 
-def test_terms_of_a_sum_with_their_signs():
+def test_the_terms_of_a_sum():
     sums = ast.parse("a - (b + c * d) + e", mode="eval").body
-    signs = {ast.unparse(term): sign for _, term, sign in terms_of(sums)}
-    assert signs == {
-        "a - (b + c * d) + e": 1,
-        "a - (b + c * d)": 1,
-        "a": 1,
-        "b + c * d": -1,
-        "b": -1,
-        "c * d": -1,
-        "e": 1,
-    }
+    terms = {"a - (b + c * d) + e", "a - (b + c * d)", "a", "b + c * d", "b", "c * d", "e"}
+    assert {ast.unparse(term) for term in terms_of(sums)} == terms
 
 
-@pytest.mark.parametrize("template, function", [("A @ B", np.matmul), ("np.outer(A, B)", np.outer)])
-@pytest.mark.parametrize("a", [(3,), (4, 3), (3, 4), (2, 4, 3)])
-@pytest.mark.parametrize("b", [(3,), (4, 3), (3, 4)])
-def test_the_shape_of_a_product_is_numpys(template, function, a, b):
-    shape = product_shape(template, a, b)
-    if shape is not None:
-        assert function(np.ones(a), np.ones(b)).shape == shape
+SHAPES = ((3,), (4, 3), (3, 4), (4, 1), (3, 3), (2, 4, 3), (2, 3, 4), (2, 4, 4))
+
+
+@pytest.mark.parametrize("a", SHAPES)
+@pytest.mark.parametrize("b", SHAPES)
+def test_every_contraction_has_the_shape_that_is_asked_for(a, b):
+    found = [(shape, template) for shape in SHAPES for template in contractions(a, b, shape)]
+    for shape, template in found:
+        assert function_of(template)(A=np.ones(a), B=np.ones(b)).shape == shape, template
+
+
+@pytest.mark.parametrize(
+    "a, b, shape, template",
+    [
+        ((4, 3), (3, 5), (4, 5), "A @ B"),
+        ((3, 4), (3, 5), (4, 5), "A.T @ B"),
+        ((4, 3), (5, 3), (4, 5), "A @ B.T"),
+        ((2, 4, 3), (3, 5), (2, 4, 5), "A @ B"),
+        ((2, 4, 3), (2, 5, 3), (2, 4, 5), "A @ B.transpose(0, 2, 1)"),
+        ((4,), (5,), (4, 5), "np.outer(A, B)"),
+        ((4, 5), (4, 5), (5,), "(A * B).sum(axis=0)"),
+        ((4, 5), (4, 5), (4, 1), "(A * B).sum(axis=1, keepdims=True)"),
+        ((4, 5), (4, 3), (4, 5, 3), "np.einsum('ab,ac->abc', A, B)"),
+        ((2, 4, 3), (2, 4, 5), (3, 5), "np.einsum('cda,cdb->ab', A, B)"),
+    ],
+)
+def test_a_contraction_is_written_as_people_write_it(a, b, shape, template):
+    assert template in contractions(a, b, shape)
+
+
+def test_slices_of_a_given_length():
+    assert cuts(1, 12, 4) == ["X[:, :N]", "X[:, N:2 * N]", "X[:, 2 * N:3 * N]"]
+    assert cuts(0, 7, 4) == ["X[:N]", "X[-N:]"]
+
+
+def test_products_of_three_are_found_by_their_sums():
+    rng = np.random.default_rng(0)
+    columns, weights = rng.standard_normal((6, 5)), rng.standard_normal(6)
+    sums = (columns * weights[:, None]).T @ columns
+    a, b, c = columns[:, 3], columns[:, 0], columns[:, 4]
+    forms = {"A * (B + C)": a * (b + c), "A * (B - C)": a * (b - c), "A * B * C": a * b * c}
+    for form, product in forms.items():
+        found = list(triples(columns, weights, sums, weights @ product, 1e-9))
+        assert found and {(one, frozenset(map(int, members))) for one, members in found} == {
+            (form, frozenset({0, 3, 4}))
+        }
 
 
 class Clock:

@@ -2,9 +2,10 @@
 
 import ast
 
+import numpy as np
 import pytest
 
-from compare.learner import examine
+from compare.learner import examine, expressions, locate, truths
 from compare.learner.repair import Search
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop, executed
@@ -659,6 +660,53 @@ def example():
     rng = np.random.default_rng(4)
     return rng.normal(size=(2, 3)), rng.normal(size=(3, 4))
 """
+SHIFTED = """\
+import numpy as np
+
+PAD = 1
+
+
+def suffix_sum(x):
+    return np.cumsum(x[::-1], axis=0)[::-1]
+
+
+def leak_back(d, leak):
+    up, slope = leak
+    return np.where(up, d, slope * d)
+
+
+class Shifted:
+    def __init__(self, rng):
+        self.W = rng.normal(size=(7, 5))
+
+    def forward(self, x, c, k):
+        n, self.width = x.shape
+        padded = np.zeros((n + 2 * PAD, self.width))
+        padded[PAD:PAD + n] = x
+        self.joined = np.concatenate([padded[:-2 * PAD], c], axis=1)
+        a = np.cumsum(self.joined @ self.W, axis=0)
+        self.cos, self.k, self.leak, self.pair = np.cos(a), k, (a > 0, 0.1), (a < 0, 0.2)
+        self.old, self.new = np.where(a > 0, a, 0.1 * a), np.sin(a)
+        return k * self.new + (1 - k) * self.old, suffix_sum(c)
+
+    def backward(self, dy, ds):
+        dk = dy * (self.new - self.old)
+        dold = leak_back(dy * (1 - self.k), self.leak)
+        da = dy * self.k * self.cos + dold
+        dz = suffix_sum(da)
+        self.dW = self.joined.T @ dz
+        djoined = dz @ self.W.T
+        n, m = ds.shape
+        dpadded = np.zeros((n + 2 * PAD, self.width))
+        dpadded[:-2 * PAD] = djoined[:, :-m]
+        dc = djoined[:, self.width:] + np.cumsum(ds, axis=0)
+        return dpadded[PAD:PAD + n], dc, dk
+
+
+def example():
+    rng = np.random.default_rng(7)
+    return Shifted(rng), *(rng.normal(size=(6, size)) for size in (3, 4, 5))
+"""
 LOOP = "    dh = 0\n    dc = dc_n\n    for t in reversed(range(len(kept))):\n"
 INSIDE = "    dc = dc_n\n    for t in reversed(range(len(kept))):\n        dh = 0\n"
 ADDED = "        dW += dW_t\n"
@@ -740,6 +788,20 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
         "dp * p * (1 - p)",
         "keepdims=True",
     ),
+    "the indices that forward uses, with a name of the module": (
+        SHIFTED,
+        "return dpadded[PAD:PAD + n]",
+        "return dpadded[:n]",
+        "PAD:PAD + n",
+    ),
+    "another function of the file": (SHIFTED, "suffix_sum(da)", "np.cumsum(da, axis=0)", "suffix_sum(da)"),
+    "what only forward mentions": (SHIFTED, "self.k), self.leak", "self.k), self.pair", "self.leak"),
+    "the other end of an array that is too long": (
+        SHIFTED,
+        "djoined[:, self.width:] +",
+        "djoined[:, 1:-2] +",
+        "djoined[:, -m:]",
+    ),
     "set to zero in another method": (
         ADDS_UP,
         "        for g in self.grads:\n            g[...] = 0\n",
@@ -786,6 +848,58 @@ def test_the_line_and_a_fix_are_found(name, tmp_path):
     above = "(after line" in finding.after and name not in AT_THE_END  # a missing statement is named by the line above
     assert finding.line == line - above
     assert fix in finding.after and finding.certain
+
+
+LEAKY = """\
+import numpy as np
+
+
+def product(x, W):
+    return x @ W
+
+
+def leak_back(dy, y):
+    return np.where(y > 0, dy, 0.1)
+
+
+def leaky_forward(x, W):
+    y = np.where(product(x, W) > 0, product(x, W), 0.1 * product(x, W))
+    return y, (x, W, y)
+
+
+def leaky_backward(dy, cache):
+    x, W, y = cache
+    d = leak_back(dy, y)
+    d = d.reshape(-1, W.shape[1])
+    return (d @ W.T).reshape(x.shape), x.reshape(-1, W.shape[0]).T @ d
+
+
+def example():
+    rng = np.random.default_rng(4)
+    return rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5))
+"""
+
+
+def test_of_several_lines_that_could_be_wrong_the_first_is_named(tmp_path):
+    """Other values of the lines after it would do, too."""
+    (report,) = reports_on(LEAKY, tmp_path)
+    assert report.line == LEAKY[: LEAKY.index("dy, 0.1)")].count("\n") + 1
+
+
+def test_an_endless_sequence_of_numpy_is_no_value():
+    function = ast.parse("def joined(a):\n    return np.r_[a, a]").body[0]
+    scope = expressions.Scope(function, {}, function.body)
+    others = {ast.unparse(new) for _, new in expressions.other_indices(function.body[0].value, scope)}
+    assert "np.r_" not in others and "np.r_" not in scope.ingredients
+
+
+def test_a_single_mistake_that_is_found_late_is_not_reported_as_two(tmp_path, monkeypatch):
+    """The search for one mistake ends at some time; then a search for one of two finds it."""
+    searched = locate.searched
+    monkeypatch.setattr(locate, "searched", lambda *given: (searched(*given)[0], [], []))
+    (report,) = reports_on(MASKED.replace("dnew = m * dh", "dnew = dh"), tmp_path)
+    (finding,) = report.findings
+    assert finding.certain and finding.after
 
 
 @pytest.mark.slow
@@ -872,6 +986,40 @@ def test_the_second_array_of_a_tuple_may_be_the_wrong_one():
     suspects = {ast.unparse(slots[one.slot - 1].node): one for one in investigation.suspects}
     suspect = suspects[ast.unparse(ast.parse("dh, dc = dh_n, 0 * dc_n"))]
     assert suspect.possible and suspect.leaf == 1
+
+
+def test_gradients_along_two_directions_tell_right_values_from_wrong_ones():
+    search = Search(workshop(MASKED, "dnew = m * dh", "dnew = dh"))
+    known = [one for one in search.truths if one.name == "the gradient of new"]
+    values = truths.entry_by_entry(search.investigation, known, 10**6)
+    assert len(values) == 3 and all(map(np.any, values))
+    for one, value in zip(known, values, strict=True):
+        one.value = None  # so that only its products with the directions are known
+        assert one.is_same(value) and one.is_same(value.T) and not one.is_same(0 * value)
+        for k in range(value.size):
+            wrong = value.copy()
+            wrong.flat[k] += 1e-2
+            assert not one.is_same(wrong)
+
+
+def test_an_empty_array_is_no_gradient_in_another_layout():
+    truth = truths.Truth("dx", None, None, (0, 3), np.zeros((0, 3)))
+    assert not truth.is_same(np.zeros(3))
+
+
+def test_arrays_that_a_statement_is_to_hold_are_not_written_into():
+    investigation = Investigation(workshop(LOSS, "np.divide(dz, count, out=dz)", "np.divide(dz, 1, out=dz)"))
+    statements = [(one, investigation.workshop.slots.all[one.slot - 1].node) for one in investigation.suspects]
+    suspect = next(one for one, node in statements if ast.unparse(node).startswith("dz = "))
+    given = [np.ones_like(leaves[0]) for leaves in held_by(investigation, suspect)]
+    investigation.with_values(suspect, given)
+    assert all((one == 1).all() for one in given)
+
+
+def held_by(investigation, suspect):
+    """What a statement holds, each time it runs."""
+    investigation.run(suspect.slot)
+    return investigation.probe.values
 
 
 def test_a_second_call_and_the_inputs_are_compared_entry_by_entry():
