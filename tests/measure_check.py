@@ -17,7 +17,7 @@ from programs import NAMES, Planted, exercise_of, planted, text_of
 
 from compare.learner import check
 
-SECONDS = 240
+SECONDS = 60
 
 
 def checked(folder: Path, name: str, text: str) -> tuple[list, float, float]:
