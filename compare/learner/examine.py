@@ -166,7 +166,8 @@ class Bound:
         of_object = measure.arrays_by_name({}, self.program.obj).values()
         fixed = {size for one in of_object for size in one.shape}
         program = with_other_numbers(self.program)
-        for grow, by in OTHER_SIZES:
+        has_integers = any(type(one) is int for one in self.inputs.values())
+        for grow, by in OTHER_SIZES if has_integers else OTHER_SIZES[2:]:
             with suppress(Exception):
                 inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
                 found = measure.InOneDirection(program, inputs)
@@ -194,9 +195,10 @@ def with_other_numbers(program: Program) -> Program:
     return new
 
 
-# How sizes grow, and what is added to integers, such as a number of heads that divides a size.
+# How sizes grow, and what is added to integers, such as a number of heads that divides a size: first what changes them.
 OTHER_SIZES = (
     (lambda size, k: size + 2 * k + 2, 1),
+    (lambda size, k: size * 6, 1),
     (lambda size, k: size + 2 * k + 2, 0),
     (lambda size, k: size * (2 + k % 2), 0),
     (lambda size, k: size * 2, 0),

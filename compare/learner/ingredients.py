@@ -18,6 +18,7 @@ from compare.learner.arrays import is_float_array, is_tensor, to_numpy
 from compare.learner.suspects import can_be_read_again
 
 MOST, AT_PLACES = 200, 3000  # ingredients; times places
+LARGEST = 20_000  # numbers in what is made of an ingredient, at all places
 TABLE = 4_000_000  # numbers that are compared at once
 PAIRS = 20_000  # pairs of arrays, times places, that are contracted
 
@@ -185,7 +186,10 @@ class Ingredients:
     def made_of(self, ingredients, templates: dict) -> Iterator[Ingredient]:
         """Each template with each ingredient for its X, if the values are new."""
         for one in ingredients:
+            size = max(map(np.size, one.values))
             for template, more in templates.items():
+                if size ** (1 + ("outer" in template)) > LARGEST:
+                    continue
                 if (made := self.made(one.cost + more, template, X=one)) and key_of(made.values) not in self.seen:
                     self.seen.add(key_of(made.values))
                     yield made
@@ -196,6 +200,8 @@ class Ingredients:
         try:
             values = [function(**{letter: one.values[k] for letter, one in parts.items()}) for k in count]
         except Exception:
+            return None
+        if sum(map(np.size, values)) > LARGEST:
             return None
         text = template.replace("np.", f"{self.module}.")
         return Ingredient(cost, text, {k: one.node for k, one in parts.items()}, values)
@@ -217,7 +223,8 @@ class Ingredients:
     def with_value(self, size: int) -> Ingredient:
         """A variable, or a size of an array, that holds this number; the number itself if there is none."""
         number = Ingredient(0.0, "X", {"X": ast.Constant(size)}, [size] * len(self.places))
-        return next((one for one in self.plain if one.kind == "number" and one.values == number.values), number)
+        held = (one for one in self.plain if all(kind(value) == "number" and value == size for value in one.values))
+        return next(held, number)
 
     def contracted(self, shape: tuple) -> Iterator[Ingredient]:
         """Products of two arrays that are summed over an axis, or have the axes of both."""
@@ -254,7 +261,7 @@ class Ingredients:
 
 def key_of(values) -> tuple:
     """What values at all places that are the same have in common."""
-    return tuple((kind(one), np.asarray(one).tobytes()) for one in values)
+    return tuple((kind(one), hash(np.asarray(one).tobytes())) for one in values)
 
 
 def cuts(axis: int, own: int, wanted: int) -> list[str]:

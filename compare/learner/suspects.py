@@ -445,14 +445,16 @@ class Investigation:
 
     def with_values(self, suspect: Suspect, given: list) -> Suspect | None:
         """The suspect that holds these arrays, one each time it runs, if every result is right then; None if not."""
-        self.probe.begin(None, given=given, leaf=suspect.leaf)
+        self.probe.begin(None, wide=suspect.slot in self.wide, given=given, leaf=suspect.leaf)
         self.switches[suspect.slot] = 1
         vector = self.workshop.vector(self.program)
         self.switches[suspect.slot] = 0
         error = self.expected - self.workshop.base[self.only]
         if vector is None or not self.is_solved(self.expected - vector[self.only], error):
             return None
-        computed = [suspect.chosen(time)[0] for time in self.probe.values]
+        computed = [leaf for time in self.probe.values for leaf in suspect.chosen(time)]
+        if [one.shape for one in computed] != [one.shape for one in given]:
+            return None
         change = np.zeros(columns_of(self.probe.values, None).size)
         change[columns_of(self.probe.values, suspect.leaf)] = np.concatenate(
             [(a - b).ravel() for a, b in zip(given, computed, strict=True)]

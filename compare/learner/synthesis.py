@@ -16,7 +16,7 @@ import numpy as np
 
 from compare.learner import edits, expressions, syntax
 from compare.learner.arrays import is_tensor
-from compare.learner.ingredients import FUNCTIONS, LAYOUTS, Ingredient, Ingredients, function_of, kind
+from compare.learner.ingredients import FUNCTIONS, LAYOUTS, TABLE, Ingredient, Ingredients, function_of, kind
 from compare.learner.screening import Screen, leaves_of
 from compare.learner.suspects import SINGULAR
 
@@ -59,7 +59,9 @@ class Part:
 
     def __init__(self, screen: Screen, shapes, values, matrix, whole):
         self.shapes, self.values, self.allowed = shapes, values, screen.allowed
-        self.matrix, self.missing = screen.matrix @ matrix, screen.matrix @ whole
+        self.matrix, self.missing = matrix, whole
+        if not screen.unique:  # or else that is the identity
+            self.matrix, self.missing = screen.matrix @ matrix, screen.matrix @ whole
         best = np.linalg.lstsq(self.matrix, self.missing, rcond=SINGULAR)[0]
         self.possible = bool((np.abs(self.matrix @ best - self.missing)[:, None] <= self.allowed).all())
         mix = np.random.default_rng(1).standard_normal(len(self.missing))
@@ -78,6 +80,8 @@ class Part:
                 return None
             blocks.append(block)
             values.append(value)
+            if screen.needed.size * value.size * len(screen.places) > TABLE:
+                return None
         sizes = [value.size for value in values]
         matrix = np.zeros((screen.needed.size, sum(sizes)))
         row = column = 0

@@ -76,11 +76,12 @@ def settled(investigation: Investigation, known: list[Truth], runs: int) -> dict
 
 def entry_by_entry(investigation: Investigation, truths: list[Truth], last: int) -> list | None:
     """The values of gradients, measured if they are not known; None if that takes more than `last` runs."""
-    for one in truths:
+    for one in (one for one in truths if one.value is None):
         which, size = one.entries
-        directions = np.eye(size)[which]
-        if one.value is None and investigation.workshop.runs + 2 * len(directions) <= last:
-            one.value = np.reshape([slope(investigation, one.slot, each) for each in directions], one.shape)
+        entries = range(which.start, which.stop)
+        if investigation.workshop.runs + 2 * len(entries) <= last:
+            units = (np.arange(size) == entry for entry in entries)
+            one.value = np.reshape([slope(investigation, one.slot, unit.astype(float)) for unit in units], one.shape)
     return [one.value for one in truths] if all(one.value is not None for one in truths) else None
 
 

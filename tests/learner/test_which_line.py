@@ -1,11 +1,13 @@
 """Kinds of mistakes that need more than another expression in the place of one: each is found, with its fix."""
 
 import ast
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from compare.learner import examine, expressions, locate, truths
+from compare.learner.ingredients import FUNCTIONS, Ingredient, Ingredients
 from compare.learner.repair import Search
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop, executed
@@ -884,6 +886,124 @@ def test_of_several_lines_that_could_be_wrong_the_first_is_named(tmp_path):
     """Other values of the lines after it would do, too."""
     (report,) = reports_on(LEAKY, tmp_path)
     assert report.line == LEAKY[: LEAKY.index("dy, 0.1)")].count("\n") + 1
+
+
+SUMMED = """\
+import numpy as np
+
+
+def f_forward(x):
+    mask = x > 0
+    return 2 * x * mask, mask
+
+
+def f_backward(dy, mask):
+    s = (2 * dy).sum(axis=0, keepdims=True)
+    return s * mask
+
+
+def example():
+    return (np.random.default_rng(0).standard_normal((4, 3)),)
+"""
+TABLES = """\
+import numpy as np
+
+C = np.array([1.0, 2.0, 0.5, 3.0])[:, None]
+
+
+def f_forward(x):
+    a, table = np.tanh(x * C), np.ones((200, 100))
+    return a ** 2, (x, a, table)
+
+
+def f_backward(dy, cache):
+    x, a, table = cache
+    da = dy * a
+    dz = da * (1 - a ** 2)
+    return (dz * C).sum(axis=0)
+
+
+def example():
+    return (np.random.default_rng(0).standard_normal(3),)
+"""
+WIDTHS = """\
+import numpy as np
+
+K = np.arange(1.0, 6.0) ** 2
+
+
+def f_forward(x):
+    ys = []
+    for t in range(len(x)):
+        ys.append(np.exp(x[t] * K[1:4]) * np.cos(x[t]))
+    return np.stack(ys), x
+
+
+def f_backward(dy, cache):
+    x = cache
+    dx = np.zeros_like(x)
+    width = 3
+    for t in range(len(x)):
+        e = np.exp(x[t])
+        dx[t] = dy[t] * e
+        width = np.arange(2.0)
+    return dx
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal((4, 3)) * 0.1,)
+"""
+POOLED = """\
+import numpy as np
+
+
+def pool_forward(x, heads):
+    B, D = x.shape
+    y = x.reshape(B, heads, D // heads).mean(axis=1)
+    return y, (x.shape, heads)
+
+
+def pool_backward(dy, cache):
+    (B, D), heads = cache
+    dx = np.repeat(dy[:, None], heads, axis=1)
+    return dx.reshape(B, D)
+
+
+def example():
+    return np.random.default_rng(0).standard_normal((3, 6)), 3
+"""
+
+
+def test_a_sum_over_an_axis_that_should_not_be(tmp_path):
+    (report,) = reports_on(SUMMED, tmp_path)
+    (finding,) = report.findings
+    assert finding.certain and finding.after == "s = 2 * dy"
+
+
+def test_a_statement_that_also_stores_a_large_array(tmp_path):
+    (report,) = reports_on(TABLES, tmp_path)
+    assert report.findings[0].certain
+
+
+def test_a_variable_that_holds_a_number_at_one_step_and_an_array_at_the_next(tmp_path):
+    (report,) = reports_on(WIDTHS, tmp_path)
+    assert report.verdict == "wrong" and report.findings
+
+
+def test_a_fix_is_tried_with_other_integers(tmp_path):
+    """There are as many heads as rows, and a factor that is right for so many is not right in general."""
+    (report,) = reports_on(POOLED, tmp_path)
+    (finding,) = report.findings
+    assert "For other sizes or numbers, the change that was found is not enough." in finding.evidence
+
+
+def test_what_is_made_of_a_long_vector_is_not_longer():
+    vector = Ingredient(0.0, "X", {"X": ast.Name("x", ast.Load())}, [np.arange(1.0, 5001.0)])
+    pantry = SimpleNamespace(seen=set(), places=[None], module="np")
+    pantry.made = lambda *given, **parts: Ingredients.made(pantry, *given, **parts)
+    made = list(Ingredients.made_of(pantry, [vector], FUNCTIONS))
+    assert made and max(np.size(value) for one in made for value in one.values) == 5000
 
 
 def test_an_endless_sequence_of_numpy_is_no_value():
