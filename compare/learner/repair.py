@@ -9,7 +9,6 @@ import ast
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -173,16 +172,16 @@ class Search:
             only_zeros = not any(map(np.any, held[one.slot]))
             one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
             one.last_right = one.order == max(right, default=-1)
-        first = min((one.order for one in possible if one.named and not one.innocent), default=0)
+        first = min((one.order for one in possible if one.named and not one.innocent), default=np.inf)
         for one in possible:  # what comes after the first with a name would be right after it
             one.named = one.named and one.order <= first
-            one.close = one.named or (
-                one.order <= first and not self.investigation.in_forward(self.node(one.slot).lineno)
-            )
+            is_before = one.order <= first < np.inf
+            one.close = one.named or (is_before and not self.investigation.in_forward(self.node(one.slot).lineno))
         named = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):
-            return one.slot in named, one.innocent, self.returns(one.slot), not one.named, one.order
+            in_forward = self.investigation.in_forward(self.node(one.slot).lineno)
+            return one.slot in named, one.innocent, self.returns(one.slot), in_forward, not one.named, one.order
 
         self.working = sorted(possible, key=likely)
         working = [one for one in self.working if one.slot not in named]
@@ -201,13 +200,8 @@ class Search:
 
     def returns(self, slot) -> bool:
         """Whether a statement returns the results: it can always set the wrong ones, so that this says little."""
-        statement = self.node(slot)
-        return isinstance(statement, ast.Return) and self.when(statement) >= self.last
-
-    @cached_property
-    def last(self) -> int:
-        """When the last statement has its value."""
-        return max(self.when(self.node(one.slot)) for one in self.suspects)
+        statement, (last, *_) = self.node(slot), next(reversed(self.workshop.facts))  # what was seen last
+        return isinstance(statement, ast.Return) and statement.lineno <= last <= statement.end_lineno
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""
