@@ -167,7 +167,9 @@ class Bound:
         fixed = {size for one in of_object for size in one.shape}
         program = with_other_numbers(self.program)
         has_integers = any(type(one) is int for one in self.inputs.values())
-        for grow, by in OTHER_SIZES if has_integers else OTHER_SIZES[2:]:
+        for grow, by in OTHER_SIZES:
+            if by and not has_integers:
+                continue
             with suppress(Exception):
                 inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
                 found = measure.InOneDirection(program, inputs)

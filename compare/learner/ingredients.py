@@ -188,7 +188,7 @@ class Ingredients:
         for one in ingredients:
             size = max(map(np.size, one.values))
             for template, more in templates.items():
-                if size ** (1 + ("outer" in template)) > LARGEST:
+                if size ** (1 + ("outer" in template)) > LARGEST:  # then it should not even be computed
                     continue
                 if (made := self.made(one.cost + more, template, X=one)) and key_of(made.values) not in self.seen:
                     self.seen.add(key_of(made.values))

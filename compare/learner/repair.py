@@ -177,14 +177,14 @@ class Search:
             one.named = one.named and one.order <= first
             is_before = one.order <= first < np.inf
             one.close = one.named or (is_before and not self.investigation.in_forward(self.node(one.slot).lineno))
-        named = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
+        apart = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):
             in_forward = self.investigation.in_forward(self.node(one.slot).lineno)
-            return one.slot in named, one.innocent, self.returns(one.slot), in_forward, not one.named, one.order
+            return one.slot in apart, one.innocent, self.returns(one.slot), in_forward, not one.named, one.order
 
         self.working = sorted(possible, key=likely)
-        working = [one for one in self.working if one.slot not in named]
+        working = [one for one in self.working if one.slot not in apart]
         self.possible = [one for one in working if one.rank < 0.9 * self.gradient_entries]
 
     def spoils(self, suspect, held) -> bool:
@@ -200,8 +200,8 @@ class Search:
 
     def returns(self, slot) -> bool:
         """Whether a statement returns the results: it can always set the wrong ones, so that this says little."""
-        statement, (last, *_) = self.node(slot), next(reversed(self.workshop.facts))  # what was seen last
-        return isinstance(statement, ast.Return) and statement.lineno <= last <= statement.end_lineno
+        statement, last_line = self.node(slot), next(reversed(self.workshop.lines))
+        return isinstance(statement, ast.Return) and statement.lineno <= last_line <= statement.end_lineno
 
     def is_right(self, values) -> bool:
         """Whether a statement's values are among the measured right gradients."""

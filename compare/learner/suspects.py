@@ -285,7 +285,8 @@ class Investigation:
 
     suspects: the statements; between: the gaps between them in which a variable may have to change; names: the slot of
     such a gap -> the variable; here: id of a block -> the statement that notes the variables there; only: the entries
-    of the results that count, all at first; wrong: which of these are; outputs: which of these forward returns.
+    of the results that count, all at first; wrong: which of these are; outputs: which of these forward returns;
+    functions: see lines_of_forward.
     """
 
     def __init__(self, workshop: Workshop):
@@ -336,6 +337,7 @@ class Investigation:
         found = [one for one in map(self.suspect, self.slots) if one is not None]
         self.suspects = [one for one in found if one.slot not in self.names]
         self.between = [one for one in found if one.slot in self.names]
+        self.functions = self.lines_of_forward()
 
     def run(self, slot, change=None, size=0.0):
         """All results with a change of what a statement stores; the values are in self.probe."""
@@ -415,7 +417,7 @@ class Investigation:
         last = self.workshop.runs + runs
 
         def fit(one):
-            return (one.moved != self.wrong).sum(), self.in_forward(self.workshop.slots.all[one.slot - 1].node.lineno)
+            return (one.moved != self.wrong).sum(), self.in_forward(self.line(one))
 
         for one in sorted([*self.between, *self.suspects], key=fit):
             if not self.could_be(one):
@@ -435,13 +437,20 @@ class Investigation:
         """Whether all wrong results depend on a suspect, and no right output of forward, which would be wrong, too."""
         return not (self.wrong & ~suspect.moved).any() and not (self.outputs & ~self.wrong & suspect.moved).any()
 
+    def lines_of_forward(self) -> dict[range, bool]:
+        """The lines of each function, and whether it makes outputs, while these are right."""
+        makes = [self.line(one) for one in self.suspects if one.reach[self.outputs].any()]
+        functions = (range(one.lineno, one.end_lineno + 1) for one in syntax.functions(self.workshop.subject.tree))
+        right = not (self.wrong & self.outputs).any()
+        return {lines: right and any(line in lines for line in makes) for lines in functions}
+
     def in_forward(self, line: int) -> bool:
         """Whether a line is in a function that makes outputs, while these are right."""
-        inside = [one for one in syntax.functions(self.workshop.subject.tree) if one.lineno <= line <= one.end_lineno]
-        if not inside or (self.wrong & self.outputs).any():
-            return False
-        makes = (self.workshop.slots.all[one.slot - 1].node for one in self.suspects if one.reach[self.outputs].any())
-        return any(inside[-1].lineno <= one.lineno <= inside[-1].end_lineno for one in makes)
+        inside = [makes for lines, makes in self.functions.items() if line in lines]
+        return bool(inside) and inside[-1]
+
+    def line(self, suspect: Suspect) -> int:
+        return self.workshop.slots.all[suspect.slot - 1].node.lineno
 
     def with_values(self, suspect: Suspect, given: list) -> Suspect | None:
         """The suspect that holds these arrays, one each time it runs, if every result is right then; None if not."""

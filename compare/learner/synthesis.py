@@ -264,7 +264,9 @@ class Synthesis:
         own = self.kind(node)
         for one in ingredients:
             is_array = isinstance(one.kind, tuple) and isinstance(own, tuple)
-            if one.kind == "number" or (is_array and fit(one.kind, own)):
+            if one.kind == "number" or (
+                is_array and (expressions.broadcasts(one.kind, own) or expressions.broadcasts(own, one.kind))
+            ):
                 yield from (self.joined(template, node, one) for template in JOINED)
 
     def larger_than(self, node) -> list[Ingredient]:
@@ -347,11 +349,6 @@ def triples(columns, weights, sums, goal, loose) -> Iterator[tuple]:
         for a, k in np.argwhere(np.abs(together - goal) <= loose):
             if a <= left[k]:
                 yield "A * B * C", (a, left[k], right[k])
-
-
-def fit(a: tuple, b: tuple) -> bool:
-    """Whether one of two shapes broadcasts to the other."""
-    return expressions.broadcasts(a, b) or expressions.broadcasts(b, a)
 
 
 def times(node, number: Fraction) -> ast.expr:

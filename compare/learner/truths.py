@@ -47,9 +47,8 @@ class Truth:
             scale = np.abs(self.value).max(initial=0)
             return bool(scale > 0 and (np.abs(self.value - other) <= SAME * scale).all())
         pairs = [(slope, other * one) for slope, one in zip(self.slopes, self.directions, strict=True)]
-        return any(self.slopes) and all(
-            abs(s - products.sum()) <= SAME * np.abs(products).sum() for s, products in pairs
-        )
+        near = (abs(slope - terms.sum()) <= SAME * np.abs(terms).sum() for slope, terms in pairs)
+        return any(self.slopes) and all(near)
 
 
 def squeezed(shape):
@@ -128,18 +127,19 @@ def along_directions(investigation: Investigation, slot, values) -> list[Truth]:
     targets, rng = targets_of(slot.node), np.random.default_rng(0)
     found, used, size = [], 0, sum(leaf.size for time in values for leaf in time)
     for leaves in values:
-        for k, leaf in enumerate(leaves):
-            name = targets[k] if len(targets) == len(leaves) else targets[0] if len(leaves) == 1 and targets else None
-            place = slice(used, used + leaf.size), size
-            truth = Truth(f"the gradient of {name}", slot.node.lineno, slot.number, leaf.shape, entries=place)
-            for _ in range(DIRECTIONS if name else 0):
+        names = targets if len(targets) == len(leaves) else targets[:1]
+        for name, leaf in zip(names if len(names) == len(leaves) else [None] * len(leaves), leaves, strict=True):
+            which, used = slice(used, used + leaf.size), used + leaf.size
+            if name is None:
+                continue
+            truth = Truth(f"the gradient of {name}", slot.node.lineno, slot.number, leaf.shape, entries=(which, size))
+            for _ in range(DIRECTIONS):
                 truth.directions.append(rng.standard_normal(leaf.shape))
                 change = np.zeros(size)
-                change[place[0]] = truth.directions[-1].ravel()
+                change[which] = truth.directions[-1].ravel()
                 truth.slopes.append(slope(investigation, slot.number, change))
-            if np.isfinite(truth.slopes).all() and name:
+            if np.isfinite(truth.slopes).all():
                 found.append(truth)
-            used += leaf.size
     return found
 
 

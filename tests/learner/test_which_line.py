@@ -1131,15 +1131,10 @@ def test_arrays_that_a_statement_is_to_hold_are_not_written_into():
     investigation = Investigation(workshop(LOSS, "np.divide(dz, count, out=dz)", "np.divide(dz, 1, out=dz)"))
     statements = [(one, investigation.workshop.slots.all[one.slot - 1].node) for one in investigation.suspects]
     suspect = next(one for one, node in statements if ast.unparse(node).startswith("dz = "))
-    given = [np.ones_like(leaves[0]) for leaves in held_by(investigation, suspect)]
+    investigation.run(suspect.slot)
+    given = [np.ones_like(leaf) for (leaf,) in investigation.probe.values]  # each time it runs
     investigation.with_values(suspect, given)
     assert all((one == 1).all() for one in given)
-
-
-def held_by(investigation, suspect):
-    """What a statement holds, each time it runs."""
-    investigation.run(suspect.slot)
-    return investigation.probe.values
 
 
 def test_a_second_call_and_the_inputs_are_compared_entry_by_entry():
