@@ -436,6 +436,12 @@ def values_are_right(subject, seen, report):
         wrong = [row for row in rows if row.verdict != "within rounding"]
         if wrong:
             report.rows = rows
+            largest = max(row.eps for row in wrong) * np.finfo(float).eps
+            if isinstance(subject.bind, Bound) and largest < NOTABLE:
+                report.remarks.append(
+                    f"the errors are small, up to {largest:.0e} of the largest entry: perhaps a derivative leaves out "
+                    "a small number, such as one that is added to a norm"
+                )
             return index, in_short(case, outcome, wrong)
         for row in rows:
             best[row.name] = max(best.get(row.name, row), row, key=lambda r: r.eps)
@@ -459,7 +465,7 @@ def row_of(case, value, name) -> Row:
         off = np.abs(got.astype(float) - expected)
         right = (off <= allowed) | (got == expected) | (np.isnan(got.astype(float)) & np.isnan(expected.astype(float)))
     worst = int(np.argmax(np.where(right, -1, np.nan_to_num(off, nan=np.inf)))) if off.size else 0
-    entry = tuple(int(k) for k in np.unravel_index(worst, off.shape)) if off.ndim else ()
+    entry = tuple(int(k) for k in np.unravel_index(worst, off.shape)) if off.ndim and off.size else ()
     eps = in_eps(got.astype(expected.dtype), expected) if expected.dtype.kind == "f" else 0.0
     values = (float(got[entry]), float(expected[entry])) if off.size else (0.0, 0.0)
     return Row(name, got.shape, "within rounding" if right.all() else "differs", eps, entry, *values)

@@ -1,7 +1,8 @@
 """The right gradients of any forward pass: central differences of the loss, extrapolated (Richardson 1911).
 
 The loss is the sum of the outputs times fixed random upstream gradients. With steps h, h/2 and h/4 the errors of order
-h^2 and h^4 cancel. A much smaller h has to give the same; what the two differ by is the error that is allowed for.
+h^2 and h^4 cancel. Much smaller steps have to give the same: along one random direction of each array, or else for each
+entry. What the two differ by is the error that is allowed for.
 All is done in float64, whatever the example's dtype, because differences of float32 resolve little. Where forward has
 a kink, such as relu at 0, the slopes on its two sides differ; there nothing is expected.
 """
@@ -95,16 +96,37 @@ class Measured:
             noise += float(np.finfo(old.dtype).eps * np.abs(old[moving[k]]).sum(dtype=float))
         return total, noise
 
-    def derivative(self, name, entry: tuple, unit: float) -> Estimate:
-        """The derivative of the loss with respect to one entry. unit: how large it is."""
+    def gradient(self, name) -> np.ndarray:
+        """The Estimates of the derivatives with respect to the entries of an array, one in each row.
 
-        def by(change):
-            def move(inputs, obj):
-                arrays_by_name(inputs, obj)[name][entry] += change
+        Where one size of steps gives it exactly, as it seems, for many entries, the others are tried for all of these
+        together, in a random direction.
+        """
+        array = arrays_by_name(*self.program.prepared(self.case))[name]
 
-            return move
+        def by(entry):
+            def moved(change):
+                def move(inputs, obj):
+                    arrays_by_name(inputs, obj)[name][entry] += change
 
-        return best_estimate(self.slopes_of(by), unit)
+                return move
+
+            return moved
+
+        first = [extrapolated(self.slopes_of(by(entry)), STEPS[0]) for entry in np.ndindex(array.shape)]
+        rows = np.array([estimate for estimate, _ in first]).reshape(array.size, 3)
+        units = np.array([unit_of(one) for one in array.ravel()])
+        sure = rows[:, 1] <= enough(rows[:, 0], units)
+        sure &= np.array([not is_kink(large, small, STEPS[0] / 4) for _, (large, _, small) in first], bool)
+        direction = sure * np.random.default_rng(5).standard_normal(array.size)
+        terms = direction * rows[:, 0]
+        along = self.along(name, direction.reshape(array.shape))
+        if not abs(along.value - terms.sum()) <= ESTIMATE * RESOLUTION * np.abs(terms).sum():
+            sure[:] = False
+        for k, entry in enumerate(np.ndindex(array.shape)):
+            if not sure[k]:
+                rows[k] = best_estimate(self.slopes_of(by(entry)), units[k])
+        return rows
 
     def along(self, name, direction: np.ndarray) -> Estimate:
         """The derivative of the loss in a direction of one array."""
@@ -186,30 +208,33 @@ def best_estimate(slopes: Callable, unit: float = 1.0) -> Estimate:
     """
     found, before, steps = [], None, [*STEPS, *(h * unit for h in STEPS if unit != 1)]
     for h in steps:  # may grow
-        estimate, sides = extrapolated(slopes, h)
+        estimate, (*_, sides) = extrapolated(slopes, h)
         if before is None and sides.noise > RESOLUTION:
             steps += LARGE_STEPS
         if before is not None and not is_kink(before[1], sides, h / 4):
             last, _ = before
             error = np.max([estimate.error, last.error, abs(estimate.value - last.value)])  # nan if one is nan
             found.append(Estimate(last.value, error if np.isfinite(error) else np.inf))
-            if error <= RESOLUTION * max(min(1, 1 / unit), abs(estimate.value)):
+            if error <= enough(estimate.value, unit):
                 break
         before = estimate, sides
     at_kink = Estimate((sides.left + sides.right) / 2, np.inf, kink=True)
     return min(found, key=lambda one: one.error, default=at_kink)
 
 
-def extrapolated(slopes: Callable, h: float) -> tuple[Estimate, Slopes]:
-    """The derivative from steps h, h/2 and h/4, the error, by which the last two estimates differ; and the Slopes with
-    the smallest step.
-    """
+def enough(value, unit):
+    """What an error need not be below. unit: how large the changed entry is."""
+    return RESOLUTION * np.maximum(np.minimum(1, 1 / unit), np.abs(value))
+
+
+def extrapolated(slopes: Callable, h: float) -> tuple[Estimate, list[Slopes]]:
+    """The derivative from steps h, h/2 and h/4, the error, by which the last two estimates differ; and the Slopes."""
     sides = [slopes(s) for s in (h, h / 2, h / 4)]
     d = [(one.left + one.right) / 2 for one in sides]
     first = [(4 * d[1] - d[0]) / 3, (4 * d[2] - d[1]) / 3]
     value = (16 * first[1] - first[0]) / 15
     smallest_difference = 4 * sides[-1].noise / h
-    return Estimate(value, float(np.maximum(abs(value - first[1]), smallest_difference))), sides[-1]
+    return Estimate(value, float(np.maximum(abs(value - first[1]), smallest_difference))), sides
 
 
 def is_kink(large: Slopes, small: Slopes, h: float) -> bool:
@@ -301,7 +326,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     arrays = arrays_by_name(*program.prepared(case))
     estimates = {}
     for name in [name for name in outcome.outputs if name not in outcome.results]:
-        estimates[name] = np.array([loss.derivative(name, k, unit_of(x)) for k, x in np.ndenumerate(arrays[name])])
+        estimates[name] = loss.gradient(name)
         values = estimates[name][:, 0].reshape(arrays[name].shape)
         is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
         case.expected[name] = values.astype(np.float32) if is_narrow else values

@@ -638,6 +638,39 @@ def test_differences_near_a_jump_of_the_second_derivative(distance):
     assert abs(value - np.exp(-distance)) <= 10 * max(error, 1e-9)
 
 
+def test_steps_that_are_too_large_to_see_that_a_function_jumps():
+    """Changed by 2 ** -6 or 2 ** -8, each entry of a floor follows; changed in a random direction, none does."""
+    x = np.random.default_rng(0).standard_normal(5)
+    with pytest.raises(CannotRun, match="every gradient is 0"):
+        check_backward(lambda x: (np.floor(x * 1024) / 1024, x), lambda dy, x: (dy,), (x,))
+
+
+def test_a_derivative_that_leaves_out_a_small_number():
+    def forward(x):
+        size = np.sqrt((x**2).sum()) + 1e-8
+        return x / size, (x, size)
+
+    def backward(dy, cache):
+        x, size = cache
+        return (dy / size - x * (dy @ x) / size**3,)  # for size**2 * (size - 1e-8)
+
+    result = check_backward(forward, backward, (np.array([0.02, -0.03, 0.05]),), locate=False)
+    assert not result.right and "leaves out a small number" in str(result)
+
+
+def test_how_often_forward_runs_for_a_gradient():
+    """Six times for each entry of a smooth function."""
+    runs = []
+
+    def forward(x):
+        runs.append(1)
+        return np.sin(x), x
+
+    x = np.random.default_rng(0).standard_normal((10, 20))
+    assert check_backward(forward, lambda dy, x: (dy * np.cos(x),), (x,)).right
+    assert 6 * x.size < len(runs) < 6.5 * x.size
+
+
 COURSE = """
     import numpy as np
 
