@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from compare.learner import syntax
+from compare.learner.probes import value_of
 from compare.learner.repair import Fix, Search
 from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
 from compare.learner.screening import leaves_of
 from compare.learner.several import best_fix, parts_of
-from compare.learner.suspects import value_of
 from compare.learner.switches import Judge, Subject, Workshop, executed, switched
 
 ROOM = 2**31  # bytes
@@ -254,7 +254,8 @@ def evidence(search: Search, edit) -> list[str]:
 
 def values_after(search: Search, edit, suspect) -> list | None:
     """The values of a statement after an edit of it, each time it runs; None if they cannot be evaluated."""
-    screens = [one for one in (*search.screens.values(), *search.undecided) if one.slot == suspect.slot]
+    known = (*search.screens.values(), *search.by_truth, *search.undecided)
+    screens = [one for one in known if one.slot == suspect.slot]
     try:
         ((_, (statement,)),) = edit.changes
         _, new = value_of(statement)

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from compare.learner import edits, syntax
-from compare.learner.suspects import SINGULAR, Arguments, Investigation, Probe, Suspect, is_literal, value_of
+from compare.learner.probes import Arguments, Probe, is_literal, value_of
+from compare.learner.suspects import SINGULAR, Investigation, Suspect
 from compare.learner.switches import Endless, Workshop
 
 CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
@@ -138,10 +139,11 @@ class Screen:
         if not self.suspect.recurrent:
             return self.jacobian, self.suspect.linear
         size = sum(leaf.size for leaf in self.expected[0])
-        directions, singular, _ = np.linalg.svd(self.jacobian[:, size:], full_matrices=True)
+        jacobian = np.linalg.qr(self.jacobian, mode="r")  # there may be many more results than values
+        directions, singular, _ = np.linalg.svd(jacobian[:, size:], full_matrices=True)
         rank = int((singular > SINGULAR * singular.max(initial=0)).sum())
-        first = np.zeros((len(self.jacobian) - rank, self.needed.size))
-        first[:, :size] = directions[:, rank:].T @ self.jacobian[:, :size]
+        first = np.zeros((len(jacobian) - rank, self.needed.size))
+        first[:, :size] = directions[:, rank:].T @ jacobian[:, :size]
         own = self.values(self.original) if self.usable() else self.needed
         wrong_there = not np.allclose(first @ (own - self.needed), 0, atol=self.near)
         return first, wrong_there and np.linalg.matrix_rank(first, tol=1e-8 * np.abs(self.jacobian).max(initial=0)) >= 3

@@ -96,7 +96,7 @@ def set_by(search: Search, suspect, groups) -> tuple[int, list[int]]:
     if jacobian is None or not np.isfinite(error).all():
         return 0, []
     try:
-        _, singular, directions = np.linalg.svd(jacobian[~search.wrong])
+        _, singular, directions = np.linalg.svd(np.linalg.qr(jacobian[~search.wrong], mode="r"))
         reach = jacobian @ directions[rank_of(singular) :].T  # what can be changed without making anything wrong
         good = [group for group in groups if suspect.moved[group].all() and is_reached(reach[group], error[group])]
         good.sort(key=lambda group: -surplus_of(reach[group]))

@@ -8,21 +8,20 @@ right value. No equation, name or convention is needed.
 
 import ast
 import copy
-import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from compare.learner import syntax
-from compare.learner.arrays import changed, is_float_array, is_tensor, to_numpy
+from compare.learner.arrays import changed
+from compare.learner.probes import Probe, complete, here, not_carried, probed, seen, terms_of, used_as, value_of
 from compare.learner.switches import Workshop
 
 MOST = 800  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry
 SINGULAR = 1e-10  # of the largest singular value: below, values do not depend on a change
-NEWTON = 16  # rounds, for the few values in which a backward pass is not linear
+STEPS = 16  # for the few values in which a backward pass is not linear
 SHARES = (1.0, 0.5, 0.25)  # of a step, the first that helps
 
 
@@ -73,224 +72,18 @@ class Suspect:
         return later.size > 0 and bool(np.abs(left).max() <= 1e-6 * np.abs(effect).max())
 
 
-class Probe:
-    """What __probe__ does with the values of the statement under test: note them, or add a change to them."""
-
-    def __init__(self):
-        self.begin(None)
-
-    def begin(self, change, size=0.0, *, wide=False, given=None, leaf=None):
-        """change: a vector for all entries of all values, or None; size: of random noise to add instead; given: arrays
-        that take the place of the values, or of those with the number `leaf`; wide: whether a sum over an axis gets an
-        entry for each of its terms, as if the axis were kept, or were another one.
-        """
-        self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
-        self.wide, self.given, self.leaf = wide, given and iter(given), leaf
-        self.rng = np.random.default_rng(0) if size else None
-
-    def __call__(self, value, *, integers=False, like=None, terms=None, shape=None, arguments=False):
-        """integers: whether those count, because they are stored in an array, or are in the text instead of floats;
-        like: an array to which it is added, say, so that it gets an entry for each of its entries; terms: what it is a
-        sum of; shape: that of what it is used as; arguments: whether it is a tuple of arguments of a function, which
-        may write into those that are not changed here, and into what holds arrays.
-        """
-        if shape is not None and not is_tensor(value):
-            with suppress(ValueError):
-                value = np.broadcast_to(value, shape).astype(float)
-        self.integers, self.arguments = integers, arguments
-        self.values.append([])
-        if arguments:
-            return tuple(one if isinstance(one, list | tuple | dict) else self.visited(one) for one in value)
-        like = terms if self.wide else like
-        if is_tensor(like) and is_tensor(value) and self.wide:
-            with suppress(RuntimeError):
-                value = value.expand(like.shape).clone()
-        elif is_float_array(like) and not is_tensor(like) and isinstance(value, np.ndarray | float | int | np.number):
-            with suppress(ValueError):
-                value = np.broadcast_to(value, like.shape).astype(like.dtype)
-        return self.visited(value)
-
-    def here(self, _):
-        """Note the variables of the function that calls this, if somebody wants to know."""
-        if self.reached is not None:
-            frame = sys._getframe(1)
-            self.reached.append((copied(frame.f_locals), frame.f_globals))
-
-    def visited(self, value):
-        if is_tensor(value):
-            array = to_numpy(value)
-            new = self.visited(array)
-            return value if new is array else sys.modules["torch"].from_numpy(np.asarray(new))
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            return self.with_its_part(value)
-        if isinstance(value, float | np.floating) or (
-            self.integers and isinstance(value, int | np.integer) and not isinstance(value, bool)
-        ):
-            return float(self.with_its_part(np.array(float(value))))
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*(self.visited(one) for one in value))
-        if isinstance(value, tuple | list):
-            return type(value)(self.visited(one) for one in value)
-        return {key: self.visited(one) for key, one in value.items()} if type(value) is dict else value
-
-    def with_its_part(self, array):
-        """The array with its part of the change."""
-        self.values[-1].append(np.array(array))  # not a masked array, nor a matrix
-        if self.size:
-            return array + self.size * (self.rng.random(array.shape) + 0.5) * (1 + np.abs(array))
-        if self.given is not None and self.leaf in (None, len(self.values[-1]) - 1):
-            return next(self.given).copy()  # the program may write into it
-        if self.change is None:
-            return array
-        part = self.change[self.used : self.used + array.size]
-        self.used += array.size
-        if part.size != array.size or (self.arguments and not part.any()):
-            return array
-        return array + part.reshape(array.shape)
-
-
-def copied(value, depth=4):
-    """A copy of what a variable holds, so that later statements do not change it; its arrays are read-only."""
-    if isinstance(value, np.ndarray):
-        value = value.copy()
-        value.flags.writeable = False
-        return value
-    if is_tensor(value):
-        return value.clone()
-    if depth and isinstance(value, list | tuple) and len(value) < 200:
-        parts = [copied(one, depth - 1) for one in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    if depth and isinstance(value, dict) and len(value) < 200:
-        return {key: copied(one, depth - 1) for key, one in value.items()}
-    return value
-
-
-def seen(value, **options):
-    keywords = [ast.keyword(name, option) for name, option in options.items()]
-    return ast.copy_location(ast.Call(ast.Name("__probe__", ast.Load()), [value], keywords), value)
-
-
-def here(variables) -> ast.stmt:
-    """A statement that calls __here__; it mentions some variables of functions around this one, so as to have them."""
-    return ast.parse(f"__here__(lambda: [{', '.join(sorted(variables))}])").body[0]
-
-
-class Arguments(ast.Tuple):
-    """The arguments of a call that is a statement of its own, as a tuple."""
-
-
-def value_of(statement):
-    """(path, expression) of what a statement stores, passes on or returns; None if there is none."""
-    match statement:
-        case ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Return() if statement.value is not None:
-            return (("value", None),), statement.value
-        case ast.Expr(value=ast.Call(args=[only])) if not isinstance(only, ast.Starred):
-            return (("value", None), ("args", 0)), only
-        case ast.Expr(value=ast.Call(args=[_, *_] as args)) if not any(isinstance(one, ast.Starred) for one in args):
-            return (("value", None), ("args", None)), Arguments(args, ast.Load())
-        case ast.Expr(value=ast.Yield(value=value)) if value is not None:
-            return (("value", None), ("value", None)), value
-    return None
-
-
-def probed(statement) -> list | None:
-    """The statement with what it stores passed through __probe__, as a list of statements; None if it stores nothing.
-
-    What goes into an array is probed there, after the statement: `dx[mask] = 0` stores as many numbers as the mask has.
-    """
-    found = value_of(statement)
-    if found is None:
-        return None
-    path, value = found
-    match statement:
-        case ast.Assign(targets=[ast.Subscript() as target]) if can_be_read_again(target):
-            again = ast.Assign([target], seen(syntax.load(target), integers=ast.Constant(True)))
-            return [statement, ast.copy_location(again, statement)]
-        case ast.AugAssign(target=target) if can_be_read_again(target):
-            return [syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
-    options = {"terms": terms_of(value)} if terms_of(value) else {}
-    if is_literal(value):
-        options["integers"] = ast.Constant(True)
-    if isinstance(value, Arguments):
-        options["arguments"] = ast.Constant(True)
-    return [syntax.replaced(statement, path, seen(value, **options))]
-
-
-def is_literal(value) -> bool:
-    """Whether it is a constant, or a tuple of constants."""
-    return all(isinstance(one, ast.Constant) for one in getattr(value, "elts", [value]))
-
-
-def terms_of(value):
-    """What a value is a sum or a mean of, over an axis, as in np.mean(terms, axis=1); None if it is none."""
-    for node in ast.walk(value):
-        method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if method and node.keywords and node.func.attr in ("sum", "mean", "max"):
-            module = isinstance(node.func.value, ast.Name) and node.func.value.id in syntax.MODULES
-            terms = [*node.args, None][0] if module else node.func.value
-            return terms if terms is not None and can_be_read_again(terms) else None
-    return None
-
-
-def can_be_read_again(node) -> bool:
-    """Whether evaluating an expression twice is harmless: its only calls are those of NumPy, and len."""
-    functions = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
-    owners = [getattr(getattr(one, "value", one), "id", "") for one in functions]  # np of np.sqrt, and len
-    return all(owner in (*syntax.MODULES, "len") for owner in owners)
-
-
-def not_carried(function, loop, facts) -> Iterator[tuple[str, tuple]]:
-    """(name, shape): the variables that have a value before a loop, are read in it, and never change in it."""
-    inside = [node for statement in loop.body for node in ast.walk(statement)]
-    changed = set()
-    for node in inside:  # x in x = ..., x[t] = ... and x.append(...)
-        if not syntax.is_load(node) or getattr(node, "attr", "") in ("append", "insert"):
-            changed |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-    for name in sorted(set(assigned_before(function, loop)) - changed):
-        uses = [node for node in inside if isinstance(node, ast.Name | ast.BinOp) and name in operands(node)]
-        shapes = [kind for kind in (facts.get(syntax.position(node)) for node in uses) if isinstance(kind, tuple)]
-        if shapes:
-            yield name, max(shapes, key=len)
-
-
-def assigned_before(function, loop) -> Iterator[str]:
-    """The variables that get a value of their own before a loop: not h in h, W = cache."""
-    statements = [s for _, block in syntax.blocks(function) for s in block if s.lineno < loop.lineno]
-    for statement in (one for one in statements if isinstance(one, ast.Assign)):
-        for target in statement.targets:
-            each = target.elts if hasattr(target, "elts") and hasattr(statement.value, "elts") else [target]
-            yield from (one.id for one in each if isinstance(one, ast.Name))
-
-
-def complete(block, index, function, facts) -> list[str]:
-    """The arrays that the statements of a block before an index have filled entry by entry, or in a loop."""
-    before = block[index - 1]
-    changed = set(map(syntax.changed_in_place, ast.walk(before)))
-    if isinstance(before, ast.For):
-        changed |= syntax.stores(before.body)
-    changed &= frozenset().union(*map(syntax.reads, block[index:]))
-    nodes = (node for node in ast.walk(function) if isinstance(node, ast.Name) and syntax.is_load(node))
-    arrays = {node.id for node in nodes if isinstance(facts.get(syntax.position(node)), tuple)}
-    return sorted((changed & arrays) - {syntax.changed_in_place(block[index])})
-
-
-def operands(node) -> set[str]:
-    """The variable that a node is, or those that it adds, multiplies, ..."""
-    parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node]
-    return {part.id for part in parts if isinstance(part, ast.Name)}
-
-
 class Investigation:
     """Every statement of a program under suspicion.
 
     suspects: the statements; between: the gaps between them in which a variable may have to change; names: the slot of
-    such a gap -> the variable; here: id of a block -> the statement that notes the variables there; only: the entries
-    of the results that count, all at first; wrong: which of these are; outputs: which of these forward returns;
-    functions: see lines_of_forward.
+    such a gap -> the variable; terms: slot -> see Probe; here: id of a block -> the statement that notes the variables
+    there; only: the entries of the results that count, all at first; wrong: which of these are; outputs: which of these
+    forward returns; functions: see lines_of_forward.
     """
 
     def __init__(self, workshop: Workshop):
-        self.workshop, self.probe, self.columns, self.names, self.here = workshop, Probe(), {}, {}, {}
+        self.workshop, self.probe, self.columns = workshop, Probe(), {}
+        self.names, self.here, self.terms = {}, {}, {}
         chosen = {}
         for function in syntax.functions(workshop.subject.tree):
             note = here(syntax.variables_around(workshop.subject.tree, function))
@@ -301,9 +94,11 @@ class Investigation:
                     if isinstance(statement, ast.For):
                         chosen[workshop.slots.of(block, index, "header")] = [seen(statement.iter)]
                     ran = any(k in workshop.lines for k in range(statement.lineno, statement.end_lineno + 1))
-                    new = probed(statement) if ran or not syntax.reads(statement) else None
-                    if new is not None:
-                        chosen[workshop.slots.of(block, index, "in")] = [[note, *new]]
+                    found = value_of(statement) if ran or not syntax.reads(statement) else None
+                    if found is not None:
+                        slot = workshop.slots.of(block, index, "in")
+                        self.terms[slot] = terms_of(found[1]) or used_as(statement, function, workshop.facts)
+                        chosen[slot] = [[note, *probed(statement, self.terms[slot])]]
         names = {"__probe__": self.probe, "__here__": self.probe.here}
         self.program, self.switches = workshop.with_switches(chosen, **names)
         self.slots = list(chosen)
@@ -357,7 +152,7 @@ class Investigation:
         if gap is not None:
             names = {"__probe__": self.probe, "__here__": self.probe.here}
             slot = self.workshop.slots.all[suspect.slot - 1]
-            chosen = {suspect.slot: [probed(slot.node)], gap: [[self.here[id(slot.block)]]]}
+            chosen = {suspect.slot: [probed(slot.node, self.terms[suspect.slot])], gap: [[self.here[id(slot.block)]]]}
             program, switches = self.workshop.with_switches(chosen, **names)
             switches[gap] = 1
         self.probe.begin(suspect.change, wide=suspect.slot in self.wide)
@@ -424,7 +219,7 @@ class Investigation:
                 one.possible = False
             elif self.workshop.runs < last:
                 self.solve(one)
-                if one.possible is False and self.sums_over_an_axis(one.slot):
+                if one.possible is False and self.terms.get(one.slot) is not None:
                     self.wide.add(one.slot)
                     self.solve(one)
         for one in self.suspects:
@@ -471,48 +266,56 @@ class Investigation:
         expected = with_changes(self.probe.values, change)
         return replace(suspect, expected=expected, change=change, rank=sum(one.size for one in given))
 
-    def sums_over_an_axis(self, slot) -> bool:
-        if slot in self.names:
-            return False
-        found = value_of(self.workshop.slots.all[slot - 1].node)
-        return found is not None and terms_of(found[1]) is not None
-
     def solve(self, suspect: Suspect):
         """Fill in whether some value of the statement makes all results right, and which."""
         base, found = self.run(suspect.slot), self.probe.values
-        if base is None or not found or not np.isfinite(self.expected - base[self.only]).all():
+        which = np.flatnonzero(columns_of(found, suspect.leaf))
+        if base is None or not np.isfinite(self.expected - base[self.only]).all() or not 0 < which.size <= MOST:
             return
-        columns = np.flatnonzero(columns_of(found, suspect.leaf))
-        if not 0 < columns.size <= MOST:
+        change, error = np.zeros(columns_of(found, None).size), self.expected - base[self.only]
+        jacobian = self.jacobian(suspect.slot, change, base, which)
+        if jacobian is None:
             return
-        change, vector = np.zeros(sum(leaf.size for time in found for leaf in time)), base
-        for step_number in range(NEWTON):
-            error, jacobian = self.expected - vector[self.only], self.jacobian(suspect.slot, change, vector, columns)
-            if jacobian is None:
+        jacobian = jacobian[self.only]
+        with suppress(np.linalg.LinAlgError):  # it does not converge: numbers near the largest there are
+            change[which] = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
+            left = self.error_with(suspect.slot, change)
+            predicted = error - jacobian @ change[which]
+            if left is None:
                 return
-            jacobian, step = jacobian[self.only], np.zeros_like(change)
-            try:
-                step[columns] = np.linalg.lstsq(jacobian, error, rcond=SINGULAR)[0]
-            except np.linalg.LinAlgError:  # it does not converge: numbers near the largest there are
-                return
+            if self.is_solved(left, error):
+                self.note_solution(suspect, found, change, jacobian)
+            elif np.isfinite(left).all() and np.allclose(left, predicted, 1e-5, 1e-7 * np.abs(left).max()):
+                suspect.possible = False  # the results are linear in the value, and no value will do
+            else:
+                self.solve_step_by_step(suspect, found, which, jacobian, error)
+
+    def solve_step_by_step(self, suspect: Suspect, found, which, jacobian, error):
+        """The same where the results are not linear in the value, by Broyden's method (1965)."""
+        change, slopes = np.zeros(columns_of(found, None).size), jacobian
+        for _ in range(STEPS):
+            step = np.linalg.lstsq(slopes, error, rcond=SINGULAR)[0]
             for share in SHARES:
-                vector = self.run(suspect.slot, change + share * step)
-                if vector is None:
+                after, moved = change.copy(), share * step
+                after[which] += moved
+                left = self.error_with(suspect.slot, after)
+                if left is None:
                     return
-                left = self.expected - vector[self.only]
                 if self.is_solved(left, error):
-                    self.note_solution(suspect, found, change + share * step, jacobian)
-                    suspect.linear = step_number == 0
+                    self.note_solution(suspect, found, after, jacobian)
+                    suspect.linear = False
                     return
-                predicted = error - share * jacobian @ step[columns]
-                if np.allclose(left, predicted, rtol=1e-5, atol=1e-7 * np.abs(left).max()):
-                    suspect.possible = False  # the results are linear in the value, and no value will do
-                    return
-                if np.isfinite(left).all() and np.abs(left).sum() < 0.9 * np.abs(error).sum():
+                if np.abs(left).sum() < 0.9 * np.abs(error).sum():
                     break
             else:
                 return
-            change = change + share * step
+            slopes = slopes + np.outer(error - slopes @ moved - left, moved / (moved @ moved))
+            change, error = after, left
+
+    def error_with(self, slot, change) -> np.ndarray | None:
+        """By how much the results are wrong with a change of a statement's values; None if it does not run."""
+        vector = self.run(slot, change)
+        return None if vector is None else self.expected - vector[self.only]
 
     def is_solved(self, left, error) -> bool:
         allowed = self.allowed + 1e-7 * np.maximum(np.abs(error).max(), np.abs(self.expected))
