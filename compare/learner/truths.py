@@ -1,17 +1,22 @@
 """What the right gradients inside a program are: measured on its own forward pass.
 
-Each value that forward stores is changed a little, in two random directions, and the loss watched. A value in backward
-that has the same products with these directions is the gradient of that value, whatever it is called, and right.
+Each value that forward stores, or uses later (readings.py), is changed a little, in two random directions, and the loss
+watched. A value in backward that has the same products with these directions is the gradient of that value, whatever
+it is called, and right.
 """
 
 import ast
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from compare.learner import syntax
 from compare.learner.arrays import flat, to_numpy
-from compare.learner.suspects import SMALL, Investigation, Suspect
+from compare.learner.readings import Site, readings
+from compare.learner.suspects import SMALL, Investigation, Suspect, columns_of, with_changes
 
 SAME = 1e-5  # relative: what differences of the loss resolve
 DIRECTIONS = 2
@@ -21,17 +26,19 @@ DIRECTIONS = 2
 class Truth:
     """The right gradient of a value.
 
-    name: in words; line, slot: where forward stores it, or None; shape: its shape; value: the gradient, if it is known
-    entry by entry; directions, slopes: arrays of that shape, and the gradient's products with them; entries: where
-    among the entries of all that is stored there, and how many these are.
+    name: in words; line: where forward has the value, or None; site: the same; shape: its shape; value: the gradient,
+    if it is known entry by entry; entries: where among the entries of all that is stored there, and how many these are;
+    is_share: whether it may be a part of a gradient only, what goes through one use; directions, slopes: arrays of that
+    shape, and the gradient's products with them.
     """
 
     name: str
     line: int | None
-    slot: int | None
     shape: tuple
     value: np.ndarray | None = None
+    site: Site | None = None
     entries: tuple = (slice(0), 0)
+    is_share: bool = False
     directions: list = field(default_factory=list)
     slopes: list = field(default_factory=list)
 
@@ -57,31 +64,90 @@ def squeezed(shape):
 
 def settled(investigation: Investigation, known: list[Truth], runs: int) -> dict[int, Suspect]:
     """Slot -> the suspect with the gradients of one value for its own, where other values would do as well."""
-    found, groups, last = {}, {}, investigation.workshop.runs + runs
+    groups, last = {}, investigation.workshop.runs + runs
     for one in known:
-        groups.setdefault((one.name, one.line), []).append(one)
-    for suspect in investigation.suspects:
-        held = [suspect.chosen(time) for time in suspect.found] if suspect.possible else []
-        if {len(leaves) for leaves in held} != {1} or suspect.rank == sum(leaves[0].size for leaves in held):
-            continue
-        shapes = [leaves[0].shape for leaves in held]
-        for truths in (order for group in groups.values() for order in (group, group[::-1])):
-            if [one.shape for one in truths] == shapes and suspect.slot not in found:
-                values = entry_by_entry(investigation, truths, last)
-                if values and (right := investigation.with_values(suspect, values)) is not None:
-                    found[suspect.slot] = right
-    return found
+        groups.setdefault((one.name, one.line, id(one.site)), []).append(one)
+    orders = [order for group in groups.values() for order in (group, group[::-1])]
+    pairs = ((one.slot, settled_with(investigation, one, orders, last)) for one in investigation.suspects)
+    return {slot: right for slot, right in pairs if right is not None}
 
 
-def entry_by_entry(investigation: Investigation, truths: list[Truth], last: int) -> list | None:
-    """The values of gradients, measured if they are not known; None if that takes more than `last` runs."""
-    for one in (one for one in truths if one.value is None):
-        which, size = one.entries
-        entries = range(which.start, which.stop)
-        if investigation.workshop.runs + 2 * len(entries) <= last:
-            units = (np.arange(size) == entry for entry in entries)
-            one.value = np.reshape([slope(investigation, one.slot, unit.astype(float)) for unit in units], one.shape)
-    return [one.value for one in truths] if all(one.value is not None for one in truths) else None
+def settled_with(investigation: Investigation, suspect: Suspect, orders: list[list[Truth]], last: int):
+    """The suspect with the first of the gradients that are right values of it; None if none are, or if only one is.
+
+    orders: the gradients of one value at each time, in the order of forward or from the last to the first; last: the
+    number of the last run.
+    """
+    held = [suspect.chosen(time) for time in suspect.expected] if suspect.possible and suspect.linear else []
+    free = sum(leaf.size for leaves in held for leaf in leaves) - suspect.rank
+    if {len(leaves) for leaves in held} != {1} or not free:
+        return None
+    shapes, choice = [leaves[0].shape for leaves in held], None
+    for truths in (one for one in orders if [truth.shape for truth in one] == shapes):
+        if investigation.workshop.runs + 3 * free > last:
+            return None
+        with suppress(np.linalg.LinAlgError, ValueError, IndexError):  # a run may have ended early
+            choice = choice or Choice(investigation, suspect)
+            values = choice.gradients(truths)
+            if values is not None and (right := investigation.with_values(suspect, values)) is not None:
+                return right
+    return None
+
+
+class Choice:
+    """The values of a suspect that make every result right, where there are many.
+
+    right: some of them, as a vector; free: an orthonormal basis, as columns, of what may be added.
+    """
+
+    def __init__(self, investigation: Investigation, suspect: Suspect):
+        self.investigation, self.shapes = investigation, [suspect.chosen(time)[0].shape for time in suspect.expected]
+        self.right = in_one(suspect, suspect.expected)
+        self.free = np.linalg.svd(np.linalg.qr(suspect.jacobian, mode="r"))[2][suspect.rank :].T
+        if suspect.recurrent:  # what is added at one time also changes the values at later times
+            self.free = np.linalg.qr(np.stack([self.effect(suspect, one) for one in self.free.T], axis=1))[0]
+
+    def effect(self, suspect: Suspect, added) -> np.ndarray:
+        """How the values change if a little is added to what the statement computes."""
+        change = suspect.change.copy()
+        change[columns_of(suspect.found, suspect.leaf)] += SMALL * added
+        self.investigation.run(suspect.slot, change)
+        return (in_one(suspect, with_changes(self.investigation.probe.values, change)) - self.right) / SMALL
+
+    def gradients(self, truths: list[Truth]) -> list | None:
+        """Of these values those that are gradients; None if there are none.
+
+        The product with a direction in which all right values are the same has to be the one that they have. Those with
+        the free directions are measured.
+        """
+        if all(one.value is not None for one in truths):
+            return [one.value for one in truths]
+        if not all(one.site is truths[0].site is not None for one in truths):
+            return None
+        known = np.random.default_rng(0).standard_normal(len(self.right))
+        known -= self.free @ (self.free.T @ known)
+        terms, measured = known * self.right, self.slope(truths, known)
+        if not (measured and abs(terms.sum() - measured) <= SAME * np.abs(terms).sum()):
+            return None
+        added = np.array([self.slope(truths, one) for one in self.free.T]) - self.free.T @ self.right
+        return self.parts(self.right + self.free @ added)
+
+    def slope(self, truths: list[Truth], direction) -> float:
+        """The product of the gradients with a direction of all values."""
+        change = np.zeros(truths[0].entries[1])  # of what forward has
+        for one, part in zip(truths, self.parts(direction), strict=True):
+            change[one.entries[0]] = part.ravel()
+        return slope(self.investigation, truths[0].site, change)
+
+    def parts(self, values) -> list[np.ndarray]:
+        """The value at each time."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
+        return [part.reshape(shape) for part, shape in zip(np.split(values, ends[:-1]), self.shapes, strict=True)]
+
+
+def in_one(suspect: Suspect, values) -> np.ndarray:
+    """The values of a suspect at all times, in one vector."""
+    return np.concatenate([leaf.ravel() for time in values for leaf in suspect.chosen(time)])
 
 
 def loss_weights(case) -> np.ndarray:
@@ -103,52 +169,58 @@ def leaves_in_order(value) -> list:
 
 
 def measured(investigation: Investigation, runs: int) -> list[Truth]:
-    """The gradient of the loss with respect to the values that forward stores, and the expected gradients."""
+    """The gradient of the loss with respect to the values that forward stores or uses, and the expected gradients."""
     workshop = investigation.workshop
     case = workshop.judge.case
     if not case.results:  # a program without a loss
         return []
-    found = [Truth(name, None, None, case.expected[name].shape, case.expected[name]) for name in case.gradients]
+    found = [Truth(name, None, case.expected[name].shape, case.expected[name]) for name in case.gradients]
     count, last = sum(case.expected[name].size for name in case.results), workshop.runs + runs
     if not count or loss_weights(case).size != count:
         return found
-    for suspect in investigation.suspects:
-        slot = workshop.slots.all[suspect.slot - 1]
-        if suspect.moved[:count].any() and slot.at == "in":
-            investigation.run(suspect.slot)
-            values = investigation.probe.values
-            if workshop.runs + 2 * DIRECTIONS * sum(map(len, values)) <= last:
-                found += along_directions(investigation, slot, values)
+    for site in (*readings(investigation), *stores(investigation, count)):
+        site.run()
+        values = site.probe.values
+        if workshop.runs + 2 * DIRECTIONS * sum(map(len, values)) <= last:
+            found += along_directions(investigation, site, values)
     return found
 
 
-def along_directions(investigation: Investigation, slot, values) -> list[Truth]:
-    """The gradients of all that a statement stores, along random directions, one array after the other."""
-    targets, rng = targets_of(slot.node), np.random.default_rng(0)
-    found, used, size = [], 0, sum(leaf.size for time in values for leaf in time)
+def stores(investigation: Investigation, count: int) -> Iterator[Site]:
+    """The statements of forward that store something. count: how many entries of the results are outputs."""
+    for suspect in investigation.suspects:
+        slot = investigation.workshop.slots.all[suspect.slot - 1]
+        if suspect.moved[:count].any() and slot.at == "in":
+            run = partial(investigation.run, suspect.slot)
+            yield Site(targets_of(slot.node), slot.node.lineno, investigation.probe, run, is_use=False)
+
+
+def along_directions(investigation: Investigation, site: Site, values) -> list[Truth]:
+    """The gradients of all that there is at a site, along random directions, one array after the other."""
+    rng, found, used, size = np.random.default_rng(0), [], 0, sum(leaf.size for time in values for leaf in time)
     for leaves in values:
-        names = targets if len(targets) == len(leaves) else targets[:1]
+        names = site.names if len(site.names) == len(leaves) else site.names[:1]
         for name, leaf in zip(names if len(names) == len(leaves) else [None] * len(leaves), leaves, strict=True):
             which, used = slice(used, used + leaf.size), used + leaf.size
             if name is None:
                 continue
-            truth = Truth(f"the gradient of {name}", slot.node.lineno, slot.number, leaf.shape, entries=(which, size))
+            truth = Truth(f"the gradient of {name}", site.line, leaf.shape, None, site, (which, size), site.is_use)
             for _ in range(DIRECTIONS):
                 truth.directions.append(rng.standard_normal(leaf.shape))
                 change = np.zeros(size)
                 change[which] = truth.directions[-1].ravel()
-                truth.slopes.append(slope(investigation, slot.number, change))
+                truth.slopes.append(slope(investigation, site, change))
             if np.isfinite(truth.slopes).all():
                 found.append(truth)
     return found
 
 
-def slope(investigation: Investigation, slot: int, direction) -> float:
-    """The derivative of the loss, a sum of results times weights, if what a slot stores moves along a direction."""
+def slope(investigation: Investigation, site: Site, direction) -> float:
+    """The derivative of the loss, a sum of results times weights, if what a site holds moves along a direction."""
     weights = loss_weights(investigation.workshop.judge.case)
 
     def loss(change):
-        vector = investigation.run(slot, change)
+        vector = site.run(change)
         return np.nan if vector is None else float(weights @ vector[: weights.size])
 
     return (loss(SMALL * direction) - loss(-SMALL * direction)) / (2 * SMALL)
