@@ -8,6 +8,7 @@ import ast
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -15,12 +16,11 @@ import numpy as np
 
 from compare.learner import expressions, syntax
 from compare.learner.arrays import is_float_array, is_tensor, to_numpy
-from compare.learner.suspects import can_be_read_again
+from compare.learner.probes import can_be_read_again
 
 MOST, AT_PLACES = 200, 3000  # ingredients; times places
 LARGEST = 20_000  # numbers in what is made of an ingredient, at all places
 TABLE = 4_000_000  # numbers that are compared at once
-PAIRS = 20_000  # pairs of arrays, times places, that are contracted
 
 # What is made of an ingredient X, and at what cost: what the derivatives of the usual functions consist of; the same
 # numbers in another layout, or sums of them.
@@ -31,6 +31,7 @@ KEPT = {f"X.{f}(axis={k}, keepdims=True)": 0.5 for f in ("sum", "mean") for k in
 LAYOUTS = {"X.T": 0.2, "X[::-1]": 0.4, "X[..., None]": 0.3, "X[:, None]": 0.3, "-X": 0.4, **KEPT}
 LAYOUTS |= {f"X.sum(axis={k})": 0.5 for k in AXES} | {f"np.{f}(X)": 0.5 for f in ("tanh", "exp", "sqrt", "abs")}
 LAYOUTS |= {"np.maximum(X, 0)": 0.5, "np.minimum(X, 0)": 0.5}
+SIZES, MARGINS = "NML", "PQR"  # letters of templates for slices
 # The backward pass of a softmax, or its second term; one of a normalization.
 ROWS = (
     "A * (B - (A * B).sum(axis=-1, keepdims=True))",
@@ -75,7 +76,7 @@ def function_of(template: str) -> Callable:
 
 
 class Ingredient(NamedTuple):
-    """A template filled with expressions, its cost, and its value at each place."""
+    """A template filled with expressions or other ingredients, its cost, and its value at each place."""
 
     cost: float
     template: str
@@ -84,7 +85,8 @@ class Ingredient(NamedTuple):
 
     @property
     def node(self) -> ast.expr:
-        return syntax.filled(self.template, **self.parts)
+        parts = {x: one.node if isinstance(one, Ingredient) else one for x, one in self.parts.items()}
+        return syntax.filled(self.template, **parts)
 
     @property
     def kind(self):
@@ -106,6 +108,8 @@ class Ingredients:
         for node in self.candidates():
             values = self.values(node)
             key = values and key_of(values)
+            if key and isinstance(node, ast.Name) and kind(values[0]) == "number":
+                key = (node.id, *key)  # of two numbers that are the same by chance, one is right for other sizes
             if key and (key not in found or syntax.size(node) < syntax.size(found[key].parts["X"])):
                 found[key] = Ingredient(0.05 * syntax.size(node), "X", {"X": node}, values)
             if len(found) >= most:
@@ -204,35 +208,30 @@ class Ingredients:
         if sum(map(np.size, values)) > LARGEST:
             return None
         text = template.replace("np.", f"{self.module}.")
-        return Ingredient(cost, text, {k: one.node for k, one in parts.items()}, values)
+        return Ingredient(cost, text, parts, values)
 
     def fitted(self, shape: tuple) -> Iterator[Ingredient]:
-        """Parts of the arrays that are too long along one axis, and arrays with their axes in another order."""
+        """Parts of the arrays that are too long along an axis or more, and arrays with their axes in another order."""
         for one in self.arrays:
             if len(one.kind) != len(shape):
                 continue
             axes = [axis for axis, (own, wanted) in enumerate(zip(one.kind, shape, strict=True)) if own != wanted]
-            if len(axes) == 1 and shape[axes[0]] > 1:
-                for template in cuts(axes[0], one.kind[axes[0]], shape[axes[0]]):
-                    yield self.made(one.cost + 0.4, template, X=one, N=self.with_value(shape[axes[0]]))
+            if 0 < len(axes) <= len(SIZES) and all(shape[axis] > 1 for axis in axes):
+                sizes = {n: self.numbers(shape[axis])[0] for n, axis in zip(SIZES, axes, strict=False)}
+                rests = {n: one.kind[axis] - shape[axis] for n, axis in zip(MARGINS, axes, strict=False)}
+                for which in zip(*(self.numbers(rest // 2) for rest in rests.values()), strict=False):
+                    margins = dict(zip(rests, which, strict=True))
+                    for template in cuts(one.kind, shape, axes):
+                        yield self.made(one.cost + 0.4, template, X=one, **sizes, **margins)
             if len(shape) > 2 and sorted(one.kind) == sorted(shape):
                 for order in itertools.permutations(range(len(shape))):
                     if tuple(one.kind[axis] for axis in order) == shape:
                         yield self.made(one.cost + 0.3, f"X.transpose{order}", X=one)
 
-    def with_value(self, size: int) -> Ingredient:
-        """A variable, or a size of an array, that holds this number; the number itself if there is none."""
-        number = Ingredient(0.0, "X", {"X": ast.Constant(size)}, [size] * len(self.places))
-        held = (one for one in self.plain if all(kind(value) == "number" and value == size for value in one.values))
-        return next(held, number)
-
-    def contracted(self, shape: tuple) -> Iterator[Ingredient]:
-        """Products of two arrays that are summed over an axis, or have the axes of both."""
-        pairs = itertools.product(self.arrays, self.arrays)
-        fitting = ((a, b, text) for a, b in pairs for text in contractions(a.kind, b.kind, shape))
-        for a, b, template in itertools.islice(fitting, PAIRS // len(self.places)):
-            if (made := self.made(a.cost + b.cost, template, A=a, B=b)) is not None:
-                yield made
+    def numbers(self, value: int) -> list[Ingredient]:
+        """The variables and sizes of arrays that hold a number; the number itself if there are none."""
+        held = [one for one in self.plain if all(kind(own) == "number" and own == value for own in one.values)]
+        return held or [Ingredient(0.0, "X", {"X": ast.Constant(value)}, [value] * len(self.places))]
 
     def table(self, shapes: tuple, which: str) -> tuple[list[Ingredient], np.ndarray]:
         """The ingredients that fit a part with these shapes, one per place, and their values, one column each.
@@ -240,23 +239,52 @@ class Ingredients:
         which: "plain", "made" or "contracted".
         """
         if (shapes, which) not in self.tables:
-            entries, choices, columns = sum(map(math.prod, shapes)), [], []
-            for one in itertools.islice(self.of(which, shapes[0]), TABLE // max(1, entries)):
-                with_shapes = zip(one.values, shapes, strict=True)
-                try:
-                    columns.append(np.concatenate([np.broadcast_to(v, s).ravel() for v, s in with_shapes], dtype=float))
-                except (ValueError, TypeError):  # they do not fit
-                    continue
-                choices.append(one)
-            self.tables[shapes, which] = choices, np.stack(columns, axis=1) if columns else np.zeros((entries, 0))
+            most = TABLE // max(1, sum(map(math.prod, shapes)))
+            made = self.contracted(shapes, most) if which == "contracted" else self.fitting(shapes, most, which)
+            self.tables[shapes, which] = made
         return self.tables[shapes, which]
 
-    def of(self, which, shape) -> Iterator[Ingredient]:
-        if which == "plain":
-            return iter(self.plain)
+    def fitting(self, shapes: tuple, most: int, which: str) -> tuple[list[Ingredient], np.ndarray]:
+        """The plain ingredients, or what is made of them, see `table`."""
+        found = iter(self.plain)
         if which == "made":
-            return itertools.chain(self.functions, self.layouts, filter(None, self.fitted(shape)))
-        return self.contracted(shape)
+            found = itertools.chain(self.functions, self.layouts, filter(None, self.fitted(shapes[0])))
+        choices, columns = [], []
+        for one in itertools.islice(found, most):
+            with_shapes = zip(one.values, shapes, strict=True)
+            try:
+                columns.append(np.concatenate([np.broadcast_to(v, s).ravel() for v, s in with_shapes], dtype=float))
+            except (ValueError, TypeError):  # they do not fit
+                continue
+            choices.append(one)
+        return choices, np.stack(columns, axis=1) if columns else np.zeros((sum(map(math.prod, shapes)), 0))
+
+    def contracted(self, shapes: tuple, most: int) -> tuple[list[Ingredient], np.ndarray]:
+        """Products of two arrays that are summed over an axis, or have the axes of both, see `table`."""
+        alike, choices, columns = {}, [], [np.zeros((sum(map(math.prod, shapes)), 0))]
+        for one in self.arrays:
+            alike.setdefault(tuple(map(np.shape, one.values)), []).append(one)
+        for (own, lefts), (other, rights) in itertools.product(alike.items(), repeat=2):
+            for template, subscripts in contractions(own[0], other[0], shapes[0]).items():
+                if len(choices) + len(lefts) * len(rights) > most:
+                    continue
+                with suppress(ValueError):  # other shapes at another place
+                    columns.append(self.products(template, subscripts, lefts, rights, shapes))
+                    pairs = itertools.product(lefts, rights)
+                    choices += [Ingredient(a.cost + b.cost, template, {"A": a, "B": b}, []) for a, b in pairs]
+        return choices, np.concatenate(columns, axis=1)
+
+    def products(self, template, subscripts, lefts, rights, shapes) -> np.ndarray:
+        """The values of a template with each pair of ingredients, one column each. subscripts: see contractions."""
+        parts, count = [], len(lefts) * len(rights)
+        for place, shape in enumerate(shapes):
+            left, right = (np.array([one.values[place] for one in side], dtype=float) for side in (lefts, rights))
+            if subscripts is None:
+                made = function_of(template)(A=left[:, None], B=right[None])
+            else:
+                made = np.einsum(subscripts, left, right)
+            parts.append(made.reshape(count, math.prod(shape)).T)
+        return np.concatenate(parts)
 
 
 def key_of(values) -> tuple:
@@ -264,26 +292,39 @@ def key_of(values) -> tuple:
     return tuple((kind(one), hash(np.asarray(one).tobytes())) for one in values)
 
 
-def cuts(axis: int, own: int, wanted: int) -> list[str]:
-    """The slices of X that have length N: the first, the last, and one after the other if N divides its own length."""
-    before, slices = ":, " * axis, [":N", "-N:"]
-    if own % wanted == 0:
-        slices = [":N", "N:2 * N", *(f"{k} * N:{k + 1} * N" for k in range(2, own // wanted))]
-    return [f"X[{before}{one}]" for one in slices]
+def cuts(own: tuple, wanted: tuple, axes: list[int]) -> list[str]:
+    """The slices of X that have other lengths along some axes: there, the first, the last, the middle, or one after
+    the other if they divide the array.
+    """
+    found = []
+    for axis, n, margin in zip(axes, SIZES, MARGINS, strict=False):
+        count, rest = divmod(own[axis], wanted[axis])
+        slices = [f":{n}", f"-{n}:"] if rest else [f":{n}", f"{n}:2 * {n}"]
+        slices += [f"{k} * {n}:{k + 1} * {n}" for k in range(2, count)] if not rest else []
+        if (own[axis] - wanted[axis]) % 2 == 0:
+            slices.append(f"{margin}:{margin} + {n}")
+        found.append(slices)
+    indices = [dict(zip(axes, together, strict=True)) for together in zip(*found, strict=False)]
+    return [f"X[{', '.join(one.get(axis, ':') for axis in range(axes[-1] + 1))}]" for one in indices]
 
 
 @cache
-def contractions(a: tuple, b: tuple, shape: tuple) -> list[str]:
-    """The products of arrays A and B with these shapes that have another shape, as templates; ROWS if all are one."""
+def contractions(a: tuple, b: tuple, shape: tuple) -> dict[str, str | None]:
+    """The products of arrays A and B with these shapes that have another shape, and ROWS if all are one: templates.
+
+    The values: the subscripts with which np.einsum makes the products of each of many A, y, with each B, z.
+    """
     if not shape:
-        return []
+        return {}
+    letters = "abcdefgh"[: len(shape)]
     summed = [axis for axis, (n, own) in enumerate(zip(shape, a, strict=False)) if n == 1 < own]
     if a == b and len(summed) == 1 and tuple(1 if k in summed else n for k, n in enumerate(a)) == shape:
-        return [f"(A * B).sum(axis={summed[0]}, keepdims=True)"]
-    letters = "abcdefgh"[: len(shape)]
+        left = letters.replace(letters[summed[0]], "")
+        return {f"(A * B).sum(axis={summed[0]}, keepdims=True)": f"y{letters},z{letters}->yz{left}"}
     pairs = itertools.product(labels(a, shape, letters), labels(b, shape, letters))
-    found = [einsum(left, right, letters) for left, right in pairs if is_product(left, right, letters)]
-    return [*ROWS, *found] if a == b == shape else found
+    found = [(left, right) for left, right in pairs if is_product(left, right, letters)]
+    rows = dict.fromkeys(ROWS) if a == b == shape else {}
+    return rows | {einsum(left, right, letters): f"y{left},z{right}->yz{letters}" for left, right in found}
 
 
 def is_product(left: str, right: str, letters: str) -> bool:

@@ -170,8 +170,7 @@ class Synthesis:
     def near(self) -> Iterator[edits.Edit]:
         """What passes the screen with the ingredients as they are."""
         for site in self.sites:
-            if site.node is self.screen.original:
-                yield from self.passing(site, self.longer(site.node, self.larger_than(site.node)))
+            yield from self.passing(site, self.longer(site.node, self.larger_than(site.node)))
             if site.part is None:
                 yield from self.passing(site, self.made_of_it(site.node))
                 yield from self.passing(site, self.of_the_same_kind(site.node))
@@ -184,32 +183,11 @@ class Synthesis:
                     yield from self.passing(site, [(1.6 + 0.5 * is_size, times(site.node, number))])
         yield from self.in_comprehensions()
 
-    def undecided(self) -> Iterator[edits.Edit]:
-        """What may pass where the screen cannot decide: one more term or factor, and functions of the parts."""
-        whole = self.screen.original
-        for cost, new in (*self.longer(whole, self.pantry.plain + self.pantry.functions), *self.carried(whole)):
-            yield self.screen.edit(cost, (), whole, new)
-        for path, node, _ in with_parents(ast.Expr(whole)):
-            if isinstance(self.kind(node), tuple):
-                for template, cost in FUNCTIONS.items():
-                    yield self.screen.edit(0.9 + cost, path[1:], node, self.filled(template, X=node))
-
-    def carried(self, whole) -> Iterator:
-        """(cost, expression): what the statement replaces, times something, as one more term, as in (1 - z) * dh."""
-        ingredients = [*self.pantry.plain, *self.pantry.made_of(self.pantry.plain, {"1 - X": 0.4})]
-        for target in getattr(self.screen.statement, "targets", ()):
-            held = syntax.load(target)
-            for one in ingredients if isinstance(own := self.kind(held), tuple) else ():
-                if isinstance(one.kind, tuple) and expressions.broadcasts(one.kind, own):
-                    yield 1.2 + one.cost, syntax.filled("P + X * H", P=whole, X=one.node, H=held)
-
     def far(self) -> Iterator[edits.Edit]:
         """What passes the screen with functions of ingredients, and products of them."""
         terms = {id(term) for term in terms_of(self.screen.original)}
         for site in self.sites:
-            if site.part is None:
-                yield from self.passing(site, self.longer(site.node, self.pantry.functions))
-            elif site.part.possible:
+            if site.part is not None and site.part.possible:
                 yield from self.passing(site, self.fitting(site, "made"))
                 yield from self.passing(site, self.contractions(site))
                 yield from self.passing(site, self.products(site, long=id(site.node) in terms))

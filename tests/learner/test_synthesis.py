@@ -9,8 +9,9 @@ import pytest
 
 from compare.learner import examine
 from compare.learner.ingredients import contractions, cuts, function_of
+from compare.learner.probes import copied
 from compare.learner.screening import GapScreen, Place, Screen, leaves_of
-from compare.learner.suspects import Suspect, copied
+from compare.learner.suspects import Suspect
 from compare.learner.synthesis import Part, terms_of, triples
 
 RIGHT = """\
@@ -125,8 +126,9 @@ def test_a_contraction_is_written_as_people_write_it(a, b, shape, template):
 
 
 def test_slices_of_a_given_length():
-    assert cuts(1, 12, 4) == ["X[:, :N]", "X[:, N:2 * N]", "X[:, 2 * N:3 * N]"]
-    assert cuts(0, 7, 4) == ["X[:N]", "X[-N:]"]
+    assert cuts((5, 12), (5, 4), [1]) == ["X[:, :N]", "X[:, N:2 * N]", "X[:, 2 * N:3 * N]", "X[:, P:P + N]"]
+    assert cuts((7,), (4,), [0]) == ["X[:N]", "X[-N:]"]
+    assert cuts((6, 5, 9), (4, 5, 5), [0, 2]) == ["X[:N, :, :M]", "X[-N:, :, -M:]", "X[P:P + N, :, Q:Q + M]"]
 
 
 def test_products_of_three_are_found_by_their_sums():
