@@ -6,6 +6,8 @@ synthesis.py). Then the other edits of edits.py, the likeliest first: those of s
 """
 
 import ast
+import heapq
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,21 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from compare.learner import edits, expressions, syntax, truths
+from compare.learner.missing import added_screens
 from compare.learner.screening import GapScreen, StatementScreen
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
 from compare.learner.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
-EDITING, MORE, SOLVING, MEASURING = 3_000_000, 400_000, 3_000_000, 500_000  # MORE: after the first fix
+EDITING, MORE, SOLVING, MEASURING, SETTLING = 3_000_000, 400_000, 3_000_000, 500_000, 1_000_000  # MORE: after a fix
 MORE_FOR_INSERTED = 1_200_000  # after one that inserts a line
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
 TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
 HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
+ADDED = 0.3  # is added for a new statement that adds to a gradient
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
 UNKNOWN, IMPOSSIBLE, INNOCENT, CLOSE = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
 LEAST = 0.6  # what an edit costs at least
+LIKELY = 1.2  # what is added for an edit of a likely statement at most
 UNUSED = 0.4  # is added if the edit takes away the last use of a variable, and subtracted if it is the first
 
 
@@ -64,9 +69,10 @@ class Search:
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
-            self.settled = truths.settled(investigation, self.truths, workshop.runs_for(MEASURING))
+            self.settled = truths.settled(investigation, self.truths, workshop.runs_for(SETTLING))
             self.count_costs()
             self.prepare_screens(investigation)
+        self.bodies = set()  # the ids of the blocks that are the bodies of functions
         self.variables = {}  # id of a block -> what its function stores, how often it reads it, and unread_in
         self.count_uses()
 
@@ -84,10 +90,10 @@ class Search:
             screen = StatementScreen(investigation, one)
             if screen.usable() and screen.decides:
                 self.screens[one.slot] = screen
+            elif screen.usable() and one.slot in self.settled:
+                self.by_truth.append(StatementScreen(investigation, self.settled[one.slot]))
             elif screen.usable():
                 self.undecided.append(screen)
-                if one.slot in self.settled:
-                    self.by_truth.append(StatementScreen(investigation, self.settled[one.slot]))
             gap, target = edits.gap_before_reading(slot, one.leaf)
             if gap is not None:
                 number = slots.of(slot.block, gap, "before")
@@ -95,6 +101,9 @@ class Search:
                 if screen.usable() and screen.decides:
                     self.gaps.append(screen)
 
+        for screen in added_screens(investigation):
+            self.costs[screen.slot] = ADDED
+            self.gaps.append(screen)
         for one in investigation.between:
             if one.possible:
                 target = ast.Name(investigation.names[one.slot], ast.Store())
@@ -167,11 +176,12 @@ class Search:
             is_right = one.slot in self.settled or self.is_right(expected)
             one.named = is_right and not self.returns(one.slot)  # what is returned always has a name
         held = {one.slot: [leaf for time in one.found for leaf in one.chosen(time)] for one in possible}
-        right = [one.order for one in possible if self.is_right(held[one.slot]) and not self.returns(one.slot)]
+        right = [one for one in possible if self.is_right(held[one.slot], whole=True) and not self.returns(one.slot)]
+        last_right = max((one.order for one in right), default=-1)
         for one in possible:
             only_zeros = not any(map(np.any, held[one.slot]))
-            one.innocent = one.order <= max(right, default=-1) or only_zeros or self.spoils(one, held[one.slot])
-            one.last_right = one.order == max(right, default=-1)
+            one.innocent = one.order <= last_right or only_zeros or self.spoils(one, held[one.slot])
+            one.last_right = one.order == last_right
         first = min((one.order for one in possible if one.named and not one.innocent), default=np.inf)
         for one in possible:  # what comes after the first with a name would be right after it
             one.named = one.named and one.order <= first
@@ -191,7 +201,7 @@ class Search:
         """Whether what a statement should hold would replace a value that is right."""
         needed = [leaf for time in suspect.expected for leaf in suspect.chosen(time)]
         pairs = [(a, b) for a, b in zip(held, needed, strict=False) if a.shape == b.shape]
-        return any(self.is_right([a]) and not np.allclose(a, b, 1e-6) for a, b in pairs)
+        return any(self.is_right([a], whole=True) and not np.allclose(a, b, 1e-6) for a, b in pairs)
 
     def when(self, statement) -> int:
         """When a statement had its first value; what it calls had its values before."""
@@ -203,35 +213,52 @@ class Search:
         statement, last_line = self.node(slot), next(reversed(self.workshop.lines))
         return isinstance(statement, ast.Return) and statement.lineno <= last_line <= statement.end_lineno
 
-    def is_right(self, values) -> bool:
-        """Whether a statement's values are among the measured right gradients."""
+    def is_right(self, values, *, whole: bool = False) -> bool:
+        """Whether a statement's values are among the measured right gradients; whole: a share of one is not enough."""
         arrays = [leaf for leaf in values if leaf.size > 1 or leaf.ndim]
-        return bool(arrays) and all(any(truth.is_same(one) for truth in self.truths) for one in arrays)
+        known = [truth for truth in self.truths if not (whole and truth.is_share)]
+        return bool(arrays) and all(any(truth.is_same(one) for truth in known) for one in arrays)
 
     def misfit(self, moved) -> float:
         """0 when exactly the wrong entries move; up to 2.5 when a wrong entry does not move and right ones do."""
         both, either = (moved & self.wrong).sum(), (moved | self.wrong).sum()
         return 1.5 * (1 - both / max(1, either)) + bool((self.wrong & ~moved).any())
 
-    def queue(self):
-        """(cost, edit), cheapest first: those at the likely slots, then the others."""
-        w, longer = self.workshop, [edit for one in self.built(self.undecided) for edit in one.undecided()]
-        for low, high in ((-1.0, 1.2), (1.2, np.inf)):
+    def queue(self) -> Iterator[tuple]:
+        """(cost, edit), cheapest first: those at the likely slots, then the others.
+
+        Edits are made when they may be the next: those at a slot cost at least LEAST more than the slot.
+        """
+        waiting, low, count = [], -np.inf, itertools.count()
+        for high in (0.3, 0.6, 0.9, LIKELY, np.inf):
             most = min(high, self.limit - LEAST)
+            for one in self.edits_between(low, most):
+                heapq.heappush(waiting, (self.cost(one), next(count), one))
+            end = np.inf if high >= LIKELY else high + LEAST
+            while waiting and waiting[0][0] <= end:
+                cost, _, one = heapq.heappop(waiting)
+                yield cost, one
+            low = high
 
-            def worth(slot, low=low, most=most):
-                return low < self.costs.get(slot, UNKNOWN) <= most
+    def edits_between(self, low: float, high: float) -> Iterator[edits.Edit]:
+        """The edits at slots with such costs."""
+        w = self.workshop
 
-            found = [*edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth), *longer]
-            yield from self.in_order([one for one in found if low < self.extra(one) <= high])
+        def worth(slot):
+            return low < self.costs.get(slot, UNKNOWN) <= high
+
+        found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, worth) if low < high else ()
+        return (one for one in found if low < self.extra(one) <= high and not edits.puts_into_itself(one))
 
     def cost(self, edit) -> float:
         """The cost of an edit where it is made."""
         return edit.cost + self.extra(edit) + UNUSED * self.unused(edit)
 
     def unused(self, edit) -> int:
-        """1 if an edit takes away the last use of a variable, -1 if it is the first use of one."""
+        """1 if an edit takes away the last use of a variable or of its value, -1 if it is the first use."""
         slots = [self.workshop.slots.all[slot - 1] for slot, _ in edit.changes]
+        if edit.kind == "move":
+            return -self.is_read_too_early(slots[0])
         old = [slot.replaced() for slot in slots if slot.at in ("in", "header")]
         new = [one for _, change in edit.changes for one in (change if isinstance(change, list) else [change])]
         before, after = (frozenset().union(*map(syntax.reads, nodes)) for nodes in (old, new))
@@ -242,6 +269,12 @@ class Search:
         lost = any(name in stored and uses[name] == gone[name] for name in before - after)
         return lost - any(name in stored and not uses[name] for name in after - before)
 
+    def is_read_too_early(self, slot) -> bool:
+        """Whether what a statement of a function stores is not read after it."""
+        stored, after = syntax.stores([slot.node]), slot.block[slot.index + 1 :]
+        read = frozenset().union(*map(syntax.reads, after))
+        return id(slot.block) in self.bodies and bool(stored) and not stored & read
+
     def count_uses(self):
         for function in syntax.functions(self.workshop.subject.tree):
             uses = Counter(syntax.every_read(function))
@@ -249,6 +282,7 @@ class Search:
             stored |= syntax.stores([function])
             lists = [block for _, block in syntax.blocks(function)]
             unread = expressions.unread_in(s for block in lists for s in block)
+            self.bodies.add(id(function.body))
             self.variables |= {id(block): (stored, uses, unread) for block in lists}
 
     def extra(self, edit) -> float:
@@ -270,10 +304,11 @@ class Search:
             if (there := one.gap_after()) is not None:
                 moves = edits.moved_into(*there, one.original, w.slots)
                 found += [edit for edit, value in moves if one.passes(lambda place, k, value=value: place.value(value))]
-        built = list(self.built(screens[:most]))
+        built = sorted(self.built(screens[:most]), key=lambda one: self.costs.get(one.screen.slot, UNKNOWN))
         yield self.in_order([*found, *(edit for one in built for edit in one.near())])
-        built = [one for one in built if self.costs.get(one.screen.slot, UNKNOWN) + FAR <= self.limit]
-        yield self.in_order([edit for one in built for edit in one.far()])
+        for one in built:  # what is found for the first may end the search
+            if self.costs.get(one.screen.slot, UNKNOWN) + FAR <= self.limit and (found := list(one.far())):
+                yield self.in_order(found)
 
     def in_order(self, found: list) -> list[tuple]:
         """(cost, edit), cheapest first."""
@@ -321,7 +356,7 @@ class Search:
                 on[-1][slot] = len(chosen[slot])
         try:
             program, switches = w.with_switches(chosen)
-        except SyntaxError:  # one of them is not valid Python
+        except (SyntaxError, TypeError):  # one of them is not valid Python
             if len(piece) > 1:
                 half = len(piece) // 2
                 yield from self.tried_together(piece[:half])

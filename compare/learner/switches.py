@@ -17,7 +17,7 @@ from compare.learner.arrays import arrays_in, is_tensor
 from compare.learner.calling import Case
 
 # About how many microseconds a run takes, by what it does: its start, and each operation by the kind of its result.
-START, ON_ARRAY, ON_TENSOR, ON_NUMBER = 60.0, 1.2, 4.0, 0.15
+START, ON_ARRAY, ON_TENSOR, ON_NUMBER = 300.0, 1.2, 4.0, 0.15
 TICKS = 20_000  # turns of loops in one run: a variant may have made a loop endless
 
 
