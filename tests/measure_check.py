@@ -33,7 +33,7 @@ def judged(mistake: Planted, reports: list) -> Counter:
     """What check says of a program with a mistake."""
     report = next((one for one in reports if one.verdict != "right"), reports[0])
     hit = any(finding.line in mistake.lines for finding in report.findings)
-    fix = bool(report.findings and report.findings[0].after)
+    fix = any(finding.after for finding in report.findings)
     certain = bool(report.findings and report.findings[0].certain)
     return Counter(
         {
