@@ -26,11 +26,11 @@ class Probe:
         self.wide, self.given, self.leaf = wide, given and iter(given), leaf
         self.rng = np.random.default_rng(0) if size else None
 
-    def __call__(self, value, *, integers=False, like=None, terms=None, shape=None, arguments=False):
+    def __call__(self, value, *, integers=False, like=None, terms=None, wider=None, shape=None, arguments=False):
         """integers: whether those count, because they are stored in an array, or are in the text instead of floats;
         like: an array to which it is added, say, so that it gets an entry for each of its entries; terms: what it is a
-        sum of, or the shape to which it is broadcast later; shape: that of what it is used as; arguments: whether it is
-        a tuple of arguments of a function, which may write into those that are not changed here, and into what holds
+        sum of; wider: the shape to which it is broadcast later; shape: that of what it is used as; arguments: whether it
+        is a tuple of arguments of a function, which may write into those that are not changed here, and into what holds
         arrays.
         """
         if shape is not None and not is_tensor(value):
@@ -40,8 +40,8 @@ class Probe:
         self.values.append([])
         if arguments:
             return tuple(one if isinstance(one, list | tuple | dict) else self.visited(one) for one in value)
-        wider = np.empty(terms) if isinstance(terms, tuple) else terms
-        like = wider if self.wide else like
+        if self.wide:
+            like = terms if wider is None else np.empty(wider)
         if is_tensor(like) and is_tensor(value) and self.wide:
             with suppress(RuntimeError):
                 value = value.expand(like.shape).clone()
@@ -150,7 +150,8 @@ def probed(statement, terms=None) -> list | None:
             return [statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
             return [syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
-    options = {"terms": terms} if terms else {}
+    is_shape = isinstance(terms, ast.Constant)  # see used_as
+    options = {"wider" if is_shape else "terms": terms} if terms else {}
     if is_literal(value) or isinstance(getattr(statement, "targets", [None])[0], ast.Name):
         options["integers"] = ast.Constant(True)
     if isinstance(value, Arguments):

@@ -1093,6 +1093,34 @@ def example():
 """
 
 
+TUPLE = """\
+import numpy as np
+
+
+def both_forward(x, W, V):
+    a, b = np.tanh(x @ W), np.sin(x @ V)
+    return a + b, (x, W, V, a)
+
+
+def both_backward(dy, cache):
+    x, W, V, a = cache
+    da, db = dy * (1 - a**2), dy * np.cos(x @ V)
+    dx = np.sum((da @ W.T, db), axis=0)
+    return dx, x.T @ da, x.T @ db
+
+
+def example():
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((4, 3)), rng.standard_normal((3, 3)), rng.standard_normal((3, 3))
+"""
+
+
+def test_a_sum_of_a_tuple_of_arrays(tmp_path):
+    (report,) = reports_on(TUPLE, tmp_path)
+    (finding,) = report.findings
+    assert finding.certain and "db @ V.T" in finding.after
+
+
 def test_a_loop_over_rows(tmp_path):
     """What it counts with is an array, not the number of the turn."""
     (report,) = reports_on(TURNS, tmp_path)
