@@ -29,9 +29,9 @@ class Probe:
     def __call__(self, value, *, integers=False, like=None, terms=None, wider=None, shape=None, arguments=False):
         """integers: whether those count, because they are stored in an array, or are in the text instead of floats;
         like: an array to which it is added, say, so that it gets an entry for each of its entries; terms: what it is a
-        sum of; wider: the shape to which it is broadcast later; shape: that of what it is used as; arguments: whether it
-        is a tuple of arguments of a function, which may write into those that are not changed here, and into what holds
-        arrays.
+        sum of; wider: the shape to which it is broadcast later; shape: that of what it is used as; arguments: whether
+        it is a tuple of arguments of a function, which may write into those that are not changed here, and into what
+        holds arrays.
         """
         if shape is not None and not is_tensor(value):
             with suppress(ValueError):
