@@ -1,4 +1,4 @@
-"""How often `check` finds the line of a mistake, on the programs of learner/programs.zip.
+"""How often `check` finds the line of a mistake, on the programs of learner/programs.tar.xz.
 
     python tests/measure_check.py developed|earlier|unseen [--two]
 

@@ -1,22 +1,23 @@
-"""The programs of learner/programs.zip: by authors who had not seen `check`, right and with mistakes.
+"""The programs of learner/programs.tar.xz: by authors who had not seen `check`, right and with mistakes.
 
 With the set `developed` the check was developed. `earlier` was unseen once, until it was used to develop it further;
 nothing of `unseen` was known when its figures were measured.
 """
 
-import zipfile
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from compare.learner import ladder
 
-ARCHIVE = zipfile.ZipFile(Path(__file__).parent / "learner" / "programs.zip")
-NAMES = [name for name in ARCHIVE.namelist() if not name.endswith("mistakes.py")]  # set/group/file.py
+with tarfile.open(Path(__file__).parent / "learner" / "programs.tar.xz") as archive:
+    TEXTS = {one.name: archive.extractfile(one).read().decode() for one in archive}  # set/group/file.py -> the text
+NAMES = [name for name in TEXTS if not name.endswith("mistakes.py")]
 EXERCISES = ("solutions", "exercises")  # the groups of files that begin with the name of an exercise
 
 
 def text_of(name: str) -> str:
-    return ARCHIVE.read(name).decode()
+    return TEXTS[name]
 
 
 def exercise_of(name: str) -> str | None:
@@ -56,7 +57,7 @@ class Planted:
 def planted(which: str) -> list[Planted]:
     """All mistakes of a set."""
     found = []
-    for path in (name for name in ARCHIVE.namelist() if name.startswith(which) and name.endswith("mistakes.py")):
+    for path in (name for name in TEXTS if name.startswith(which) and name.endswith("mistakes.py")):
         module = {}
         exec(text_of(path), module)
         for one in module["MISTAKES"]:

@@ -113,14 +113,11 @@ def puts_into_itself(edit: Edit) -> bool:
     """Whether an edit makes a list hold itself, as in hs[t] = hs: NumPy would look for its end for a long time."""
     for new in (one for _, change in edit.changes if isinstance(change, list) for one in change):
         match new:
-            case ast.Assign(targets=[ast.Subscript(value=whole)], value=part):
-                pass
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=whole), args=[*_, part])):
-                pass
-            case _:
-                continue
-        if unparse(whole) == unparse(part):
-            return True
+            case (
+                ast.Assign(targets=[ast.Subscript(value=whole)], value=part)
+                | ast.Expr(value=ast.Call(func=ast.Attribute(value=whole), args=[*_, part]))
+            ) if unparse(whole) == unparse(part):
+                return True
     return False
 
 

@@ -439,8 +439,8 @@ def values_are_right(subject, seen, report):
             largest = max(row.eps for row in wrong) * np.finfo(float).eps
             if isinstance(subject.bind, Bound) and largest < NOTABLE:
                 report.remarks.append(
-                    f"the errors are small, up to {largest:.0e} of the largest entry: perhaps a derivative leaves out "
-                    "a small number, such as one that is added to a norm"
+                    f"the errors are small, up to {largest:.0e} of the largest entry: perhaps a derivative ignores "
+                    "a small number, such as an epsilon that is added to a norm"
                 )
             return index, in_short(case, outcome, wrong)
         for row in rows:

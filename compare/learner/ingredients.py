@@ -216,13 +216,14 @@ class Ingredients:
             if len(one.kind) != len(shape):
                 continue
             axes = [axis for axis, (own, wanted) in enumerate(zip(one.kind, shape, strict=True)) if own != wanted]
-            if 0 < len(axes) <= len(SIZES) and all(shape[axis] > 1 for axis in axes):
+            if 0 < len(axes) <= len(SIZES) and all(one.kind[axis] > shape[axis] > 1 for axis in axes):
                 sizes = {n: self.numbers(shape[axis])[0] for n, axis in zip(SIZES, axes, strict=False)}
-                rests = {n: one.kind[axis] - shape[axis] for n, axis in zip(MARGINS, axes, strict=False)}
-                for which in zip(*(self.numbers(rest // 2) for rest in rests.values()), strict=False):
-                    margins = dict(zip(rests, which, strict=True))
+                rests = [self.numbers((one.kind[axis] - shape[axis]) // 2) for axis in axes]
+                for count, which in enumerate(zip(*rests, strict=False)):
+                    margins = dict(zip(MARGINS, which, strict=False))
                     for template in cuts(one.kind, shape, axes):
-                        yield self.made(one.cost + 0.4, template, X=one, **sizes, **margins)
+                        if count == 0 or MARGINS[0] in template:
+                            yield self.made(one.cost + 0.4, template, X=one, **sizes, **margins)
             if len(shape) > 2 and sorted(one.kind) == sorted(shape):
                 for order in itertools.permutations(range(len(shape))):
                     if tuple(one.kind[axis] for axis in order) == shape:
@@ -299,8 +300,8 @@ def cuts(own: tuple, wanted: tuple, axes: list[int]) -> list[str]:
     found = []
     for axis, n, margin in zip(axes, SIZES, MARGINS, strict=False):
         count, rest = divmod(own[axis], wanted[axis])
-        slices = [f":{n}", f"-{n}:"] if rest else [f":{n}", f"{n}:2 * {n}"]
-        slices += [f"{k} * {n}:{k + 1} * {n}" for k in range(2, count)] if not rest else []
+        parts = [f":{n}", f"{n}:2 * {n}", *(f"{k} * {n}:{k + 1} * {n}" for k in range(2, count))]
+        slices = [f":{n}", f"-{n}:"] if rest else parts
         if (own[axis] - wanted[axis]) % 2 == 0:
             slices.append(f"{margin}:{margin} + {n}")
         found.append(slices)

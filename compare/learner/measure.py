@@ -2,9 +2,9 @@
 
 The loss is the sum of the outputs times fixed random upstream gradients. With steps h, h/2 and h/4 the errors of order
 h^2 and h^4 cancel. Much smaller steps have to give the same: along one random direction of each array, or else for each
-entry. What the two differ by is the error that is allowed for.
-All is done in float64, whatever the example's dtype, because differences of float32 resolve little. Where forward has
-a kink, such as relu at 0, the slopes on its two sides differ; there nothing is expected.
+entry, where what the two differ by is the error that is allowed for. All is done in float64, whatever the example's
+dtype, because differences of float32 resolve little. Where forward has a kink, such as relu at 0, the slopes on its two
+sides differ; there nothing is expected.
 """
 
 import copy
@@ -96,24 +96,13 @@ class Measured:
             noise += float(np.finfo(old.dtype).eps * np.abs(old[moving[k]]).sum(dtype=float))
         return total, noise
 
-    def gradient(self, name) -> np.ndarray:
+    def gradient(self, name, array) -> np.ndarray:
         """The Estimates of the derivatives with respect to the entries of an array, one in each row.
 
-        Where one size of steps gives it exactly, as it seems, for many entries, the others are tried for all of these
-        together, in a random direction.
+        Where one size of steps seems to give them exactly, the other sizes are tried for all these entries together, in
+        a random direction.
         """
-        array = arrays_by_name(*self.program.prepared(self.case))[name]
-
-        def by(entry):
-            def moved(change):
-                def move(inputs, obj):
-                    arrays_by_name(inputs, obj)[name][entry] += change
-
-                return move
-
-            return moved
-
-        first = [extrapolated(self.slopes_of(by(entry)), STEPS[0]) for entry in np.ndindex(array.shape)]
+        first = [extrapolated(self.slopes_at(name, entry), STEPS[0]) for entry in np.ndindex(array.shape)]
         rows = np.array([estimate for estimate, _ in first]).reshape(array.size, 3)
         units = np.array([unit_of(one) for one in array.ravel()])
         sure = rows[:, 1] <= enough(rows[:, 0], units)
@@ -125,8 +114,19 @@ class Measured:
             sure[:] = False
         for k, entry in enumerate(np.ndindex(array.shape)):
             if not sure[k]:
-                rows[k] = best_estimate(self.slopes_of(by(entry)), units[k])
+                rows[k] = best_estimate(self.slopes_at(name, entry), units[k])
         return rows
+
+    def slopes_at(self, name, entry: tuple) -> Callable:
+        """The slopes with respect to one entry of an array, see slopes_of."""
+
+        def by(change):
+            def move(inputs, obj):
+                arrays_by_name(inputs, obj)[name][entry] += change
+
+            return move
+
+        return self.slopes_of(by)
 
     def along(self, name, direction: np.ndarray) -> Estimate:
         """The derivative of the loss in a direction of one array."""
@@ -223,7 +223,7 @@ def best_estimate(slopes: Callable, unit: float = 1.0) -> Estimate:
 
 
 def enough(value, unit):
-    """What an error need not be below. unit: how large the changed entry is."""
+    """The error that is small enough. unit: how large the changed entry is."""
     return RESOLUTION * np.maximum(np.minimum(1, 1 / unit), np.abs(value))
 
 
@@ -326,7 +326,7 @@ def measured(program: Program, inputs: dict, words: str, seed: int = 0) -> Case:
     arrays = arrays_by_name(*program.prepared(case))
     estimates = {}
     for name in [name for name in outcome.outputs if name not in outcome.results]:
-        estimates[name] = loss.gradient(name)
+        estimates[name] = loss.gradient(name, arrays[name])
         values = estimates[name][:, 0].reshape(arrays[name].shape)
         is_narrow = getattr(outcome.outputs[name], "dtype", None) == np.float32
         case.expected[name] = values.astype(np.float32) if is_narrow else values

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from compare.learner import edits, syntax
+from compare.learner.ingredients import TABLE
 from compare.learner.screening import Place, Screen
 from compare.learner.suspects import Investigation, Suspect
-
-LARGEST = 4_000_000  # numbers in a matrix
 
 
 class AddedScreen(Screen):
@@ -44,8 +43,10 @@ class AddedScreen(Screen):
 
 def added_screens(investigation: Investigation) -> Iterator[AddedScreen]:
     """Where adding something in a loop of backward may make the only gradient right that is wrong."""
-    part, lacks = lacking(investigation)
-    for function in syntax.functions(investigation.workshop.subject.tree) if part is not None else ():
+    if (found := lacking(investigation)) is None:
+        return
+    part, lacks = found
+    for function in syntax.functions(investigation.workshop.subject.tree):
         for loop in (one for _, block in syntax.blocks(function) for one in block if isinstance(one, ast.For)):
             if not investigation.in_forward(loop.lineno) and loop.lineno in investigation.workshop.lines:
                 gap, places = at_end(loop, investigation)
@@ -53,8 +54,8 @@ def added_screens(investigation: Investigation) -> Iterator[AddedScreen]:
                     yield from screens_for(target, loop, gap, places, lacks)
 
 
-def lacking(investigation: Investigation) -> tuple[slice | None, np.ndarray | None]:
-    """(where it is among the results, what it lacks) for the only wrong gradient; (None, None) if several are wrong."""
+def lacking(investigation: Investigation) -> tuple[slice, np.ndarray] | None:
+    """(where it is among the results, what it lacks) for the only wrong gradient; None if more is wrong."""
     workshop = investigation.workshop
     case, start, found = workshop.judge.case, 0, []
     wrong = ~workshop.right & investigation.only
@@ -64,7 +65,7 @@ def lacking(investigation: Investigation) -> tuple[slice | None, np.ndarray | No
         if wrong[part].any():
             found.append((part, value - workshop.base[part].reshape(value.shape), name))
     if len(found) != 1 or found[0][2] in case.results or wrong[start:].any():
-        return None, None
+        return None
     return found[0][:2]
 
 
@@ -110,9 +111,9 @@ def shape_at(place: Place, node) -> tuple | None:
 
 
 def screens_for(target, loop, gap, places: list[Place], lacks: np.ndarray) -> Iterator[AddedScreen]:
-    """Something may be missing in all entries at each turn, or in one entry at each."""
+    """Something may be missing in all of the target at each turn, or in another entry of it at each."""
     count = len(places)
-    if lacks.size**2 * count > LARGEST:
+    if lacks.size**2 * count > TABLE:
         return
     if lacks.ndim:
         zero = np.zeros_like(lacks)

@@ -9,6 +9,7 @@ import numpy as np
 
 from compare.learner import syntax
 from compare.learner.arrays import is_float_array, is_tensor, to_numpy
+from compare.learner.expressions import broadcasts
 
 
 class Probe:
@@ -134,10 +135,10 @@ def value_of(statement):
     return None
 
 
-def probed(statement, terms=None) -> list | None:
+def probed(statement, **options) -> list | None:
     """The statement with what it stores passed through __probe__, as a list of statements; None if it stores nothing.
 
-    terms: see Probe. What goes into an array is probed there, after the statement: `dx[mask] = 0` stores as many
+    options: see `widths`. What goes into an array is probed there, after the statement: `dx[mask] = 0` stores as many
     numbers as the mask has.
     """
     found = value_of(statement)
@@ -150,8 +151,6 @@ def probed(statement, terms=None) -> list | None:
             return [statement, ast.copy_location(again, statement)]
         case ast.AugAssign(target=target) if can_be_read_again(target):
             return [syntax.replaced(statement, path, seen(value, like=syntax.load(target)))]
-    is_shape = isinstance(terms, ast.Constant)  # see used_as
-    options = {"wider" if is_shape else "terms": terms} if terms else {}
     if is_literal(value) or isinstance(getattr(statement, "targets", [None])[0], ast.Name):
         options["integers"] = ast.Constant(True)
     if isinstance(value, Arguments):
@@ -175,24 +174,27 @@ def terms_of(value):
     return None
 
 
-def used_as(statement, function, facts):
-    """A larger shape, as a constant, that the variable in which a statement stores an array is broadcast to where it is
-    used; None if there is none.
+def widths(statement, value, function, facts) -> dict:
+    """What a Probe needs to make the value of a statement wider, as keywords: its `terms`, or a `wider` shape."""
+    terms = terms_of(value)
+    if terms is not None:
+        return {"terms": terms}
+    shape = used_as(statement, function, facts)
+    return {} if shape is None else {"wider": ast.Constant(shape)}
+
+
+def used_as(statement, function, facts) -> tuple | None:
+    """The shape to which an array that a statement stores in a variable is broadcast where that is used, along axes
+    that it has; None if it is not.
     """
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
             own = facts.get(syntax.position(value))
             uses = (node for node in ast.walk(function) if isinstance(node, ast.BinOp) and name in operands(node))
-            shapes = [facts.get(syntax.position(node)) for node in uses if not isinstance(node.op, ast.MatMult)]
-            larger = [one for one in shapes if is_larger(own, one)]
-            return ast.Constant(larger[0]) if larger else None
+            shapes = (facts.get(syntax.position(node)) for node in uses if not isinstance(node.op, ast.MatMult))
+            both = ((own, one) for one in shapes if isinstance(own, tuple) and isinstance(one, tuple))
+            return next((b for a, b in both if len(a) == len(b) and a != b and broadcasts(a, b)), None)
     return None
-
-
-def is_larger(own, other) -> bool:
-    """Whether an array with one shape is broadcast to another one along axes that it has."""
-    both = isinstance(own, tuple) and isinstance(other, tuple) and len(own) == len(other)
-    return both and own != other and all(a in (1, b) for a, b in zip(own, other, strict=True))
 
 
 def can_be_read_again(node) -> bool:

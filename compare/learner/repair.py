@@ -258,7 +258,7 @@ class Search:
         """1 if an edit takes away the last use of a variable or of its value, -1 if it is the first use."""
         slots = [self.workshop.slots.all[slot - 1] for slot, _ in edit.changes]
         if edit.kind == "move":
-            return -self.is_read_too_early(slots[0])
+            return -self.nothing_reads(slots[0])
         old = [slot.replaced() for slot in slots if slot.at in ("in", "header")]
         new = [one for _, change in edit.changes for one in (change if isinstance(change, list) else [change])]
         before, after = (frozenset().union(*map(syntax.reads, nodes)) for nodes in (old, new))
@@ -269,8 +269,8 @@ class Search:
         lost = any(name in stored and uses[name] == gone[name] for name in before - after)
         return lost - any(name in stored and not uses[name] for name in after - before)
 
-    def is_read_too_early(self, slot) -> bool:
-        """Whether what a statement of a function stores is not read after it."""
+    def nothing_reads(self, slot) -> bool:
+        """Whether what a statement stores, outside of loops and branches, is not read after it."""
         stored, after = syntax.stores([slot.node]), slot.block[slot.index + 1 :]
         read = frozenset().union(*map(syntax.reads, after))
         return id(slot.block) in self.bodies and bool(stored) and not stored & read

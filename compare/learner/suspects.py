@@ -15,7 +15,7 @@ import numpy as np
 
 from compare.learner import syntax
 from compare.learner.arrays import changed
-from compare.learner.probes import Probe, complete, here, not_carried, probed, seen, terms_of, used_as, value_of
+from compare.learner.probes import Probe, complete, here, not_carried, probed, seen, value_of, widths
 from compare.learner.switches import Workshop
 
 MOST = 800  # entries of a statement's values, over all times it runs, that are changed one by one
@@ -76,14 +76,14 @@ class Investigation:
     """Every statement of a program under suspicion.
 
     suspects: the statements; between: the gaps between them in which a variable may have to change; names: the slot of
-    such a gap -> the variable; terms: slot -> see Probe; here: id of a block -> the statement that notes the variables
+    such a gap -> the variable; widths: slot -> see there; here: id of a block -> the statement that notes the variables
     there; only: the entries of the results that count, all at first; wrong: which of these are; outputs: which of these
     forward returns; functions: see lines_of_forward.
     """
 
     def __init__(self, workshop: Workshop):
         self.workshop, self.probe, self.columns = workshop, Probe(), {}
-        self.names, self.here, self.terms = {}, {}, {}
+        self.names, self.here, self.widths = {}, {}, {}
         chosen = {}
         for function in syntax.functions(workshop.subject.tree):
             note = here(syntax.variables_around(workshop.subject.tree, function))
@@ -97,8 +97,8 @@ class Investigation:
                     found = value_of(statement) if ran or not syntax.reads(statement) else None
                     if found is not None:
                         slot = workshop.slots.of(block, index, "in")
-                        self.terms[slot] = terms_of(found[1]) or used_as(statement, function, workshop.facts)
-                        chosen[slot] = [[note, *probed(statement, self.terms[slot])]]
+                        self.widths[slot] = widths(statement, found[1], function, workshop.facts)
+                        chosen[slot] = [[note, *probed(statement, **self.widths[slot])]]
         names = {"__probe__": self.probe, "__here__": self.probe.here}
         self.program, self.switches = workshop.with_switches(chosen, **names)
         self.slots = list(chosen)
@@ -152,7 +152,8 @@ class Investigation:
         if gap is not None:
             names = {"__probe__": self.probe, "__here__": self.probe.here}
             slot = self.workshop.slots.all[suspect.slot - 1]
-            chosen = {suspect.slot: [probed(slot.node, self.terms[suspect.slot])], gap: [[self.here[id(slot.block)]]]}
+            variant = probed(slot.node, **self.widths[suspect.slot])
+            chosen = {suspect.slot: [variant], gap: [[self.here[id(slot.block)]]]}
             program, switches = self.workshop.with_switches(chosen, **names)
             switches[gap] = 1
         self.probe.begin(suspect.change, wide=suspect.slot in self.wide)
@@ -219,7 +220,7 @@ class Investigation:
                 one.possible = False
             elif self.workshop.runs < last:
                 self.solve(one)
-                if one.possible is False and self.terms.get(one.slot) is not None:
+                if one.possible is False and self.widths.get(one.slot):
                     self.wide.add(one.slot)
                     self.solve(one)
         for one in self.suspects:

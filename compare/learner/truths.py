@@ -26,7 +26,7 @@ DIRECTIONS = 2
 class Truth:
     """The right gradient of a value.
 
-    name: in words; line: where forward has the value, or None; site: the same; shape: its shape; value: the gradient,
+    name: in words; line, site: where forward has the value, or None; shape: its shape; value: the gradient,
     if it is known entry by entry; entries: where among the entries of all that is stored there, and how many these are;
     is_share: whether it may be a part of a gradient only, what goes through one use; directions, slopes: arrays of that
     shape, and the gradient's products with them.
@@ -67,16 +67,16 @@ def settled(investigation: Investigation, known: list[Truth], runs: int) -> dict
     groups, last = {}, investigation.workshop.runs + runs
     for one in known:
         groups.setdefault((one.name, one.line, id(one.site)), []).append(one)
-    orders = [order for group in groups.values() for order in (group, group[::-1])]
+    orders = [order for group in groups.values() for order in (group, group[::-1])[: len(group)]]  # one has no order
     pairs = ((one.slot, settled_with(investigation, one, orders, last)) for one in investigation.suspects)
     return {slot: right for slot, right in pairs if right is not None}
 
 
-def settled_with(investigation: Investigation, suspect: Suspect, orders: list[list[Truth]], last: int):
+def settled_with(investigation: Investigation, suspect: Suspect, orders: list, last: int) -> Suspect | None:
     """The suspect with the first of the gradients that are right values of it; None if none are, or if only one is.
 
-    orders: the gradients of one value at each time, in the order of forward or from the last to the first; last: the
-    number of the last run.
+    orders: lists of the Truths of one value, in the order of forward or from the last to the first; last: the number of
+    the last run.
     """
     held = [suspect.chosen(time) for time in suspect.expected] if suspect.possible and suspect.linear else []
     free = sum(leaf.size for leaves in held for leaf in leaves) - suspect.rank

@@ -110,7 +110,7 @@ def test_a_right_cell_trains_to_the_curve_of_scratch(name, text):
         assert model_pair.worst_gradient(run.pair, batch)[1] <= tolerance("float64")
 
 
-# A mistake in a program of tests/learner/programs.zip, and where the gradients then differ most.
+# A mistake in a program of tests/learner/programs.tar.xz, and where the gradients then differ most.
 WRONG = {
     "gru/recompute": ("h_after_for_h_before", "weight_hh"),
     "lstm/torch_tensors": ("carry_adds_up", "embedding.weight"),

@@ -101,9 +101,16 @@ SHAPES = ((3,), (4, 3), (3, 4), (4, 1), (3, 3), (2, 4, 3), (2, 3, 4), (2, 4, 4))
 @pytest.mark.parametrize("a", SHAPES)
 @pytest.mark.parametrize("b", SHAPES)
 def test_every_contraction_has_the_shape_that_is_asked_for(a, b):
-    found = [(shape, template) for shape in SHAPES for template in contractions(a, b, shape)]
-    for shape, template in found:
-        assert function_of(template)(A=np.ones(a), B=np.ones(b)).shape == shape, template
+    """And np.einsum makes the same of each of many arrays with each of others."""
+    rng = np.random.default_rng(0)
+    many, others = rng.standard_normal((2, *a)), rng.standard_normal((3, *b))
+    found = [(shape, *pair) for shape in SHAPES for pair in contractions(a, b, shape).items()]
+    for shape, template, subscripts in found:
+        value = function_of(template)(A=many[1], B=others[2])
+        assert value.shape == shape, template
+        if subscripts is not None:
+            together = np.einsum(subscripts, many, others)[1, 2].reshape(shape)
+            np.testing.assert_allclose(together, value, rtol=1e-12, atol=1e-12, err_msg=template)
 
 
 @pytest.mark.parametrize(

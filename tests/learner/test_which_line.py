@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from compare.learner import examine, expressions, locate, truths
+from compare.learner import edits, examine, expressions, locate, truths
 from compare.learner.ingredients import FUNCTIONS, Ingredient, Ingredients
 from compare.learner.repair import Search
 from compare.learner.suspects import Investigation
@@ -1119,6 +1119,38 @@ def test_a_sum_of_a_tuple_of_arrays(tmp_path):
     (report,) = reports_on(TUPLE, tmp_path)
     (finding,) = report.findings
     assert finding.certain and "db @ V.T" in finding.after
+
+
+LAYERS = """\
+import numpy as np
+
+
+def layers_forward(x, h0, h1):
+    return np.tanh(x + h0), np.tanh(x * h1), (x, h0, h1)
+
+
+def layers_backward(da, db, cache):
+    x, h0, h1 = cache
+    das = [da * (1 - np.tanh(x + h0) ** 2), db * (1 - np.tanh(x * h1))]
+    dhs, dx = [None, None], das[0] + das[1] * h1
+    for k in (0, 1):
+        dhs[k] = das[k] * (1, x)[k]
+    return dx, *dhs
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return tuple(rng.standard_normal((3, 2, 3)))
+"""
+
+
+def test_no_list_is_put_into_itself():
+    """NumPy would look for its end for a long time."""
+    w = workshop(LAYERS, "(1, x)[k]", "(x, 1)[k]")
+    every = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, lambda slot: True)
+    inside = [one for one in every if edits.puts_into_itself(one)]
+    assert "dhs[k] = dhs" in {ast.unparse(one.after) for one in inside if isinstance(one.after, ast.stmt)}
+    assert not any(edits.puts_into_itself(one) for _, one in Search(w).queue())
 
 
 def test_a_loop_over_rows(tmp_path):
