@@ -9,6 +9,7 @@ import pytest
 
 from compare.learner import edits, examine, expressions, locate, truths
 from compare.learner.ingredients import FUNCTIONS, Ingredient, Ingredients
+from compare.learner.missing import added_screens
 from compare.learner.repair import Search
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop, executed
@@ -1236,6 +1237,12 @@ def test_what_a_loop_should_add_at_each_turn(missing, found, tmp_path):
     assert finding.certain and finding.after == f"{found}    (after line 24)"
 
 
+def test_only_what_adds_to_the_wrong_gradient_is_added_to():
+    """U, too, has its shape."""
+    search = Search(workshop(TIED, "        dU += hs[t].T @ dy[t]\n", ""))
+    assert {ast.unparse(one.target) for one in added_screens(search.investigation)} == {"dU"}
+
+
 @pytest.mark.slow
 def test_a_loop_that_passes_nothing_on(tmp_path):
     carried = "    dh = 0\n", "        dh = da @ W.T\n", " + dh)"
@@ -1415,6 +1422,24 @@ def test_what_is_carried_is_the_gradient_of_what_a_step_begins_with(program, rig
     (settled,) = [one for one in search.settled.values() if wrong in text[slots[one.slot - 1].node.lineno - 1]]
     names = {(one.name, one.line) for one in search.truths if one.is_same(settled.chosen(settled.expected[0])[0])}
     assert (f"the gradient of {name}", program[: program.index(line)].count("\n") + 1) in names
+
+
+def test_a_share_of_a_gradient_does_not_make_a_line_innocent():
+    """At the last step, the wrong value is the gradient of hs[t] as the exponential reads it."""
+    program = INLINE
+    for old, new in (
+        ("    hs = {-1:", "    ys, hs = [], {-1:"),
+        ("hs[t - 1] @ U)\n    return", "hs[t - 1] @ U)\n        ys.append(np.exp(hs[t]))\n    return"),
+        ("for t in range(len(x))]), (x", "for t in range(len(x))]), np.stack(ys), (x"),
+        ("backward(dhs, kept)", "backward(dhs, dys, kept)"),
+        ("        da = (dhs[t] + dh)", "        dh = dys[t] * np.exp(hs[t]) + dhs[t] + dh\n        da = dh"),
+    ):
+        assert program.count(old) == 1
+        program = program.replace(old, new)
+    search = Search(workshop(program, " + dhs[t] + dh", " + dh"))
+    one = next(one for one in search.suspects if ast.unparse(search.node(one.slot)).startswith("dh = dys"))
+    assert any(truth.is_share and truth.is_same(*one.found[0]) for truth in search.truths)
+    assert one.possible and not one.innocent
 
 
 def test_arrays_that_a_statement_is_to_hold_are_not_written_into():
