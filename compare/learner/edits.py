@@ -147,7 +147,7 @@ def all_edits(tree, facts, seen_lines, slots, worth) -> Iterator[Edit]:
                     yield from moves_of(statement, owner, block, index, lists, slots)
                 if type(statement) in HEADERS and worth(slots.of(block, index, "header")):
                     yield from edits_of_header(statement, block, index, scope, slots)
-            yield from insertions(owner, block, lists, scope, slots, worth)
+            yield from insertions(block, scope, slots, worth)
 
 
 def is_docstring(statement):
@@ -302,62 +302,18 @@ def moves_of(statement, owner, block, index, lists, slots):
         yield Edit(cost, statement.lineno, (gone, (gap, [statement])), "move", statement, there, judged_by=own)
 
 
-def moved_into(block, index, target, held, slots) -> Iterator[tuple]:
-    """(edit, the value that is stored then) for each statement of a block that stores `target`, moved to a gap.
-
-    index: of the gap; held: the expression that has the target's value there.
-    """
-    gap = slots.of(block, index, "before")
-    for k, one in enumerate(block):
-        match one:
-            case ast.Assign(targets=[other], value=value):
-                pass
-            case ast.AugAssign(target=other):
-                value = ast.BinOp(load(other), one.op, one.value)
-            case _:
-                continue
-        if k not in (index - 1, index) and unparse(other) == unparse(target):
-            changes = ((slots.of(block, k, "in"), [ast.copy_location(ast.Pass(), one)]), (gap, [one]))
-            edit = Edit(1.2, one.lineno, changes, "move", one, where(block, index), judged_by=gap)
-            yield edit, with_reads(value, target, held)
-
-
-def with_reads(node, target, new):
-    """An expression with `new` for what reads a target."""
-    shell = ast.Expr(node)
-    for path, part, _ in list(expressions(shell)):
-        if is_load(part) and unparse(part) == unparse(target):
-            shell = replaced(shell, path, new)
-    return shell.value
-
-
 def where(block, index) -> str:
     return f"before line {block[index].lineno}" if index < len(block) else f"after line {block[-1].end_lineno}"
 
 
-def insertions(owner, block, lists, scope, slots, worth):
-    """A new statement in a gap: a copy of another one of the function, a name reset, or one more term or factor."""
-    loop = isinstance(owner, ast.For | ast.While)
-    others = [
-        s
-        for _, one in lists
-        for s in one
-        if isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) and not is_docstring(s)
-    ]
-    targets = {}
-    for one in others:
-        for target in getattr(one, "targets", [getattr(one, "target", None)]):
-            for leaf in getattr(target, "elts", [target]):
-                if isinstance(leaf, NAMES):
-                    targets.setdefault(unparse(leaf), leaf)
+def insertions(block, scope, slots, worth):
+    """A new statement in a gap; one that stores a value that is known is found by screening.GapScreen."""
     for k in range(len(block) + 1):
         if k > 0 and isinstance(block[k - 1], ast.Return):
             continue
         slot = slots.of(block, k, "before")
-        if not worth(slot):
-            continue
-        for cost, new in new_statements(k, block, loop, others, targets, scope):
-            yield insertion(cost, slot, new, block, k)
+        if worth(slot):
+            yield from (insertion(cost, slot, new, block, k) for cost, new in new_statements(k, block, scope))
 
 
 def insertion(cost, slot, new, block, k) -> Edit:
@@ -373,29 +329,12 @@ def insertion(cost, slot, new, block, k) -> Edit:
     return Edit(cost, line, ((slot, [new]),), "insert", None, new, follows=follows)
 
 
-def new_statements(k, block, loop, others, targets, scope):
+def new_statements(k, block, scope) -> Iterator[tuple[float, ast.stmt]]:
+    """A copy of what the next statement changes in place; what sets to zero what an object keeps."""
     if k < len(block) and (own := changed_in_place(block[k])) in scope.locals:
         yield 1.0, filled("X = X.copy()", X=name(own))
     if block is scope.function.body and k == place_of_resets(block):
         yield from resets(scope)
-    for text, target in targets.items():
-        kind = scope.ingredients.get(text, (None, set()))[1]
-        yield 2.0, ast.Assign([target], ast.Constant(None if "NoneType" in kind else 0))
-        if any(map(is_shape, kind)) or not (loop or k >= len(block) - 2):
-            continue  # what an array needs is solved for, see screening.GapScreen
-        for other, (ingredient, kinds) in scope.ingredients.items():
-            if other != text and isinstance(ingredient, NAMES) and not (kinds and kind and not kinds & kind):
-                yield 2.2, ast.Assign([target], ingredient)
-                if "number" in kind:
-                    yield 2.1, ast.AugAssign(target, ast.Add(), ingredient)
-    for one in others:
-        yield 2.2, one
-        position_in = next((m for m, s in enumerate(block) if s is one), None)
-        if position_in is not None and k in (position_in + 1, len(block)):
-            names = {n.id for n in ast.walk(one) if isinstance(n, ast.Name)} & scope.locals
-            for old in sorted(names):
-                for new in sorted(scope.locals - {old}):
-                    yield 2.5, renamed(one, old, new)
 
 
 def place_of_resets(body) -> int:
@@ -419,10 +358,3 @@ def resets(scope):
             statements = (filled(RESETS[kind], X=node) for kind in sorted(found))
             yield from ((1.0, ast.fix_missing_locations(statement)) for statement in statements)
     yield from ((1.0, ast.Expr(parsed(f"self.{method}()"))) for method in sorted(scope.methods))
-
-
-def renamed(statement, old, new):
-    for path, node, _ in list(expressions(statement)):
-        if isinstance(node, ast.Name) and node.id == old:
-            statement = replaced(statement, path, ast.Name(new, node.ctx))
-    return statement

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from compare.learner import edits, expressions, syntax, truths
-from compare.learner.missing import added_screens
 from compare.learner.screening import GapScreen, StatementScreen
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop
@@ -27,10 +26,8 @@ MORE_FOR_INSERTED = 1_200_000  # after one that inserts a line
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
 TAKEN_APART = 0.8  # is added for a statement that only gives parts of something their own names
-HANDED = 0.2  # is added to the cost of a suspect for a statement that calls the function with it
-ADDED = 0.3  # is added for a new statement that adds to a gradient
 HEADER = 0.3  # of the misfit of what a header contains: another number of turns changes more than one value
-UNKNOWN, IMPOSSIBLE, INNOCENT, CLOSE = 0.6, 3.0, 0.8, 0.3  # what is added to the cost of an edit of such a statement
+UNKNOWN, IMPOSSIBLE, INNOCENT = 0.6, 3.0, 0.8  # what is added to the cost of an edit of such a statement
 LEAST = 0.6  # what an edit costs at least
 LIKELY = 1.2  # what is added for an edit of a likely statement at most
 UNUSED = 0.4  # is added if the edit takes away the last use of a variable, and subtracted if it is the first
@@ -58,19 +55,18 @@ class Search:
     def __init__(self, workshop: Workshop, investigation: Investigation | None = None, known: list | None = None):
         self.workshop = workshop
         self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
-        self.gaps, self.undecided, self.by_truth, self.working, self.limit = [], [], [], [], np.inf
+        self.new, self.undecided, self.by_truth, self.working, self.limit = [], [], [], [], np.inf
         self.wrong, self.gradient_entries, self.times = None, 1, {}
         if workshop.right is not None and not workshop.right.all():
             self.investigation = investigation = investigation or Investigation(workshop)
             self.suspects, self.wrong = investigation.suspects, investigation.wrong
-            investigation.solve_all(workshop.runs_for(SOLVING))
+            self.solving, self.done = investigation.solve_all(workshop.runs_for(SOLVING)), set()
+            next(self.solving, None)
             self.truths = known or truths.measured(investigation, workshop.runs_for(MEASURING))
             self.gradient_entries = max(1, len(self.wrong) - int(investigation.outputs.sum()))
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
-            self.settled = truths.settled(investigation, self.truths, workshop.runs_for(SETTLING))
-            self.count_costs()
             self.prepare_screens(investigation)
         self.bodies = set()  # the ids of the blocks that are the bodies of functions
         self.variables = {}  # id of a block -> what its function stores, how often it reads it, and unread_in
@@ -81,17 +77,25 @@ class Search:
         return Search(self.workshop, self.investigation.limited_to(only), self.truths)
 
     def prepare_screens(self, investigation):
-        """A screen for each statement of which another value would do, and for the gap before that value is read."""
-        slots = self.workshop.slots
+        """A screen for each statement of which another value would do, and for the gap before that value is read.
+
+        Those of statements that had one before remain; new: the others.
+        """
+        slots, done, self.new = self.workshop.slots, self.done, []
+        self.settled = truths.settled(investigation, self.truths, self.workshop.runs_for(SETTLING))
+        self.count_costs()
         for one in self.suspects:
             slot = slots.all[one.slot - 1]
-            if not one.possible or slot.at != "in":
+            if not one.possible or slot.at != "in" or one.slot in done:
                 continue
+            done.add(one.slot)
             screen = StatementScreen(investigation, one)
             if screen.usable() and screen.decides:
                 self.screens[one.slot] = screen
+                self.new.append(screen)
             elif screen.usable() and one.slot in self.settled:
                 self.by_truth.append(StatementScreen(investigation, self.settled[one.slot]))
+                self.new.append(self.by_truth[-1])
             elif screen.usable():
                 self.undecided.append(screen)
             gap, target = edits.gap_before_reading(slot, one.leaf)
@@ -99,18 +103,16 @@ class Search:
                 number = slots.of(slot.block, gap, "before")
                 screen = GapScreen(investigation, one, slots.all[number - 1], target)
                 if screen.usable() and screen.decides:
-                    self.gaps.append(screen)
+                    self.new.append(screen)
 
-        for screen in added_screens(investigation):
-            self.costs[screen.slot] = ADDED
-            self.gaps.append(screen)
         for one in investigation.between:
-            if one.possible:
+            if one.possible and one.slot not in done:
+                done.add(one.slot)
                 target = ast.Name(investigation.names[one.slot], ast.Store())
                 screen = GapScreen(investigation, one, slots.all[one.slot - 1], target)
                 self.costs[one.slot] = 0.0
                 if screen.usable() and screen.decides:
-                    self.gaps.append(screen)
+                    self.new.append(screen)
 
     def count_costs(self):
         """What is added to the cost of an edit at each slot."""
@@ -124,12 +126,11 @@ class Search:
                 extra = min(extra, 0.3)
             extra += 0.3 * self.misfit(one.moved) + (one.rank / self.gradient_entries) ** 2
             extra += TAKEN_APART * syntax.takes_apart(statement)
-            self.costs[one.slot] = extra + INNOCENT * one.innocent / (1 + one.last_right) - CLOSE * one.close
+            self.costs[one.slot] = extra + INNOCENT * one.innocent / (1 + one.last_right)
             moved = one.moved
             if isinstance(statement, ast.Expr) and not moved.any():  # what it computes is lost
                 self.costs[one.slot], moved = 0.0, self.wrong
             by_statement.setdefault(id(statement), moved)
-        self.count_what_is_handed_over()
         filled = {self.investigation.names[one.slot]: one.moved for one in self.investigation.between}
         for function in syntax.functions(self.workshop.subject.tree):
             for _, block in syntax.blocks(function):
@@ -147,17 +148,6 @@ class Search:
                 place, start = edits.place_of_resets(function.body), edits.is_docstring(function.body[0])
                 adds = any(isinstance(node, ast.AugAssign) for node in ast.walk(function))
                 self.costs[slots.of(function.body, place, "before")] = 0.0 if place > start else 0.1 if adds else 0.3
-
-    def count_what_is_handed_over(self):
-        """A statement that calls a function with a likely suspect in it may hand over the wrong thing."""
-        likeliest = {}
-        for function in syntax.functions(self.workshop.subject.tree):
-            inside = {id(s) for _, block in syntax.blocks(function) for s in block}
-            found = [one.slot for one in self.suspects if one.possible and id(self.node(one.slot)) in inside]
-            likeliest[function.name] = min(map(self.costs.get, found), default=IMPOSSIBLE)
-        for one in self.suspects:
-            for call in syntax.calls(self.node(one.slot)):
-                self.costs[one.slot] = min(self.costs[one.slot], likeliest.get(call, IMPOSSIBLE) + HANDED)
 
     def node(self, slot):
         return self.workshop.slots.all[slot - 1].node
@@ -185,8 +175,6 @@ class Search:
         first = min((one.order for one in possible if one.named and not one.innocent), default=np.inf)
         for one in possible:  # what comes after the first with a name would be right after it
             one.named = one.named and one.order <= first
-            is_before = one.order <= first < np.inf
-            one.close = one.named or (is_before and not self.investigation.in_forward(self.node(one.slot).lineno))
         apart = {one.slot for one in possible if syntax.takes_apart(self.node(one.slot))}
 
         def likely(one):
@@ -292,18 +280,14 @@ class Search:
     def screened(self, most: int | None = None) -> Iterator[list]:
         """Lists of (cost, edit), cheapest first: those whose value is what a statement needs; first what costs less.
 
+        Only statements with new screens are looked at.
         most: for how many statements, the likeliest, expressions are built; None for all.
         """
         w = self.workshop
-        found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, self.screens.__contains__)
+        slots = {one.slot for one in self.new}
+        found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, slots.__contains__)
         found = [one for one in found if self.passes(one)]
-        screens = sorted(
-            [*self.screens.values(), *self.by_truth, *self.gaps], key=lambda one: self.costs.get(one.slot, UNKNOWN)
-        )
-        for one in screens:
-            if (there := one.gap_after()) is not None:
-                moves = edits.moved_into(*there, one.original, w.slots)
-                found += [edit for edit, value in moves if one.passes(lambda place, k, value=value: place.value(value))]
+        screens = sorted(self.new, key=lambda one: self.costs.get(one.slot, UNKNOWN))
         built = sorted(self.built(screens[:most]), key=lambda one: self.costs.get(one.screen.slot, UNKNOWN))
         yield self.in_order([*found, *(edit for one in built for edit in one.near())])
         for one in built:  # what is found for the first may end the search
@@ -343,6 +327,10 @@ class Search:
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
         for piece in self.screened():
             yield from self.tried_together(piece)
+        while self.limit == np.inf and self.wrong is not None and next(self.solving, self) is not self:
+            self.prepare_screens(self.investigation)
+            for piece in self.screened():
+                yield from self.tried_together(piece)
         queue = (one for one in self.queue() if self.passes(one[1]) is None)
         while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False) if one[0] <= self.limit]:
             yield from self.tried_together(piece)

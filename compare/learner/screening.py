@@ -203,13 +203,6 @@ class StatementScreen(Screen):
         line = node.end_lineno if longer else node.lineno
         return edits.Edit(cost, line, ((self.slot, [statement]),), "change", node, new, bool(path))
 
-    def gap_after(self) -> tuple | None:
-        """(block, index, target): the gap after the statement, if it stores one value."""
-        match self.statement:
-            case ast.Assign(targets=[target]):
-                return self.block, self.index + 1, target
-        return None
-
     def judges(self, statement) -> bool | None:
         """Whether another statement has the values that are needed; None if it differs in more than its value."""
         found = value_of(statement)
@@ -234,9 +227,6 @@ class GapScreen(Screen):
                 place.known[id(original)] = True, leaves[0]
         expected = [suspect.chosen(time) for time in suspect.expected]
         super().__init__(replace(suspect, expected=expected, leaf=None), places, original)
-
-    def gap_after(self) -> tuple:
-        return self.block, self.gap.index, self.target
 
     def edit(self, cost, path, node, new) -> edits.Edit:
         after = ast.Assign([self.target], syntax.replaced(self.original, path, new))

@@ -8,6 +8,8 @@ right value. No equation, name or convention is needed.
 
 import ast
 import copy
+import itertools
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -36,8 +38,7 @@ class Suspect:
     stores has to change, None for all; leaves: the others that move all that is wrong, each with what it moves;
     recurrent: whether its value at one time depends on those before; linear: whether the results are linear in its
     values; order: when it first had a value; named: whether what it should be is one of the measured gradients
-    (truths.py); close: whether this is the first such statement, or before it, in backward; innocent: whether what it
-    holds, or what comes after it, is right already.
+    (truths.py); innocent: whether what it holds, or what comes after it, is right already.
     """
 
     slot: int
@@ -55,7 +56,6 @@ class Suspect:
     linear: bool = True
     order: int = 0
     named: bool = False
-    close: bool = False
     innocent: bool = False
     last_right: bool = False
 
@@ -205,29 +205,50 @@ class Investigation:
             still = np.abs(vector - base) <= 1e-13 * np.maximum(1, np.abs(base))
         return ~(still | (np.isnan(vector) & np.isnan(base)))
 
-    def solve_all(self, runs: int):
+    def solve_all(self, runs: int) -> Iterator[None]:
         """Solve for the right value of each suspect, until so many runs are used up.
 
-        Those first that fit best, and of these the ones in backward.
+        Those first that fit best, and of these the ones in backward. If one is evident, this stops before those that
+        fit less well, and goes on with them if it is asked to.
         """
         last = self.workshop.runs + runs
 
         def fit(one):
-            return (one.moved != self.wrong).sum(), self.in_forward(self.line(one))
+            return (one.moved != self.wrong).sum()
 
-        for one in sorted([*self.between, *self.suspects], key=fit):
-            if not self.could_be(one):
-                one.possible = False
-            elif self.workshop.runs < last:
-                self.solve(one)
-                if one.possible is False and self.widths.get(one.slot):
-                    self.wide.add(one.slot)
-                    self.solve(one)
+        found = sorted([*self.between, *self.suspects], key=lambda one: (fit(one), self.in_forward(self.line(one))))
+        for _, alike in itertools.groupby(found, fit):
+            alike = list(alike)
+            for one in alike:
+                self.try_to_solve(one, last)
+            if any(map(self.is_evident, alike)):
+                yield
         for one in self.suspects:
             while not one.possible and one.leaves and self.workshop.runs < last:
                 one.leaf, one.moved = one.leaves.pop(0)
                 if self.could_be(one):
                     self.solve(one)
+        yield
+
+    def try_to_solve(self, suspect: Suspect, last: int):
+        """last: the number of the last run."""
+        if not self.could_be(suspect):
+            suspect.possible = False
+        elif self.workshop.runs < last:
+            self.solve(suspect)
+            if suspect.possible is False and self.widths.get(suspect.slot):
+                self.wide.add(suspect.slot)
+                self.solve(suspect)
+
+    def is_evident(self, suspect: Suspect) -> bool:
+        """Whether a statement in backward moves what is wrong and nothing else, or more than it has numbers for.
+
+        What is returned can always be set to what is right.
+        """
+        statement = self.workshop.slots.all[suspect.slot - 1].node
+        if not suspect.possible or isinstance(statement, ast.Return) or self.in_forward(statement.lineno):
+            return False
+        return not (suspect.moved != self.wrong).any() or suspect.rank < 0.9 * suspect.moved.sum()
 
     def could_be(self, suspect: Suspect) -> bool:
         """Whether all wrong results depend on a suspect, and no right output of forward, which would be wrong, too."""

@@ -181,7 +181,6 @@ class Synthesis:
                 if (number := site.part.factor()) is not None:
                     is_size = number.denominator > 2  # perhaps: then a variable that holds it is likelier
                     yield from self.passing(site, [(1.6 + 0.5 * is_size, times(site.node, number))])
-        yield from self.in_comprehensions()
 
     def far(self) -> Iterator[edits.Edit]:
         """What passes the screen with functions of ingredients, and products of them."""
@@ -197,20 +196,6 @@ class Synthesis:
         for cost, new in found:
             if self.screen.passes(lambda place, k, new=new: place.with_part(site.node, place.value(new), site.chain)):
                 yield self.screen.edit(cost, site.path, site.node, new)
-
-    def in_comprehensions(self) -> Iterator[edits.Edit]:
-        """What may become of the variables of comprehensions, which have values only there: the whole is evaluated."""
-        for path, node, parents in with_parents(ast.Expr(self.screen.original)):
-            around = next((one for one in parents if hasattr(one, "generators")), None)
-            if around is None or not isinstance(node, ast.Name) or self.kind(node) is not None:
-                continue
-            names = {one.id for part in around.generators for one in ast.walk(part.target) if isinstance(one, ast.Name)}
-            others = map(syntax.name, sorted(names))
-            joined = [(JOINED[t], syntax.filled(t, P=node, X=other)) for other in others for t in JOINED]
-            for cost, new in (*self.made_of_it(node), *joined):
-                whole = syntax.replaced(self.screen.original, path[1:], new)
-                if self.screen.passes(lambda place, k, whole=whole: place.value(whole)):
-                    yield self.screen.edit(cost, path[1:], node, new)
 
     def made_of_it(self, node) -> Iterator:
         """(cost, expression): what a part may become without anything else."""

@@ -9,7 +9,6 @@ import pytest
 
 from compare.learner import edits, examine, expressions, locate, truths
 from compare.learner.ingredients import FUNCTIONS, Ingredient, Ingredients
-from compare.learner.missing import added_screens
 from compare.learner.repair import Search
 from compare.learner.suspects import Investigation
 from compare.learner.switches import Workshop, executed
@@ -751,52 +750,18 @@ def example():
     rng = np.random.default_rng(0)
     return rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
 """
-TIED = """\
-import numpy as np
-
-
-def tied_forward(x, U, g):
-    h, hs, ys = np.zeros_like(x[0]), [], []
-    for one in x:
-        h = np.tanh(g * one + h @ U)
-        hs.append(h)
-        ys.append(h @ U + one)
-    return np.stack(ys), (x, U, g, hs)
-
-
-def tied_backward(dy, cache):
-    x, U, g, hs = cache
-    dx, dU, dg = dy.copy(), np.zeros_like(U), np.zeros_like(g)
-    dh = np.zeros_like(x[0])
-    for t in reversed(range(len(x))):
-        dh = dh + dy[t] @ U.T
-        da = dh * (1 - hs[t] ** 2)
-        dU += hs[t].T @ dy[t]
-        dg += (da * x[t]).sum(axis=0)
-        dx[t] += da * g
-        if t > 0:
-            dU += hs[t - 1].T @ da
-        dh = da @ U.T
-    return dx, dU, dg
-
-
-def example():
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((4, 2, 3)), 0.5 * rng.standard_normal((3, 3)), rng.standard_normal(3)
-"""
 MISTAKES = {  # the program, what is right in it, what is wrong, and what is in the fix
     "zeroing forgotten": (NORM, "        for g in self.grads:\n            g[...] = 0\n", "", "self.grads"),
     "the wrong axis is kept": (NORM, "self.hat).mean(axis=1,", "self.hat).mean(axis=0,", "mean(axis=1"),
-    "in a comprehension": (SUMS, "(1 - h**2)", "(1 - h)", "h ** 2"),
     "a name is missing": (SUMS, '("U", "V"):', '("U",):', "'V'"),
     "brackets over several lines": (NORM, "            da @ self", "            dh @ self", "da @ self"),
     # out in place of x, one line above, would make everything right, too, but at the first call that line is right
     "the value before is right once": (SCALED, "-1 / std**2 * dinverse", "-1 / std * dinverse", "std"),
     "an input is overwritten": (
         DENSE,
-        "da = dy\n        da = da * (1 - y**2)",
-        "da = dy\n        da *= 1 - y**2",
-        "dy.copy()",
+        "da = da * (1 - y**2)",
+        "da *= 1 - y**2",
+        "da = da * (1 - y ** 2)",
     ),
     "in a dictionary": (DENSE, '"W": x.T @ da', '"W": x.T @ dy', '"W": x.T @ da'),
     "handed to a function": (STEPS, "+ dh, dc, kept", "+ dh, np.zeros_like(dc_n), kept", "+ dh, dc, kept"),
@@ -812,8 +777,6 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
     "another matrix than the one that was unpacked": (LONG, "Waa.T @ dz", "Waa @ dz", "Waa.T"),
     "a layout that another line has": (HEADS, "dy.transpose(1, 0, 2).reshape", "dy.reshape", "dy.transpose(1, 0, 2)"),
     "not in forward": (SQUARES, "2 * x * dz", "x * dz", "* dz, dz"),
-    # the return could name dh, too, but then nothing would read dh0
-    "of a variable that is only returned": (NAMED, "dh0 = dh", "dh0 = dy[0]", "dh0 = dh"),
     "a number times an array is not carried": (NAMED, "        dh = decay * da\n", "", "decay * da"),
     "after its loop": (STEPS, ADDED, ADDED[4:], "moved"),
     "a variable of the function around": (CLOSURE, "dp = dy * gain", "dp = dy * p", "dy * gain"),
@@ -1122,36 +1085,13 @@ def test_a_sum_of_a_tuple_of_arrays(tmp_path):
     assert finding.certain and "db @ V.T" in finding.after
 
 
-LAYERS = """\
-import numpy as np
-
-
-def layers_forward(x, h0, h1):
-    return np.tanh(x + h0), np.tanh(x * h1), (x, h0, h1)
-
-
-def layers_backward(da, db, cache):
-    x, h0, h1 = cache
-    das = [da * (1 - np.tanh(x + h0) ** 2), db * (1 - np.tanh(x * h1))]
-    dhs, dx = [None, None], das[0] + das[1] * h1
-    for k in (0, 1):
-        dhs[k] = das[k] * (1, x)[k]
-    return dx, *dhs
-
-
-def example():
-    rng = np.random.default_rng(0)
-    return tuple(rng.standard_normal((3, 2, 3)))
-"""
-
-
-def test_no_list_is_put_into_itself():
+@pytest.mark.parametrize(
+    "statement, is_one", [("dhs[k] = dhs", True), ("dhs.append(dhs)", True), ("dhs[k] = dh", False)]
+)
+def test_no_list_is_put_into_itself(statement, is_one):
     """NumPy would look for its end for a long time."""
-    w = workshop(LAYERS, "(1, x)[k]", "(x, 1)[k]")
-    every = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, lambda slot: True)
-    inside = [one for one in every if edits.puts_into_itself(one)]
-    assert "dhs[k] = dhs" in {ast.unparse(one.after) for one in inside if isinstance(one.after, ast.stmt)}
-    assert not any(edits.puts_into_itself(one) for _, one in Search(w).queue())
+    edit = edits.Edit(1.0, 1, ((1, [ast.parse(statement).body[0]]),), "change", None, "")
+    assert edits.puts_into_itself(edit) == is_one
 
 
 def test_a_loop_over_rows(tmp_path):
@@ -1226,23 +1166,6 @@ def test_a_single_mistake_that_is_found_late_is_not_reported_as_two(tmp_path, mo
     assert finding.certain and finding.after
 
 
-@pytest.mark.parametrize(
-    "missing, found", [("dU += hs[t].T @ dy[t]", "dU += hs[t].T @ dy[t]"), ("dx[t] += da * g", "dx[t] += g * da")]
-)
-def test_what_a_loop_should_add_at_each_turn(missing, found, tmp_path):
-    """There are twelve turns: their numbers are not in alphabetical order."""
-    program = TIED.replace("(4, 2, 3)", "(12, 2, 3)")
-    (report,) = reports_on(program.replace(f"        {missing}\n", ""), tmp_path)
-    (finding,) = report.findings
-    assert finding.certain and finding.after == f"{found}    (after line 24)"
-
-
-def test_only_what_adds_to_the_wrong_gradient_is_added_to():
-    """U, too, has its shape."""
-    search = Search(workshop(TIED, "        dU += hs[t].T @ dy[t]\n", ""))
-    assert {ast.unparse(one.target) for one in added_screens(search.investigation)} == {"dU"}
-
-
 @pytest.mark.slow
 def test_a_loop_that_passes_nothing_on(tmp_path):
     carried = "    dh = 0\n", "        dh = da @ W.T\n", " + dh)"
@@ -1265,15 +1188,6 @@ def test_expressions_of_tensors_are_found(right, wrong, tmp_path):
     assert [one.certain for one in report.findings] == [True]
 
 
-def test_a_statement_that_comes_too_late_is_moved(tmp_path):
-    late = "        dh = dh + 0.5 * later\n"
-    text = ECHO.replace(late, "")
-    text = text.replace("        self.dW = np.dot", f"{late}        self.dW = np.dot")
-    (report,) = reports_on(text, tmp_path)
-    (finding,) = report.findings
-    assert finding.text.strip() == late.strip() and "moved: before" in finding.after
-
-
 def test_the_line_that_writes_into_an_input_is_named_at_once(tmp_path):
     right, wrong = "dy = dy.copy()\n        dy /=", "dy /="
     path, told = tmp_path / "program.py", []
@@ -1291,18 +1205,20 @@ def workshop(text, right, wrong, **options):
     return Workshop(subject, **options)
 
 
-def test_a_call_is_about_as_likely_as_what_goes_wrong_in_the_function():
-    """step_backward gets too little: its da could be changed, and what the call returns cannot set right all of it."""
-    search = Search(workshop(STEPS, "dy[t] + dh, dc", "dy[t], dc"))
-    inside = [search.costs[one.slot] for one in search.suspects if one.possible and search.node(one.slot).lineno < 17]
-    call = next(one for one in search.suspects if "step_backward(" in ast.unparse(search.node(one.slot)))
-    assert search.costs[call.slot] < min(inside) + 0.5
+def test_lines_that_fit_less_well_are_solved_when_nothing_else_is_found():
+    """dh = dh + dy[t] fits better and could have another value, but no expression has that value."""
+    search = Search(workshop(MASKED, "0.3 * new**2", "0.1 * new**2"))
+    line = MASKED[: MASKED.index("0.3 * new**2")].count("\n") + 1
+    wrong = next(one for one in search.suspects if search.node(one.slot).lineno == line)
+    assert any(map(search.investigation.is_evident, search.suspects)) and wrong.possible is None
+    next(search.solving)
+    assert wrong.possible
 
 
 def test_what_can_be_wrong_where_an_axis_is_kept_and_where_brackets_are_open():
     right = "self.hat).mean(axis=1,"
     investigation = Investigation(workshop(NORM, right, "self.hat).mean(axis=0,"))
-    investigation.solve_all(10**6)
+    list(investigation.solve_all(10**6))
     slots = investigation.workshop.slots.all
     by_line = {slots[one.slot - 1].node.lineno: one for one in investigation.suspects}
     kept = by_line[NORM[: NORM.index(right)].count("\n") + 1]
@@ -1313,7 +1229,7 @@ def test_what_can_be_wrong_where_an_axis_is_kept_and_where_brackets_are_open():
 def test_the_second_array_of_a_tuple_may_be_the_wrong_one():
     """Both reach all that is wrong, but no value of the first makes it right."""
     investigation = Investigation(workshop(PAIR, "dh, dc = dh_n, dc_n", "dh, dc = dh_n, 0 * dc_n"))
-    investigation.solve_all(10**6)
+    list(investigation.solve_all(10**6))
     slots = investigation.workshop.slots.all
     suspects = {ast.unparse(slots[one.slot - 1].node): one for one in investigation.suspects}
     suspect = suspects[ast.unparse(ast.parse("dh, dc = dh_n, 0 * dc_n"))]
