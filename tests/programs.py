@@ -8,7 +8,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from compare.learner import ladder
+from compare.learner.exercises import ladder
 
 with tarfile.open(Path(__file__).parent / "learner" / "programs.tar.xz") as archive:
     TEXTS = {one.name: archive.extractfile(one).read().decode() for one in archive}  # set/group/file.py -> the text

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 import scratch
-from compare.learner import check, examine, problems
-from compare.learner.arrays import to_numpy
-from compare.learner.calling import Case
-from compare.learner.gradient_names import CannotRun, plain
-from compare.learner.switches import executed
+from compare.learner import check, examine
+from compare.learner.exercises import problems
+from compare.learner.program.arrays import to_numpy
+from compare.learner.program.calling import Case
+from compare.learner.program.gradient_names import CannotRun, plain
+from compare.learner.search.switches import executed
 from compare.options import OWN_CELLS, Settings
 from data import UserError
 from data.errors import printable

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.learner import ladder
+from compare.learner.exercises import ladder
 from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, UNSOLVED, WRONG, Finding, Report, from_json, head, tail
 from compare.options import OWN_CELLS, whole
 from data import UserError
@@ -268,7 +268,7 @@ class Tail:
 
 def grade(folder: Path, options) -> int:
     """Check every Python file in a folder and its subfolders, in sandboxes; print a table. Returns the exit status."""
-    from compare.learner.grading import LEVELS, isolation
+    from compare.learner.grading.grading import LEVELS, isolation
 
     files = sorted(path for path in folder.rglob("*.py") if not path.is_dir() and not hidden(path.relative_to(folder)))
     if not files:
@@ -293,7 +293,7 @@ def grade(folder: Path, options) -> int:
 
 def graded(path: Path, options) -> Report | None:
     """The report on somebody else's file; None if it is no exercise."""
-    from compare.learner import grading
+    from compare.learner.grading import grading
 
     try:
         if path.is_symlink():

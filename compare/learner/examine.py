@@ -18,13 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from compare.agreement import NOTABLE, in_eps
-from compare.learner import ladder, likely_mistake, locate, measure, pairs, problems
-from compare.learner.arrays import arrays_in, copied, is_number, replaced
-from compare.learner.calling import Case, Outcome, Program
-from compare.learner.gradient_names import CannotRun, places_of_gradients
+from compare.learner import measure
+from compare.learner.exercises import ladder, likely_mistake, problems
+from compare.learner.exercises.training_loop import first_difference
+from compare.learner.grading.submission import takes
+from compare.learner.program import pairs
+from compare.learner.program.arrays import arrays_in, copied, is_number, replaced
+from compare.learner.program.calling import Case, Outcome, Program
+from compare.learner.program.gradient_names import CannotRun, places_of_gradients
 from compare.learner.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Finding, Report, Row
-from compare.learner.submission import takes
-from compare.learner.switches import (
+from compare.learner.search import locate
+from compare.learner.search.switches import (
     Judge,
     Subject,
     allowed_error,
@@ -33,7 +37,6 @@ from compare.learner.switches import (
     executed,
     why_usual,
 )
-from compare.learner.training_loop import first_difference
 
 
 def examine(file: str, exercise: str | None = None, tell: Callable = lambda report: None) -> list[Report]:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from compare.learner import check, ladder, likely_mistake
+from compare.learner import check
+from compare.learner.exercises import ladder, likely_mistake
 from compare.learner.report import RIGHT
 from compare.mistakes.plant import planted_source
 from compare.options import seed

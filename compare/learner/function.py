@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compare.learner import examine, pairs
-from compare.learner.arrays import copied
-from compare.learner.calling import Program, name_of
-from compare.learner.gradient_names import CannotRun
+from compare.learner import examine
+from compare.learner.program import pairs
+from compare.learner.program.arrays import copied
+from compare.learner.program.calling import Program, name_of
+from compare.learner.program.gradient_names import CannotRun
 from compare.learner.report import RIGHT, WRONG, Report, head, tail
-from compare.learner.switches import Subject, executed
+from compare.learner.search.switches import Subject, executed
 
 
 @dataclass
@@ -50,8 +51,8 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
     """Compare the gradients of a backward pass with central differences of its forward pass.
 
     forward(*args) returns outputs and, last, a cache; backward(*upstream, cache) returns the gradients of the
-    differentiable arguments, in their order, or as a dict. Other forms, see compare/learner/calling.py: outputs without
-    a cache (backward then gets forward's arguments), a last output that is the backward function, and a forward that
+    differentiable arguments, in their order, or as a dict. Other forms, see program/calling.py: outputs without a cache
+    (backward then gets forward's arguments), a last output that is the backward function, and a forward that
     returns a number and then its gradients (backward=None). For an object with forward and backward, give it as
     `forward`. args: a tuple, or a dict by name; arrays of floats are differentiable, and so are those in dicts, lists
     and tuples, and numbers whose gradient backward returns. All is computed in float64. wrt: the names of the arguments

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from compare.agreement import CANCELLED, ESTIMATE, NOTHING, RESOLUTION, UNCERTAIN, least_size
-from compare.learner.arrays import (
+from compare.learner.program.arrays import (
     as_float64,
     changed,
     copied,
@@ -30,8 +30,8 @@ from compare.learner.arrays import (
     replaced,
     to_numpy,
 )
-from compare.learner.calling import Case, Outcome, Program, changed_in_the_module
-from compare.learner.gradient_names import CannotRun, first_names, parameters_of
+from compare.learner.program.calling import Case, Outcome, Program, changed_in_the_module
+from compare.learner.program.gradient_names import CannotRun, first_names, parameters_of
 
 # The first two for smooth functions; next to a kink, smaller ones.
 STEPS = (2.0**-6, 2.0**-12, 2.0**-17, 2.0**-19)

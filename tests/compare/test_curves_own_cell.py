@@ -13,7 +13,7 @@ from compare import model_pair, plots
 from compare.__main__ import main
 from compare.agreement import AGREEMENT, tolerance
 from compare.curves import training
-from compare.learner import ladder
+from compare.learner.exercises import ladder
 from compare.options import configure
 
 SOURCES = {}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import data
 from compare.__main__ import COMMANDS, main, parser
 from compare.learner import check, exercise
-from compare.learner.locate import bounded_memory
+from compare.learner.search.locate import bounded_memory
 from compare.options import Settings, reading
 
 MANY = settings(max_examples=10 * settings.default.max_examples)

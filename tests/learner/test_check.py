@@ -10,8 +10,10 @@ import pytest
 from hypothesis import settings
 from programs import NAMES, exercise_of, planted, text_of
 
-from compare.learner import examine, ladder, likely_mistake, locate, problems, report
-from compare.learner.ladder import BY_NAME, EXERCISES, solution, source_of
+from compare.learner import examine, report
+from compare.learner.exercises import ladder, likely_mistake, problems
+from compare.learner.exercises.ladder import BY_NAME, EXERCISES, solution, source_of
+from compare.learner.search import locate
 
 SOLUTIONS = sorted(name for name in NAMES if name.startswith("developed/solutions"))
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="this solution uses torch")

@@ -13,7 +13,7 @@ from test_check import RNN
 
 from compare.__main__ import main
 from compare.learner import check, report
-from compare.learner.ladder import BY_NAME, solution
+from compare.learner.exercises.ladder import BY_NAME, solution
 
 
 def printed_by(capsys, *arguments):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from compare.__main__ import main
-from compare.learner import examine, ladder
+from compare.learner import examine
 from compare.learner.exercise import HINTS_SHOWN
-from compare.learner.ladder import EXERCISES, solution, source_of, starter
+from compare.learner.exercises import ladder
+from compare.learner.exercises.ladder import EXERCISES, solution, source_of, starter
 
 NAMES = [exercise.name for exercise in EXERCISES]
 

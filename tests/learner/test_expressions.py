@@ -4,9 +4,9 @@ import ast
 
 import pytest
 
-from compare.learner import edits, syntax
-from compare.learner.edits import STATEMENTS
-from compare.learner.expressions import EXPRESSIONS, FUNCTIONS, SLICES, other_index
+from compare.learner.search import edits, syntax
+from compare.learner.search.edits import STATEMENTS
+from compare.learner.search.expressions import EXPRESSIONS, FUNCTIONS, SLICES, other_index
 
 
 def becomes(text, table):

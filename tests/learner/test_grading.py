@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from compare.__main__ import main
-from compare.learner import grading, ladder, problems
-from compare.learner.gradient_names import CannotRun
-from compare.learner.submission import shortcut
+from compare.learner.exercises import ladder, problems
+from compare.learner.grading import grading
+from compare.learner.grading.submission import shortcut
+from compare.learner.program.gradient_names import CannotRun
 
 confined = pytest.mark.usefixtures("namespaces")
 SUM_BY_ID = """
@@ -172,7 +173,7 @@ FORGERIES = {  # a file that has no backward pass, and words of the reason
         "differ",
     ),
     "returns nothing to compare": (
-        first("import compare.learner.submission as s\ns.arrays = lambda outputs: {}"),
+        first("import compare.learner.grading.submission as s\ns.arrays = lambda outputs: {}"),
         "dx is missing",
     ),
     "replaces the messages": (first("import json\njson.dumps = lambda m: '{\"answer\": 1}'"), NO_ANSWER),
@@ -199,7 +200,7 @@ return tuple(np.zeros_like(one) for one in cache[:6])
     ),
     "executes the solution": (
         instead("""
-from compare.learner import ladder
+from compare.learner.exercises import ladder
 names = {}
 exec(ladder.solution(ladder.BY_NAME["rnn"]), names)
 return names["backward"](dy, dh_n, names["for" "ward"](*cache[:6])[-1])

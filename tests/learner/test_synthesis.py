@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from compare.learner import examine
-from compare.learner.ingredients import contractions, cuts, function_of
-from compare.learner.probes import copied
-from compare.learner.screening import GapScreen, Place, Screen, leaves_of
-from compare.learner.suspects import Suspect
-from compare.learner.synthesis import Part, terms_of, triples
+from compare.learner.search.ingredients import contractions, cuts, function_of
+from compare.learner.search.probes import copied
+from compare.learner.search.screening import GapScreen, Place, Screen, leaves_of
+from compare.learner.search.suspects import Suspect
+from compare.learner.search.synthesis import Part, terms_of, triples
 
 RIGHT = """\
 import numpy as np

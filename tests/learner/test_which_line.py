@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from compare.learner import edits, examine, expressions, locate, truths
-from compare.learner.ingredients import FUNCTIONS, Ingredient, Ingredients
-from compare.learner.repair import Search
-from compare.learner.suspects import Investigation
-from compare.learner.switches import Workshop, executed
+from compare.learner import examine
+from compare.learner.search import edits, expressions, locate, truths
+from compare.learner.search.ingredients import FUNCTIONS, Ingredient, Ingredients
+from compare.learner.search.repair import Search
+from compare.learner.search.suspects import Investigation
+from compare.learner.search.switches import Workshop, executed
 
 NORM = """\
 import numpy as np

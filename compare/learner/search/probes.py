@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import numpy as np
 
-from compare.learner import syntax
-from compare.learner.arrays import is_float_array, is_tensor, to_numpy
-from compare.learner.expressions import broadcasts
+from compare.learner.program.arrays import is_float_array, is_tensor, to_numpy
+from compare.learner.search import syntax
+from compare.learner.search.expressions import broadcasts
 
 
 class Probe:

@@ -17,8 +17,8 @@ import warnings
 
 import numpy as np
 
-from compare.learner import problems
-from compare.learner.calling import Case
+from compare.learner.exercises import problems
+from compare.learner.program.calling import Case
 
 MEMORY = 1 << 30  # bytes that a submission may use
 COMPLEX = {"complex", "complex64", "complex128", "csingle", "cdouble", "clongdouble", "cmath", "imag"}

@@ -21,13 +21,15 @@ from pathlib import Path
 import numpy as np
 
 import scratch
-from compare.learner import calling, examine, ladder, problems
-from compare.learner.calling import Case, Outcome
+from compare.learner import examine
 from compare.learner.check import ROOT, Tail, ended, kill, still_running
-from compare.learner.gradient_names import CannotRun
+from compare.learner.exercises import ladder, problems
+from compare.learner.grading.submission import packed, unpacked
+from compare.learner.program import calling
+from compare.learner.program.calling import Case, Outcome
+from compare.learner.program.gradient_names import CannotRun
 from compare.learner.report import COULD_NOT_RUN, RIGHT, RUNS, WRONG, Finding, Report
-from compare.learner.submission import packed, unpacked
-from compare.learner.switches import Subject, executed
+from compare.learner.search.switches import Subject, executed
 from data import UserError
 from data.errors import printable
 
@@ -39,9 +41,16 @@ LEVELS = {  # the best first; what is open is in README.md
 WRITTEN = "written by hand"
 LONGEST = 1_000_000  # bytes of an answer
 NONSENSE = "its process sent something that is no answer"
-START = "import sys; sys.path[:0] = sys.argv[1:]; from compare.learner.submission import main; main()"
+START = "import sys; sys.path[:0] = sys.argv[1:]; from compare.learner.grading.submission import main; main()"
 # How an exercise is called; no answers.
-SHIPPED = ("arrays.py", "calling.py", "gradient_names.py", "problems.py", "submission.py", "training_loop.py")
+SHIPPED = (
+    "program/arrays.py",
+    "program/calling.py",
+    "program/gradient_names.py",
+    "exercises/problems.py",
+    "exercises/training_loop.py",
+    "grading/submission.py",
+)
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 HERE = Path(__file__).parent
 
@@ -301,8 +310,10 @@ def package_folders(folder: Path) -> list[Path]:
 
 def fill(box: Path, exercise: str, modules: dict[str, str]):
     """Write what a submission may import into an empty folder."""
-    files = dict(modules) | {f"compare/learner/{name}": (HERE / name).read_text(encoding="utf-8") for name in SHIPPED}
-    files |= dict.fromkeys(["compare/__init__.py", "compare/learner/__init__.py", "compare/learner/ladder.py"], "")
+    shipped = {name: (HERE.parent / name).read_text(encoding="utf-8") for name in SHIPPED}
+    files = dict(modules) | {f"compare/learner/{name}": text for name, text in shipped.items()}
+    empty = ("compare", "compare/learner", *(f"compare/learner/{Path(name).parent}" for name in SHIPPED))
+    files |= {f"{package}/__init__.py": "" for package in empty} | {"compare/learner/exercises/ladder.py": ""}
     files |= {"scratch/__init__.py": "", "scratch/model.py": "CELLS = module_of = None\n"}
     needed = imported(ladder.starter(ladder.BY_NAME[exercise]))
     if exercise == "lengths":  # the cell that is called there

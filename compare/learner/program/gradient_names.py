@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.learner.arrays import changed, flat, held_by, is_float_array, leaves, reachable, to_numpy
+from compare.learner.program.arrays import changed, flat, held_by, is_float_array, leaves, reachable, to_numpy
 
 
 class CannotRun(Exception):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from compare.learner.repair import Fix, Search
-from compare.learner.suspects import MOST, columns_of
+from compare.learner.search.repair import Fix, Search
+from compare.learner.search.suspects import MOST, columns_of
 
 SETTING = 500_000  # what it may cost, in microseconds of runs
 PARTS = 2  # sets of wrong entries of each of two kinds that are tried

@@ -9,7 +9,7 @@ import builtins
 import itertools
 from collections.abc import Iterator
 
-from compare.learner.syntax import (
+from compare.learner.search.syntax import (
     MODULES,
     NAMES,
     calls,

@@ -10,8 +10,8 @@ from itertools import islice
 
 import numpy as np
 
-from compare.learner.calling import Outcome, call
-from compare.learner.gradient_names import CannotRun
+from compare.learner.program.calling import Outcome, call
+from compare.learner.program.gradient_names import CannotRun
 
 KINDS = ("no further call", "train_batches", "model.loss", "model.backward", "optimizer.step", "yield Record")
 ROWS = 64

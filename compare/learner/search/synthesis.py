@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compare.learner import edits, expressions, syntax
-from compare.learner.arrays import is_tensor
-from compare.learner.ingredients import FUNCTIONS, LAYOUTS, TABLE, Ingredient, Ingredients, function_of, kind
-from compare.learner.screening import Screen, leaves_of
-from compare.learner.suspects import SINGULAR
+from compare.learner.program.arrays import is_tensor
+from compare.learner.search import edits, expressions, syntax
+from compare.learner.search.ingredients import FUNCTIONS, LAYOUTS, TABLE, Ingredient, Ingredients, function_of, kind
+from compare.learner.search.screening import Screen, leaves_of
+from compare.learner.search.suspects import SINGULAR
 
 LARGEST = 400  # entries of a part at one place
 # What a part P becomes: alone, and together with X.

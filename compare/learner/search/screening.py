@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from compare.learner import edits, syntax
-from compare.learner.probes import Arguments, Probe, is_literal, value_of
-from compare.learner.suspects import SINGULAR, Investigation, Suspect
-from compare.learner.switches import Endless, Workshop
+from compare.learner.search import edits, syntax
+from compare.learner.search.probes import Arguments, Probe, is_literal, value_of
+from compare.learner.search.suspects import SINGULAR, Investigation, Suspect
+from compare.learner.search.switches import Endless, Workshop
 
 CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
 OPERATORS = {

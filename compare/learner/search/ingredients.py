@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compare.learner import expressions, syntax
-from compare.learner.arrays import is_float_array, is_tensor, to_numpy
-from compare.learner.probes import can_be_read_again
+from compare.learner.program.arrays import is_float_array, is_tensor, to_numpy
+from compare.learner.search import expressions, syntax
+from compare.learner.search.probes import can_be_read_again
 
 MOST, AT_PLACES = 200, 3000  # ingredients; times places
 LARGEST = 20_000  # numbers in what is made of an ingredient, at all places

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from compare.agreement import ESTIMATE, least_size, tolerance
-from compare.learner import edits, syntax
-from compare.learner.arrays import arrays_in, is_tensor
-from compare.learner.calling import Case
+from compare.learner.program.arrays import arrays_in, is_tensor
+from compare.learner.program.calling import Case
+from compare.learner.search import edits, syntax
 
 # About how many microseconds a run takes, by what it does: its start, and each operation by the kind of its result.
 START, ON_ARRAY, ON_TENSOR, ON_NUMBER = 300.0, 1.2, 4.0, 0.15

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from compare.learner import syntax
-from compare.learner.arrays import changed
-from compare.learner.probes import Probe, complete, here, not_carried, probed, seen, value_of, widths
-from compare.learner.switches import Workshop
+from compare.learner.program.arrays import changed
+from compare.learner.search import syntax
+from compare.learner.search.probes import Probe, complete, here, not_carried, probed, seen, value_of, widths
+from compare.learner.search.switches import Workshop
 
 MOST = 800  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry

@@ -13,10 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from compare.learner import syntax
-from compare.learner.arrays import flat, to_numpy
-from compare.learner.readings import Site, readings
-from compare.learner.suspects import SMALL, Investigation, Suspect, columns_of, with_changes
+from compare.learner.program.arrays import flat, to_numpy
+from compare.learner.search import syntax
+from compare.learner.search.readings import Site, readings
+from compare.learner.search.suspects import SMALL, Investigation, Suspect, columns_of, with_changes
 
 SAME = 1e-5  # relative: what differences of the loss resolve
 DIRECTIONS = 2

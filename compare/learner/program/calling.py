@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.learner.arrays import (
+from compare.learner.program.arrays import (
     arrays_in,
     but_statistics,
     changed,
@@ -39,7 +39,7 @@ from compare.learner.arrays import (
     replaced,
     to_numpy,
 )
-from compare.learner.gradient_names import (
+from compare.learner.program.gradient_names import (
     UPSTREAM,
     CannotRun,
     as_dicts,

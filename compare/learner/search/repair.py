@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compare.learner import edits, expressions, syntax, truths
-from compare.learner.screening import GapScreen, StatementScreen
-from compare.learner.suspects import Investigation
-from compare.learner.switches import Workshop
-from compare.learner.synthesis import FAR, Synthesis
+from compare.learner.search import edits, expressions, syntax, truths
+from compare.learner.search.screening import GapScreen, StatementScreen
+from compare.learner.search.suspects import Investigation
+from compare.learner.search.switches import Workshop
+from compare.learner.search.synthesis import FAR, Synthesis
 
 # What the search may cost, in microseconds of runs as a Workshop counts them.
 EDITING, MORE, SOLVING, MEASURING, SETTLING = 3_000_000, 400_000, 3_000_000, 500_000, 1_000_000  # MORE: after a fix

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from compare.learner import syntax
-from compare.learner.probes import Probe, assigned_before, seen
-from compare.learner.suspects import Investigation
-from compare.learner.switches import Workshop
+from compare.learner.search import syntax
+from compare.learner.search.probes import Probe, assigned_before, seen
+from compare.learner.search.suspects import Investigation
+from compare.learner.search.switches import Workshop
 
 
 class Site(NamedTuple):

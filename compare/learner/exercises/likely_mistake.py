@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from compare.learner import ladder, problems
-from compare.learner.switches import differing, executed
+from compare.learner.exercises import ladder, problems
+from compare.learner.search.switches import differing, executed
 from compare.mistakes.catalogue import MISTAKES
 from compare.mistakes.plant import planted_source
 

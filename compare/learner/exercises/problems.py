@@ -1,7 +1,7 @@
 """The exercises' problems: small random inputs, and how each exercise is called.
 
 The right answers are those of the solution, which is the project's own code; tests/parity and
-tests/learner/test_problems.py hold it to autograd.
+tests/learner/test_check.py hold it to autograd.
 
 Sizes: T steps, B rows, I inputs, H hidden units, V words of E numbers each, C classes.
 """
@@ -14,10 +14,10 @@ import types
 import numpy as np
 
 import scratch
-from compare.learner import ladder, training_loop
-from compare.learner.arrays import arrays_in, changed, copied, random_like
-from compare.learner.calling import Case, Outcome, Program, call
-from compare.learner.gradient_names import CannotRun, plain
+from compare.learner.exercises import ladder, training_loop
+from compare.learner.program.arrays import arrays_in, changed, copied, random_like
+from compare.learner.program.calling import Case, Outcome, Program, call
+from compare.learner.program.gradient_names import CannotRun, plain
 from scratch.model import CELLS, module_of
 
 STATES = {"rnn": ["h_n"], "gru": ["h_n"], "mingru": ["h_n"], "lstm": ["h_n", "c_n"], "lengths": ["h_n", "c_n"]}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compare.learner.arrays import changed, copied, is_tensor, leaves, replaced, to_numpy
-from compare.learner.calling import Program
-from compare.learner.gradient_names import CannotRun
+from compare.learner.program.arrays import changed, copied, is_tensor, leaves, replaced, to_numpy
+from compare.learner.program.calling import Program
+from compare.learner.program.gradient_names import CannotRun
 
 HOW = (
     "add a function that returns the arguments of forward, example() or, for X_forward, example_X(): `def example(): "

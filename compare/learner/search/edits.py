@@ -7,8 +7,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compare.learner.expressions import ITERATORS, Scope, is_shape, other_indices, variants_of
-from compare.learner.syntax import (
+from compare.learner.search.expressions import ITERATORS, Scope, is_shape, other_indices, variants_of
+from compare.learner.search.syntax import (
     HEADERS,
     NAMES,
     blocks,

@@ -1,0 +1,1 @@
+"""The exercises: their texts, problems and answers."""

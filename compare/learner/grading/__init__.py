@@ -1,0 +1,1 @@
+"""Check other people's files in a sandbox."""

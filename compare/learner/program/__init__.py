@@ -1,0 +1,1 @@
+"""Find a forward and a backward pass in a file, and call them."""

@@ -1,0 +1,1 @@
+"""Which line is wrong, and which change makes everything right?"""
