@@ -1212,8 +1212,8 @@ def test_lines_that_fit_less_well_are_solved_when_nothing_else_is_found():
     line = MASKED[: MASKED.index("0.3 * new**2")].count("\n") + 1
     wrong = next(one for one in search.suspects if search.node(one.slot).lineno == line)
     assert any(map(search.investigation.is_evident, search.suspects)) and wrong.possible is None
-    next(search.solving)
-    assert wrong.possible
+    search.workshop.runs += 10**9  # those of other parts of the search do not count
+    assert list(search.screened()) and wrong.possible
 
 
 def test_what_can_be_wrong_where_an_axis_is_kept_and_where_brackets_are_open():

@@ -57,17 +57,18 @@ class Search:
         self.costs, self.suspects, self.truths, self.possible, self.screens = {}, [], [], [], {}
         self.new, self.undecided, self.by_truth, self.working, self.limit = [], [], [], [], np.inf
         self.wrong, self.gradient_entries, self.times = None, 1, {}
+        self.solving, self.done = iter(()), set()  # done: the slots of which is known whether there is a screen
         if workshop.right is not None and not workshop.right.all():
             self.investigation = investigation = investigation or Investigation(workshop)
             self.suspects, self.wrong = investigation.suspects, investigation.wrong
-            self.solving, self.done = investigation.solve_all(workshop.runs_for(SOLVING)), set()
-            next(self.solving, None)
+            self.solving = investigation.solve_all(workshop.runs_for(SOLVING))
+            next(self.solving)
             self.truths = known or truths.measured(investigation, workshop.runs_for(MEASURING))
             self.gradient_entries = max(1, len(self.wrong) - int(investigation.outputs.sum()))
             for k, place in enumerate(workshop.facts):
                 self.times[place] = k
                 self.times.setdefault(place[0], k)
-            self.prepare_screens(investigation)
+            self.prepare_screens()
         self.bodies = set()  # the ids of the blocks that are the bodies of functions
         self.variables = {}  # id of a block -> what its function stores, how often it reads it, and unread_in
         self.count_uses()
@@ -76,19 +77,19 @@ class Search:
         """The same search, if only some entries of the results count."""
         return Search(self.workshop, self.investigation.limited_to(only), self.truths)
 
-    def prepare_screens(self, investigation):
+    def prepare_screens(self):
         """A screen for each statement of which another value would do, and for the gap before that value is read.
 
         Those of statements that had one before remain; new: the others.
         """
-        slots, done, self.new = self.workshop.slots, self.done, []
+        slots, investigation, self.new = self.workshop.slots, self.investigation, []
         self.settled = truths.settled(investigation, self.truths, self.workshop.runs_for(SETTLING))
         self.count_costs()
         for one in self.suspects:
             slot = slots.all[one.slot - 1]
-            if not one.possible or slot.at != "in" or one.slot in done:
+            if not one.possible or slot.at != "in" or one.slot in self.done:
                 continue
-            done.add(one.slot)
+            self.done.add(one.slot)
             screen = StatementScreen(investigation, one)
             if screen.usable() and screen.decides:
                 self.screens[one.slot] = screen
@@ -100,19 +101,19 @@ class Search:
                 self.undecided.append(screen)
             gap, target = edits.gap_before_reading(slot, one.leaf)
             if gap is not None:
-                number = slots.of(slot.block, gap, "before")
-                screen = GapScreen(investigation, one, slots.all[number - 1], target)
-                if screen.usable() and screen.decides:
-                    self.new.append(screen)
+                self.add_gap_screen(one, slots.of(slot.block, gap, "before"), target)
 
         for one in investigation.between:
-            if one.possible and one.slot not in done:
-                done.add(one.slot)
-                target = ast.Name(investigation.names[one.slot], ast.Store())
-                screen = GapScreen(investigation, one, slots.all[one.slot - 1], target)
+            if one.possible and one.slot not in self.done:
+                self.done.add(one.slot)
                 self.costs[one.slot] = 0.0
-                if screen.usable() and screen.decides:
-                    self.new.append(screen)
+                self.add_gap_screen(one, one.slot, ast.Name(investigation.names[one.slot], ast.Store()))
+
+    def add_gap_screen(self, suspect, number: int, target):
+        """A screen for the gap with this number, where `target` may have to change, if values can be judged there."""
+        screen = GapScreen(self.investigation, suspect, self.workshop.slots.all[number - 1], target)
+        if screen.usable() and screen.decides:
+            self.new.append(screen)
 
     def count_costs(self):
         """What is added to the cost of an edit at each slot."""
@@ -278,11 +279,20 @@ class Search:
         return max(self.costs.get(slot, UNKNOWN) for slot in slots)
 
     def screened(self, most: int | None = None) -> Iterator[list]:
-        """Lists of (cost, edit), cheapest first: those whose value is what a statement needs; first what costs less.
+        """Lists of (cost, edit) whose value is what a statement needs.
 
-        Only statements with new screens are looked at.
-        most: for how many statements, the likeliest, expressions are built; None for all.
+        First those of the statements that fit best, then, while nothing is found, those of the others. most: for how
+        many statements, the likeliest, expressions are built; None for all.
         """
+        yield from self.screened_now(most)
+        for _ in self.solving if self.limit == np.inf else ():
+            self.prepare_screens()
+            yield from self.screened_now(most)
+            if self.limit < np.inf:
+                return
+
+    def screened_now(self, most: int | None) -> Iterator[list]:
+        """The same for the statements with new screens: lists, cheapest first, and first the one that costs less."""
         w = self.workshop
         slots = {one.slot for one in self.new}
         found = edits.all_edits(w.subject.tree, w.facts, w.lines, w.slots, slots.__contains__)
@@ -327,10 +337,6 @@ class Search:
         """(cost, edit, right or None): the queue, compiled piece by piece, with what each edit makes right."""
         for piece in self.screened():
             yield from self.tried_together(piece)
-        while self.limit == np.inf and self.wrong is not None and next(self.solving, self) is not self:
-            self.prepare_screens(self.investigation)
-            for piece in self.screened():
-                yield from self.tried_together(piece)
         queue = (one for one in self.queue() if self.passes(one[1]) is None)
         while piece := [one for one, _ in zip(queue, range(CHUNK), strict=False) if one[0] <= self.limit]:
             yield from self.tried_together(piece)

@@ -208,8 +208,8 @@ class Investigation:
     def solve_all(self, runs: int) -> Iterator[None]:
         """Solve for the right value of each suspect, until so many runs are used up.
 
-        Those first that fit best, and of these the ones in backward. If one is evident, this stops before those that
-        fit less well, and goes on with them if it is asked to.
+        Those that fit best come first, and of these the ones in backward. This yields once one of them is evident,
+        before those that fit less well, and at the end. Only its own runs count.
         """
         last = self.workshop.runs + runs
 
@@ -222,7 +222,9 @@ class Investigation:
             for one in alike:
                 self.try_to_solve(one, last)
             if any(map(self.is_evident, alike)):
+                before = self.workshop.runs
                 yield
+                last += self.workshop.runs - before
         for one in self.suspects:
             while not one.possible and one.leaves and self.workshop.runs < last:
                 one.leaf, one.moved = one.leaves.pop(0)
