@@ -15,7 +15,7 @@ from pathlib import Path
 
 from programs import NAMES, Planted, exercise_of, planted, text_of
 
-from compare.learner import check
+from compare.learner.child import examined
 
 SECONDS = 60
 
@@ -24,7 +24,7 @@ def checked(folder: Path, name: str, text: str) -> tuple[list, float, float]:
     """The reports, the seconds after which the verdict was known, and those for the whole report."""
     path, told, begin = folder / name.split("/")[-1], [], time.perf_counter()
     path.write_text(text, encoding="utf-8")
-    reports = check.examined(path, exercise_of(name), SECONDS, lambda report: told.append(time.perf_counter()))
+    reports = examined(path, exercise_of(name), SECONDS, lambda report: told.append(time.perf_counter()))
     end = time.perf_counter()
     return reports, min([*told, end]) - begin, end - begin
 

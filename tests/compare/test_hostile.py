@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import data
 from compare.__main__ import COMMANDS, main, parser
 from compare.learner import check, exercise
+from compare.learner.grading import folder
 from compare.learner.search.locate import bounded_memory
 from compare.options import Settings, reading
 
@@ -68,7 +69,7 @@ def up_to_the_work(prepare):
     with pytest.MonkeyPatch.context() as patch:
         for module in AT_WORK:
             replace(patch, module, work)
-        for module, name in ((check, "answer"), (check, "grade"), (check, "follow"), (exercise, "main")):
+        for module, name in ((check, "answer"), (folder, "grade"), (check, "follow"), (exercise, "main")):
             patch.setattr(module, name, work)
         yield
 

@@ -11,9 +11,9 @@ import torch
 
 from compare import check_backward
 from compare.learner import examine
-from compare.learner.measure import Slopes, best_estimate
 from compare.learner.program.gradient_names import CannotRun
 from compare.learner.search.locate import expression_in_words
+from compare.learner.verdict.measure import Slopes, best_estimate
 
 RNG = np.random.default_rng(0)
 X, GAMMA, BETA = RNG.standard_normal((3, 5)), RNG.standard_normal(5), RNG.standard_normal(5)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import settings
 from programs import NAMES, exercise_of, planted, text_of
 
-from compare.learner import examine, report
+from compare.learner import examine
 from compare.learner.exercises import ladder, likely_mistake, problems
 from compare.learner.exercises.ladder import BY_NAME, EXERCISES, solution, source_of
 from compare.learner.search import locate
+from compare.learner.verdict import report
 
 SOLUTIONS = sorted(name for name in NAMES if name.startswith("developed/solutions"))
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="this solution uses torch")

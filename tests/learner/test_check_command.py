@@ -12,8 +12,9 @@ from test_any_pair import COURSE
 from test_check import RNN
 
 from compare.__main__ import main
-from compare.learner import check, report
+from compare.learner import check, child
 from compare.learner.exercises.ladder import BY_NAME, solution
+from compare.learner.verdict import report
 
 
 def printed_by(capsys, *arguments):
@@ -74,7 +75,7 @@ def test_a_file_that_is_no_exercise(tmp_path, capsys):
 def test_whatever_the_code_does_has_a_reason(tmp_path, body, sentence):
     path = tmp_path / "rnn.py"
     path.write_text(f"def forward(x, *rest):\n    {body}\n\ndef backward(*a):\n    pass\n", encoding="utf-8")
-    (report,) = check.examined(path, "rnn", 1)
+    (report,) = child.examined(path, "rnn", 1)
     assert report.verdict == "could not run" and sentence in report.sentence, report
     if not any(word in sentence for word in ("process", "SIGSEGV", "check writes")):
         assert report.line == 2
@@ -83,7 +84,7 @@ def test_whatever_the_code_does_has_a_reason(tmp_path, body, sentence):
 def test_check_does_not_import_torch(tmp_path):
     path = tmp_path / "rnn.py"
     path.write_text("import sys\nprint('torch' in sys.modules)\n" + textwrap.dedent(RNN), encoding="utf-8")
-    (report,) = check.examined(path, "rnn", 10)
+    (report,) = child.examined(path, "rnn", 10)
     assert report.verdict == "right" and report.printed == "False\n"
 
 
@@ -124,7 +125,7 @@ def test_a_module_of_the_learners_next_to_the_file_can_be_imported(tmp_path):
     path = tmp_path / "rnn.py"
     text = "from helpers import slope\n" + textwrap.dedent(RNN).replace("(1 - h[t + 1] ** 2)", "slope(h[t + 1])")
     path.write_text(text, encoding="utf-8")
-    assert check.examined(path, "rnn", 10)[0].verdict == "right"
+    assert child.examined(path, "rnn", 10)[0].verdict == "right"
 
 
 def test_watch_checks_again_when_the_file_is_saved(tmp_path):
@@ -168,7 +169,7 @@ def test_mistakes_of_the_user_are_one_line(options, refused):
 )
 def test_what_is_known_counts_when_the_time_is_up(tmp_path, findings, what):
     known = {"rnn": report.Report("rnn.py", "rnn", "rnn", report.WRONG, findings=findings)}
-    check.unfinished(known, tmp_path / "rnn.py", "rnn", None, 20, trace=0)
+    child.unfinished(known, tmp_path / "rnn.py", "rnn", None, 20, trace=0)
     (said,) = known["rnn"].remarks if findings else [known["rnn"].not_searched]
     assert f"the search for {what} was stopped after 20 s" in said.lower()
     assert known["rnn"].verdict == report.WRONG and known["rnn"].findings == findings

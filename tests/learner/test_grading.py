@@ -12,7 +12,7 @@ import pytest
 
 from compare.__main__ import main
 from compare.learner.exercises import ladder, problems
-from compare.learner.grading import grading
+from compare.learner.grading import isolation, judge
 from compare.learner.grading.submission import shortcut
 from compare.learner.program.gradient_names import CannotRun
 
@@ -53,12 +53,12 @@ LATE = "still running after 1 s"
 
 
 def graded(text, exercise="rnn", seconds=20):
-    return grading.graded(Path("somebody.py"), textwrap.dedent(text), exercise, seconds, {})
+    return judge.graded(Path("somebody.py"), textwrap.dedent(text), exercise, seconds, {})
 
 
 @pytest.fixture
 def namespaces():
-    if grading.isolation() != "namespaces":
+    if isolation.isolation() != "namespaces":
         pytest.skip("needs Linux with namespaces for every user")
 
 
@@ -88,8 +88,8 @@ def test_the_solutions_are_right(exercise):
 
 
 def test_the_numbers_differ_from_those_of_a_plain_check_and_from_run_to_run():
-    again = grading.cases.__wrapped__("lstm")
-    for case, other, fixed in zip(grading.cases("lstm"), again, problems.cases("lstm"), strict=True):
+    again = judge.cases.__wrapped__("lstm")
+    for case, other, fixed in zip(judge.cases("lstm"), again, problems.cases("lstm"), strict=True):
         for a in (other, fixed):
             assert (case.inputs["W_hh"] != a.inputs["W_hh"]).all()
             assert (case.upstream[0] != a.upstream[0]).all()
@@ -99,7 +99,7 @@ def test_the_numbers_differ_from_those_of_a_plain_check_and_from_run_to_run():
 def test_a_submission_is_called_with_the_numbers_of_this_run():
     found = graded(FORWARD.replace("    h = [h_0]", "    print(W_hh[0, 0])\n    h = [h_0]") + RIGHT)
     seen = {float(number) for number in found.printed.split()}
-    this_run, fixed = ({case.inputs["W_hh"][0, 0] for case in source.cases("rnn")} for source in (grading, problems))
+    this_run, fixed = ({case.inputs["W_hh"][0, 0] for case in source.cases("rnn")} for source in (judge, problems))
     assert this_run & seen and not fixed & seen
 
 
@@ -154,7 +154,7 @@ FORGERIES = {  # a file that has no backward pass, and words of the reason
     "imports what knows the gradients or judges them": (
         first("""
             from importlib import import_module
-            for name in ("compare.agreement", "compare.learner.report", "scratch.rnn", "scratch.tape", "torch"):
+            for name in ("compare.agreement", "compare.learner.verdict.report", "scratch.rnn", "scratch.tape", "torch"):
                 try:
                     import_module(name)
                 except ImportError as error:
@@ -305,7 +305,7 @@ def test_attacks_on_anything_outside_fail():
     found = graded(f"""
         import json, sys
         import numpy as np
-        PLACES, raised = {[str(grading.ROOT), *(path for path in sys.path if path)]!r}, {{}}
+        PLACES, raised = {[str(isolation.ROOT), *(path for path in sys.path if path)]!r}, {{}}
         for name, code in {attacks!r}.items():
             try:
                 exec(code)
@@ -318,16 +318,16 @@ def test_attacks_on_anything_outside_fail():
     assert [name for name, (_, words) in CONFINED_ATTACKS.items() if words not in raised[name]] == [], raised
 
 
-@pytest.mark.parametrize("level", grading.LEVELS)
+@pytest.mark.parametrize("level", isolation.LEVELS)
 def test_every_level_limits_and_judges(level, monkeypatch):
-    if level == grading.isolation():
+    if level == isolation.isolation():
         pytest.skip("the level of all other tests")
     try:
-        with grading.Sandbox(level, "rnn", {}, [], 60):
+        with isolation.Sandbox(level, "rnn", {}, [], 60):
             pass
     except CannotRun:
         pytest.skip("not available here")
-    monkeypatch.setattr(grading, "isolation", lambda: level)
+    monkeypatch.setattr(judge, "isolation", lambda: level)
     assert graded(FORWARD + RIGHT).verdict == "right"
     for name in ("imports what knows the gradients or judges them", "leaves with status 0"):
         assert graded(FORGERIES[name][0]).verdict != "right"
@@ -374,10 +374,10 @@ def test_nothing_is_left_running_or_lying_about(tmp_path, monkeypatch):
     """Of a submission that ignores signals, either."""
     source = "import signal\nfor s in (1, 2, 3, 15, 24): signal.signal(s, signal.SIG_IGN)\nwhile True: pass"
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    sandbox = grading.Sandbox("namespaces", "rnn", {}, [], 1)
+    sandbox = isolation.Sandbox("namespaces", "rnn", {}, [], 1)
     with sandbox:
         with pytest.raises(CannotRun, match=LATE):
-            program = grading.Remote(sandbox)
+            program = judge.Remote(sandbox)
             program.ask("inspect", file="x.py", source=source, exercise="rnn", blank="backward", seconds=1)
             program.ask("load")
         running = children(sandbox.process.pid)

@@ -6,7 +6,7 @@ Each was called right, or wrong, or ended in a traceback, before it became a tes
 import pytest
 
 from compare.learner import examine
-from compare.learner.report import head, tail
+from compare.learner.verdict.report import head, tail
 
 IMPORT = "import numpy as np\n"
 AFFINE = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compare.learner import examine
-from compare.learner.search import edits, expressions, locate, truths
+from compare.learner.search import edits, expressions, locate, switches, truths
 from compare.learner.search.ingredients import FUNCTIONS, Ingredient, Ingredients
 from compare.learner.search.repair import Search
 from compare.learner.search.suspects import Investigation
@@ -1099,6 +1099,44 @@ def test_a_loop_over_rows(tmp_path):
     """What it counts with is an array, not the number of the turn."""
     (report,) = reports_on(TURNS, tmp_path)
     assert report.verdict == "wrong" and report.findings
+
+
+def test_a_change_with_which_numpy_crashes_is_not_run():
+    """With shapes that do not fit, np.add.at of NumPy 2.4 may read and write beyond its arrays."""
+    call = switches.with_checked_at(ast.parse("np.add.at(a, (slice(None), i), b)").body[0])
+    code = compile(ast.fix_missing_locations(ast.Module([call], [])), "", "exec")
+    names = {"np": np, "__at__": switches.at_checked, "a": np.zeros((4, 7, 3)), "i": [1, 1], "b": np.ones((4, 2, 3))}
+    exec(code, names)
+    assert (names["a"][:, 1] == 2).all() and names["a"].sum() == 24
+    with pytest.raises(ValueError):
+        exec(code, names | {"b": np.ones((4, 4, 2, 3))})
+    tree, slots = ast.parse("np.add.at(a, i, b)"), edits.Slots()
+    both = switches.switched(tree, slots, {slots.of(tree.body, 0, "in"): [ast.parse("np.add.at(a, i, c)").body]})
+    assert ast.unparse(both).count("__at__") == 2
+
+
+CUMULATIVE = """\
+import numpy as np
+
+
+def tails_forward(x):
+    return np.cumsum(x[::-1])[::-1] ** 2, x
+
+
+def tails_backward(dy, x):
+    d = 2 * dy * np.cumsum(x[::-1])[::-1]
+    return np.cumsum(d[::-1])[::-1]
+
+
+def example():
+    return (np.random.default_rng(0).standard_normal(6),)
+"""
+
+
+def test_a_cumulative_sum_from_the_wrong_end(tmp_path):
+    (report,) = reports_on(CUMULATIVE, tmp_path)
+    (finding,) = report.findings
+    assert finding.certain and finding.after == "return np.cumsum(d)"
 
 
 def test_a_parameter_without_entries(tmp_path):

@@ -56,6 +56,7 @@ EXPRESSIONS = rewrites("""
     1.0   A.T -> A
     1.0   A[B][C] -> A[C][B]
     1.2   F(A) -> A
+    1.2   F(A[::-1])[::-1] <-> F(A)
     1.3   F(A % B) -> F(A) % B | A % F(B)
     1.3   A.METHOD(*R, **K) -> A
     1.0   A.pop() -> A.pop(0)

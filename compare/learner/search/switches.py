@@ -183,7 +183,8 @@ class Workshop:
         self.lines = dict.fromkeys(line for line, *_ in self.facts)  # in the order in which they ran
 
     def module(self, tree, **names):
-        return executed(compile(tree, self.subject.file, "exec"), self.subject.file, __tick__=self.tick, **names)
+        code = compile(tree, self.subject.file, "exec")
+        return executed(code, self.subject.file, __tick__=self.tick, __at__=at_checked, **names)
 
     def tick(self):
         self.ticks += 1
@@ -244,6 +245,12 @@ def kind_of(value):
     if isinstance(value, int | float | np.number):
         return "number"
     return tuple(value.shape) if is_tensor(value) else type(value).__name__
+
+
+def at_checked(at: Callable, array, index, value):
+    """What np.add.at or the like does. Raises ValueError if the shapes do not fit: NumPy 2.4 may crash then."""
+    np.broadcast_to(value, array[index].shape)
+    at(array, index, value)
 
 
 class Observer(ast.NodeTransformer):
@@ -310,7 +317,9 @@ class Switches:
         if place not in own:
             return otherwise
         number, variants = own[place]
-        return variants[0] if self.edited else choice(number, variants, otherwise)
+        if self.edited:
+            return variants[0]
+        return choice(number, [[with_checked_at(one) for one in variant] for variant in variants], otherwise)
 
     def with_header(self, statement, number, variants):
         field = syntax.HEADERS[type(statement)]
@@ -318,7 +327,7 @@ class Switches:
         return syntax.replaced(statement, ((field, None),), new)
 
     def with_blocks(self, node):
-        new = ast.copy_location(syntax.clone(node), node)
+        new = ast.copy_location(syntax.clone(node if self.edited else with_checked_at(node)), node)
         for name in syntax.BLOCKS:
             block = getattr(node, name, None)
             if isinstance(block, list) and block:
@@ -331,6 +340,14 @@ class Switches:
 
 
 TICK = ast.parse("__tick__()").body[0]
+
+
+def with_checked_at(statement):
+    """A statement, or, for np.add.at(...) and the like, one that calls at_checked instead."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="at") as at, args=[_, _, _] as args, keywords=[])):
+            return ast.copy_location(ast.Expr(ast.Call(ast.Name("__at__", ast.Load()), [at, *args], [])), statement)
+    return statement
 
 
 def switch_below(number, limit):
