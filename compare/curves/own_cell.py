@@ -16,12 +16,14 @@ import numpy as np
 import torch
 
 import scratch
-from compare.learner import check, examine
 from compare.learner.exercises import problems
+from compare.learner.files import exercise_of, source_of
 from compare.learner.program.arrays import to_numpy
 from compare.learner.program.calling import Case
 from compare.learner.program.gradient_names import CannotRun, plain
 from compare.learner.search.switches import executed
+from compare.learner.verdict.errors import in_words, where_raised
+from compare.learner.verdict.stages import shapes_are_right, with_arrays_if_needed
 from compare.options import OWN_CELLS, Settings
 from data import UserError
 from data.errors import printable
@@ -46,7 +48,7 @@ def name_of(file: str, how: str, name: str | None = None) -> str:
     """The name of a file's cell. how: the options that say it, for the message. Raises UserError."""
     if name is not None and name not in OWN_CELLS:
         raise UserError(f"there is no cell {name!r} for {file}; choose one of: {', '.join(OWN_CELLS)}")
-    name = check.exercise_of(Path(file), check.source_of(Path(file)), name)
+    name = exercise_of(Path(file), source_of(Path(file)), name)
     if name not in OWN_CELLS:
         found = f"the exercise {name} is no" if name else "neither its name nor its docstring names a"
         raise UserError(
@@ -89,8 +91,8 @@ def one_line(file: str) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}") from error
     except BaseException as error:
-        line = next((f", line {found.line}" for found in examine.where_raised(error, file)), "")
-        raise UserError(printable(f"{file}{line}: {examine.in_words(error)}")) from error
+        line = next((f", line {found.line}" for found in where_raised(error, file)), "")
+        raise UserError(printable(f"{file}{line}: {in_words(error)}")) from error
 
 
 class OwnCell:
@@ -107,8 +109,8 @@ class OwnCell:
         module = module_of(file)
         with one_line(file):
             self.program = problems.program_for(name, module)
-            outcome = examine.with_arrays_if_needed(SimpleNamespace(file=file), module, self.program, case)
-            trouble = examine.shapes_are_right(None, [(case, outcome)], None)
+            outcome = with_arrays_if_needed(SimpleNamespace(file=file), module, self.program, case)
+            trouble = shapes_are_right(None, [(case, outcome)], None)
             if trouble:
                 raise CannotRun(f"{trouble[1]}; {self.advice}")
 

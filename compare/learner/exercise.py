@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from compare.learner import check
+from compare.learner.child import examined
 from compare.learner.exercises import ladder, likely_mistake
-from compare.learner.report import RIGHT
+from compare.learner.verdict.report import RIGHT
 from compare.mistakes.plant import planted_source
 from compare.options import seed
 from data import UserError
@@ -202,6 +202,6 @@ def verdicts_in(folder):
         bar = progress.add_task("", total=len(there))
         for exercise in there:
             progress.update(bar, advance=1, description=f"checking {exercise.file_name}")
-            reports = check.examined(folder / exercise.file_name, exercise.name, check.SECONDS)
+            reports = examined(folder / exercise.file_name, exercise.name)
             verdicts[exercise.name] = reports[0].verdict
     return verdicts

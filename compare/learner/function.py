@@ -11,8 +11,10 @@ from compare.learner.program import pairs
 from compare.learner.program.arrays import copied
 from compare.learner.program.calling import Program, name_of
 from compare.learner.program.gradient_names import CannotRun
-from compare.learner.report import RIGHT, WRONG, Report, head, tail
 from compare.learner.search.switches import Subject, executed
+from compare.learner.verdict.errors import in_words
+from compare.learner.verdict.report import RIGHT, WRONG, Report, head, tail
+from compare.learner.verdict.subjects import Bound
 
 
 @dataclass
@@ -72,7 +74,7 @@ def check_backward(forward, backward=None, args=(), *, wrt: list[str] | None = N
         program, inputs, code = Program(forward, backward, wrt=wrt), pairs.as_inputs(forward, example), forward
     file = inspect.getsourcefile(code) if inspect.isroutine(code) or inspect.isclass(code) else None
     report = Report(file or "?", getattr(code, "__name__", "forward"))
-    subject = Subject("", report.file, examine.Bound(program, inputs, lambda module: program))
+    subject = Subject("", report.file, Bound(program, inputs, lambda module: program))
     try:
         if not locate:
             raise CannotRun("locate=False")
@@ -124,11 +126,11 @@ def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Sub
             return Program("forward", "backward", obj=rehoused(forward, module), wrt=wrt)
         return Program(*(getattr(module, name) if name else None for name in names), wrt=wrt)
 
-    found = Subject(definitions_of(source), file, examine.Bound(subject.bind.program, subject.bind.inputs, again))
+    found = Subject(definitions_of(source), file, Bound(subject.bind.program, subject.bind.inputs, again))
     try:
         found.bind(executed(compile(found.tree, file, "exec"), file))
     except Exception as error:
-        raise CannotRun(f"running the definitions in {file} again raised {examine.in_words(error)}") from None
+        raise CannotRun(f"running the definitions in {file} again raised {in_words(error)}") from None
     return found
 
 

@@ -1,4 +1,4 @@
-"""A script that gives up whatever a submission could do harm with, and then becomes another program; see grading.py.
+"""A script that gives up whatever a submission could do harm with, and then becomes another program; see isolation.py.
 
 On Linux that program gets namespaces of its own: a file system that holds only Python, NumPy and the program and cannot
 be written to, no network, and no other process that it could see or signal.

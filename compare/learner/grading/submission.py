@@ -1,7 +1,7 @@
 """What runs in the sandbox of `byhand check FOLDER`: a submission, called as it is asked to.
 
 It only computes. It gets inputs and sends arrays back, each message a line of JSON; it knows no right answer and gives
-no verdict. Until `load`, nothing of the submission has run, so that what `inspect` says can be trusted. See grading.py.
+no verdict. Until `load`, nothing of the submission has run, so that what `inspect` says can be trusted. See judge.py.
 """
 
 import ast

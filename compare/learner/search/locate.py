@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compare.learner.report import SHAPES, VALUES, Finding, enough_digits
 from compare.learner.search import syntax
 from compare.learner.search.probes import value_of
 from compare.learner.search.repair import Fix, Search
 from compare.learner.search.screening import leaves_of
 from compare.learner.search.several import best_fix, parts_of
 from compare.learner.search.switches import Judge, Subject, Workshop, executed, switched
+from compare.learner.verdict.report import SHAPES, VALUES, Finding, enough_digits
 
 ROOM = 2**31  # bytes
 TRIES = 3  # edits that make some entries right, after which a second mistake is looked for

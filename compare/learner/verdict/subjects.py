@@ -1,0 +1,178 @@
+"""The programs in a file, each with the cases on which it is tried and the right answers."""
+
+import copy
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+
+import numpy as np
+
+from compare.learner.exercises import ladder, problems
+from compare.learner.grading.submission import takes
+from compare.learner.program import pairs
+from compare.learner.program.arrays import arrays_in, copied, is_number, replaced
+from compare.learner.program.calling import Case, Program
+from compare.learner.program.gradient_names import CannotRun, places_of_gradients
+from compare.learner.search.switches import Judge, Subject, differing, why_usual
+from compare.learner.verdict import measure
+from compare.learner.verdict.rows import row_of
+
+
+def subjects_of(source, file, module, exercise) -> list[tuple[str, Subject]]:
+    """Each forward and backward pass of a module, with what it is called."""
+    if exercise:
+        problems.program_for(exercise, module)  # raises CannotRun when the names are not those of the exercise
+        if ladder.is_the_solution(file, exercise):
+            cases = measured_cases(exercise, module)
+        else:
+            cases = [case for case in problems.cases(exercise) if takes_options(module, case)]
+        return [("", Subject(source, file, lambda m: (problems.program_for(exercise, m), cases)))]
+    return [
+        (
+            pair.name or "forward and backward",
+            Subject(source, file, Bound(pair.program, pair.inputs, lambda m, k=k: pairs.pairs_in(m)[k].program)),
+        )
+        for k, pair in enumerate(pairs.pairs_in(module))
+    ]
+
+
+def measured_cases(exercise: str, module) -> list[Case]:
+    """The cases of an exercise with answers that are measured on a module's own forward pass.
+
+    Raises CannotRun if that is not a function, as of a layer or an optimizer.
+    """
+    program = problems.program_for(exercise, module)
+    if not isinstance(program, Program) or program.build:
+        raise CannotRun(
+            "this file is the solution of its own exercise, which cannot judge it; pytest compares it with torch"
+        )
+    found = [case for case, _ in problems.inputs_of(exercise)]
+    found = [one for one in found if all(a.dtype == np.float64 for a in arrays_in(one.inputs).values())]
+    return [measure.measured(program, case.inputs, case.words) for case in found]
+
+
+def takes_options(module, case) -> bool:
+    """Whether a learner's forward takes the options of a case; otherwise the case is left out."""
+    return "nonlinearity" not in case.inputs or takes(module, "nonlinearity")
+
+
+class Bound:
+    """How to call a program, and its case, whose right answers are measured once. again: module -> its program."""
+
+    def __init__(self, program, inputs, again: Callable):
+        self.program, self.inputs, self.again, self.cases = program, inputs, again, []
+
+    def __call__(self, module):
+        if not self.cases:
+            self.program, self.inputs, self.change = measure.suited(self.program, self.inputs)
+            self.cases = [measure.measured(self.program, self.inputs, described(self.inputs))]
+            self.program.places = right_places(self.program, self.cases[0])
+            self.cases[0].elsewhere = set(self.program.run(self.cases[0]).elsewhere)
+        if module is None:
+            return self.program, self.cases
+        program = self.again(module)
+        program.constants, program.used = self.program.constants, self.program.used
+        program.places = self.program.places
+        if self.change:
+            program.obj = replaced(copied(program.obj), self.change)
+        return program, self.cases
+
+    def other_numbers(self) -> measure.InOneDirection:
+        """The same case with other numbers."""
+        return measure.InOneDirection(self.program, pairs.varied(self.inputs, np.random.default_rng(1)))
+
+    def other_sizes(self) -> measure.InOneDirection | None:
+        """A case with other sizes and numbers; None if what is right here is not right in any that was tried.
+
+        The sizes of an object's parameters stay, and so do its integers.
+        """
+        case, outcome = self.cases[0], self.program.run(self.cases[0])
+        right = [n for n in case.gradients if row_of(case, outcome.outputs[n], n).verdict == "within rounding"]
+        of_object = measure.arrays_by_name({}, self.program.obj).values()
+        fixed = {size for one in of_object for size in one.shape}
+        program = with_other_numbers(self.program)
+        has_integers = any(type(one) is int for one in self.inputs.values())
+        for grow, by in OTHER_SIZES:
+            if by and not has_integers:
+                continue
+            with suppress(Exception):
+                inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
+                found = measure.InOneDirection(program, inputs)
+                if found.agree(found.outcome.outputs, right):
+                    return found
+        return None
+
+
+def right_places(program: Program, case: Case) -> dict[str, str]:
+    """Where an object keeps gradients; of two places with different values the one that is right, if one is."""
+    outcome = program.run(case)
+    found = places_of_gradients(outcome.inputs_left, outcome.obj, program.parameters, program.constants)
+    for path, (name, value) in outcome.elsewhere.items():
+        given = outcome.outputs[name], value
+        right = [row_of(case, one, name).verdict == "within rounding" for one in given if one.shape == value.shape]
+        if right == [False, True]:
+            found[name[1:]] = path
+    return found
+
+
+def with_other_numbers(program: Program) -> Program:
+    """The program of an object in which floats, such as the p of a dropout, are a little smaller."""
+    new = copy.copy(program)
+    new.obj = replaced(copied(program.obj), lambda value: 0.9 * value if is_number(value) else value)
+    return new
+
+
+# How sizes grow, and what is added to integers, such as a number of heads that divides a size: first what changes them.
+OTHER_SIZES = (
+    (lambda size, k: size + 2 * k + 2, 1),
+    (lambda size, k: size * 6, 1),
+    (lambda size, k: size + 2 * k + 2, 0),
+    (lambda size, k: size * (2 + k % 2), 0),
+    (lambda size, k: size * 2, 0),
+)
+
+
+def described(inputs) -> str:
+    return ", ".join(
+        f"{name} {'x'.join(map(str, v.shape)) or 'a number'}" for name, v in inputs.items() if hasattr(v, "shape")
+    )
+
+
+class Confirmation:
+    """Whether a changed module is right on every case, and on other numbers and other sizes where there is one case."""
+
+    def __init__(self, subject: Subject):
+        self.subject, self.is_exercise = subject, not isinstance(subject.bind, Bound)
+
+    @cached_property
+    def other_numbers(self) -> measure.InOneDirection | None:
+        with suppress(Exception):
+            return None if self.is_exercise else self.subject.bind.other_numbers()
+
+    @cached_property
+    def other_sizes(self) -> measure.InOneDirection | None:
+        with suppress(Exception):
+            return None if self.is_exercise else self.subject.bind.other_sizes()
+
+    def __call__(self, module) -> bool:
+        program, cases = self.subject.bind(module)
+        right = all(passes_all(program, case, is_exercise=self.is_exercise) for case in cases)
+        return right and (self.other_numbers is None or self.other_numbers.agrees_with(program, cases[0].gradients))
+
+    def at_other_sizes(self, module) -> bool:
+        """The same for other sizes; True if none are known."""
+        program, cases = self.subject.bind(module)
+        other = self.other_sizes
+        return other is None or other.agrees_with(with_other_numbers(program), cases[0].gradients)
+
+
+def passes_all(program, case, *, is_exercise: bool) -> bool:
+    outcome = program.run(case)
+    judge = Judge(case)
+    right = judge.right(judge.vector(program))
+    if right is None or not right.all() or outcome.written or (is_exercise and outcome.shared):
+        return False
+    if not outcome.elsewhere.keys() <= case.elsewhere:
+        return False
+    again = differing(program, case)
+    return not again or (not is_exercise and why_usual(program, case, again) != "")
