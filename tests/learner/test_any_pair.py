@@ -12,7 +12,7 @@ import torch
 from compare import check_backward
 from compare.learner import examine
 from compare.learner.program.gradient_names import CannotRun
-from compare.learner.search.locate import expression_in_words
+from compare.learner.search.words import expression_in_words
 from compare.learner.verdict.measure import Slopes, best_estimate
 
 RNG = np.random.default_rng(0)

@@ -1248,7 +1248,7 @@ def test_lines_that_fit_less_well_are_solved_when_nothing_else_is_found():
     """dh = dh + dy[t] fits better and could have another value, but no expression has that value."""
     search = Search(workshop(MASKED, "0.3 * new**2", "0.1 * new**2"))
     line = MASKED[: MASKED.index("0.3 * new**2")].count("\n") + 1
-    wrong = next(one for one in search.suspects if search.node(one.slot).lineno == line)
+    wrong = next(one for one in search.suspects if search.costs.node(one.slot).lineno == line)
     assert any(map(search.investigation.is_evident, search.suspects)) and wrong.possible is None
     search.workshop.runs += 10**9  # those of other parts of the search do not count
     assert list(search.screened()) and wrong.possible
@@ -1392,7 +1392,7 @@ def test_a_share_of_a_gradient_does_not_make_a_line_innocent():
         assert program.count(old) == 1
         program = program.replace(old, new)
     search = Search(workshop(program, " + dhs[t] + dh", " + dh"))
-    one = next(one for one in search.suspects if ast.unparse(search.node(one.slot)).startswith("dh = dys"))
+    one = next(one for one in search.suspects if ast.unparse(search.costs.node(one.slot)).startswith("dh = dys"))
     assert any(truth.is_share and truth.is_same(*one.found[0]) for truth in search.truths)
     assert one.possible and not one.innocent
 

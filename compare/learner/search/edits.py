@@ -121,6 +121,7 @@ def puts_into_itself(edit: Edit) -> bool:
     return False
 
 
+INSERTED = 0.3  # is added for a statement more
 SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Expr | ast.Return | ast.Assert | ast.Delete
 
 
@@ -326,7 +327,7 @@ def insertion(cost, slot, new, block, k) -> Edit:
     near = block[k - 1] if follows else block[k]
     line = near.end_lineno if follows else near.lineno
     new = ast.copy_location(clone(new), near)
-    return Edit(cost, line, ((slot, [new]),), "insert", None, new, follows=follows)
+    return Edit(cost + INSERTED, line, ((slot, [new]),), "insert", None, new, follows=follows)
 
 
 def new_statements(k, block, scope) -> Iterator[tuple[float, ast.stmt]]:

@@ -49,7 +49,7 @@ def settable(search: Search) -> list[list[int]]:
     found, groups = {}, wrong_together(search)
     last = search.workshop.runs + search.workshop.runs_for(SETTING)
     for suspect in search.suspects:
-        if search.workshop.runs < last and not search.returns(suspect.slot):
+        if search.workshop.runs < last and not search.costs.returns(suspect.slot):
             surplus, entries = set_by(search, suspect, groups)
             if 0 < len(entries) < search.wrong.sum():
                 key = tuple(sorted(entries))

@@ -191,7 +191,10 @@ class Investigation:
                 if moved is not None and not (self.wrong & ~moved).any():
                     fits.append((moved.sum(), leaf, moved))
             if fits:
-                suspect.leaves = [fit[1:] for fit in sorted(fits, key=lambda fit: fit[:2])]
+                # of the arguments of a call, such as np.add.at, the first may be where it stores
+                is_call = isinstance(self.workshop.slots.all[slot - 1].node, ast.Expr)
+                fits.sort(key=lambda fit: (fit[0], -fit[1] if is_call else fit[1]))
+                suspect.leaves = [fit[1:] for fit in fits]
                 suspect.leaf, suspect.moved = suspect.leaves.pop(0)
         return suspect
 
