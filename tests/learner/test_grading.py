@@ -6,13 +6,14 @@ import os
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from compare.__main__ import main
 from compare.learner.exercises import ladder, problems
-from compare.learner.grading import isolation, judge
+from compare.learner.grading import folder, isolation, judge
 from compare.learner.grading.submission import shortcut
 from compare.learner.program.gradient_names import CannotRun
 
@@ -60,6 +61,23 @@ def graded(text, exercise="rnn", seconds=20):
 def namespaces():
     if isolation.isolation() != "namespaces":
         pytest.skip("needs Linux with namespaces for every user")
+
+
+def test_a_module_with_the_name_of_another_one_is_not_run():
+    """Otherwise it would run before the limits hold, in place of a module that this process needs."""
+    text, leaves = textwrap.dedent(FORWARD + RIGHT), "import os\nos._exit(3)\n"
+    modules = {f"{name}.py": leaves for name in ("numpy", "types", "json", "base64", "compare", "scratch")}
+    assert judge.graded(Path("somebody.py"), text, "rnn", 10, modules).verdict == "right"
+
+
+def test_what_ends_a_sandbox_at_once_is_said_of_that_file_only(tmp_path, monkeypatch):
+    def fails(*_):
+        raise CannotRun("it does not start")
+
+    monkeypatch.setattr(judge, "graded", fails)
+    (tmp_path / "rnn.py").write_text(FORWARD + RIGHT, encoding="utf-8")
+    report = folder.graded(tmp_path / "rnn.py", SimpleNamespace(exercise="rnn", seconds=10))
+    assert report.verdict == "could not run" and report.sentence == "it does not start"
 
 
 def test_a_right_file_is_right_and_a_wrong_one_is_wrong():

@@ -14,6 +14,7 @@ from compare.learner.exercises import ladder
 from compare.learner.files import exercise_of, source_of
 from compare.learner.grading import judge
 from compare.learner.grading.isolation import LEVELS, isolation
+from compare.learner.program.gradient_names import CannotRun
 from compare.learner.verdict.report import COULD_NOT_RUN, RIGHT, RUNS, Report
 from data import UserError
 from data.errors import printable
@@ -52,7 +53,7 @@ def graded(path: Path, options) -> Report | None:
         if ladder.is_the_solution(path, exercise):
             raise UserError("it is the solution of its own exercise; check this file by itself")
         return judge.graded(path, source, exercise, options.seconds, own_modules(path, source)) if exercise else None
-    except (UserError, OSError) as error:
+    except (UserError, OSError, CannotRun) as error:
         report = Report(str(path), "", "?")
         report.failed(RUNS, str(error), COULD_NOT_RUN)
         return report

@@ -17,6 +17,7 @@ import numpy as np
 import scratch
 from compare.learner.child import ROOT, Tail, ended, kill, still_running
 from compare.learner.exercises import ladder
+from compare.learner.grading.submission import OWN
 from compare.learner.program.gradient_names import CannotRun
 from data import UserError
 
@@ -180,7 +181,8 @@ def package_folders(folder: Path) -> list[Path]:
 def fill(box: Path, exercise: str, modules: dict[str, str]):
     """Write what a submission may import into an empty folder."""
     shipped = {name: (HERE.parent / name).read_text(encoding="utf-8") for name in SHIPPED}
-    files = dict(modules) | {f"compare/learner/{name}": text for name, text in shipped.items()}
+    files = {f"{OWN}/{name}": text for name, text in modules.items()}
+    files |= {f"compare/learner/{name}": text for name, text in shipped.items()}
     empty = ("compare", "compare/learner", *(f"compare/learner/{Path(name).parent}" for name in SHIPPED))
     files |= {f"{package}/__init__.py": "" for package in empty} | {"compare/learner/exercises/ladder.py": ""}
     files |= {"scratch/__init__.py": "", "scratch/model.py": "CELLS = module_of = None\n"}

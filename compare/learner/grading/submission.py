@@ -20,6 +20,7 @@ import numpy as np
 from compare.learner.exercises import problems
 from compare.learner.program.calling import Case
 
+OWN = "own"  # the folder with a submission's own modules
 MEMORY = 1 << 30  # bytes that a submission may use
 COMPLEX = {"complex", "complex64", "complex128", "csingle", "cdouble", "clongdouble", "cmath", "imag"}
 
@@ -97,10 +98,12 @@ class AskedCase(Case):
 
 
 class Submission:
+    """own: the folder with the modules that belong to the submission."""
+
     file = None
 
-    def __init__(self, channel):
-        self.channel = channel
+    def __init__(self, channel, own):
+        self.channel, self.own = channel, own
 
     def inspect(self, file, source, exercise, blank, seconds):
         """Read the file, without running it."""
@@ -112,6 +115,7 @@ class Submission:
         self.module = types.ModuleType("learner")
         self.module.__file__ = self.file
         sys.modules["learner"] = self.module  # dataclasses look up their module
+        sys.path.append(self.own)  # now that the limits hold, and last: its json.py is not the json of anything else
         exec(compile(self.source, self.file, "exec"), vars(self.module))
 
     def bind(self):
@@ -207,8 +211,8 @@ def limit(seconds: int):
 def main():
     """Answer messages until the other end hangs up. The first answer says that Python and NumPy have been found."""
     channel = Channel()
-    submission, reply = Submission(channel), {"answer": None}
     box, *_ = paths = sys.argv[1:]
+    submission, reply = Submission(channel, os.path.join(box, OWN)), {"answer": None}
     sys.path[:] = [path for path in sys.path if path not in paths] + [box]  # NumPy is imported, nothing else next to it
     warnings.simplefilter("ignore")
     with np.errstate(all="ignore"):
