@@ -36,6 +36,7 @@ from compare.learner.program.gradient_names import CannotRun, first_names, param
 # The first two for smooth functions; next to a kink, smaller ones.
 STEPS = (2.0**-6, 2.0**-12, 2.0**-17, 2.0**-19)
 LARGE_STEPS = (2.0**-3, 2.0**-5)  # where a program computes in float32 whatever it is given
+FLAT = 2.0**-2  # the step with which a loss that does not change at all with smaller ones is tried
 
 
 class Slopes(NamedTuple):
@@ -44,6 +45,15 @@ class Slopes(NamedTuple):
     left: float
     right: float
     noise: float
+
+    @property
+    def is_zero(self) -> bool:
+        return self.left == self.right == 0
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the slopes on the two sides are about the same, and not zero."""
+        return self.left * self.right > 0 and 1 / 2 < self.left / self.right < 2
 
 
 class Estimate(NamedTuple):
@@ -204,11 +214,16 @@ def best_estimate(slopes: Callable, unit: float = 1.0) -> Estimate:
     """The derivative of a loss at 0 by differences. slopes: h -> Slopes; unit: how large the changed entry is.
 
     Estimates with two sizes of steps have to agree. One alone may look exact and be wrong, where a slope (or, as in an
-    ELU, only its derivative) has a jump that is nearer than the steps are large.
+    ELU, only its derivative) has a jump that is nearer than the steps are large. If small steps change nothing, but
+    larger ones change the loss alike on both sides, forward rounds the changes away, and nothing is known.
     """
-    found, before, steps = [], None, [*STEPS, *(h * unit for h in STEPS if unit != 1)]
+    found, before, steps, larger = [], None, [*STEPS, *(h * unit for h in STEPS if unit != 1)], []
     for h in steps:  # may grow
-        estimate, (*_, sides) = extrapolated(slopes, h)
+        estimate, tried = extrapolated(slopes, h)
+        if all(one.is_zero for one in tried) and any(one.is_steady for one in (*larger, slopes(FLAT))):
+            return Estimate(estimate.value, np.inf)
+        larger += tried
+        sides = tried[-1]
         if before is None and sides.noise > RESOLUTION:
             steps += LARGE_STEPS
         if before is not None and not is_kink(before[1], sides, h / 4):
@@ -400,7 +415,7 @@ def must_be_known(name: str, unknown: np.ndarray) -> None:
     for entry in np.argwhere(unknown)[:1]:
         raise CannotRun(
             f"differences of forward do not give {entry_in_words(name, entry)}: forward changes too abruptly there, or "
-            "its outputs are too large for their changes to be seen; choose other inputs"
+            "rounds its changes away, as with very large numbers; choose other inputs"
         )
 
 
