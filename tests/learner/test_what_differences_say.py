@@ -49,6 +49,13 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "could not run",
         "rounds its changes away",
     ),
+    "a bias of zeros, which hides that x is taken for y": (
+        "def f_forward(x, b): y = x + b; return y * y, x\n"
+        "def f_backward(d, x): g = 2 * d * x; return g, g.sum(0)\n"
+        "def example(): return np.random.default_rng(0).standard_normal((3, 4)), np.zeros(4)\n",
+        "right",
+        "the entries of b are all equal in this example; where they are not, dx, db are wrong",
+    ),
     "no gradient at all": (
         "def f_forward(p): y = np.exp(p) / np.exp(p).sum(); return y, y\n"
         "def f_backward(dy, y): return dy * y * (1 - y)\n"

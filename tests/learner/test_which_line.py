@@ -1115,6 +1115,63 @@ def test_a_change_with_which_numpy_crashes_is_not_run():
     assert ast.unparse(both).count("__at__") == 2
 
 
+ZEROS = """\
+import numpy as np
+
+
+def scaled_forward(x, b):
+    y = x + b
+    s = np.tanh(y)
+    return y * s, (x, s)
+
+
+def scaled_backward(d, cache):
+    x, s = cache
+    dy = d * (s + (1 - s**2))
+    return dy, dy.sum(0)
+
+
+def example():
+    return np.random.default_rng(0).standard_normal((3, 4)), np.zeros(4)
+"""
+
+
+def test_a_change_that_is_right_only_if_a_bias_is_zero_is_marked(tmp_path):
+    """x * (1 - s**2) is not enough; y, which is not kept, would be."""
+    (report,) = reports_on(ZEROS, tmp_path)
+    (finding,) = report.findings
+    assert "For other sizes or numbers, the change that was found is not enough." in finding.evidence
+
+
+HEADS = """\
+import numpy as np
+
+
+def scores_forward(q, k, heads):
+    q, k = (one.reshape(len(one), heads, -1).transpose(1, 0, 2) for one in (q, k))
+    return q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1]), (q, k)
+
+
+def scores_backward(ds, cache):
+    q, k = cache
+    dq, dk = ds @ k, ds.transpose(0, 2, 1) @ q
+    return tuple(one.transpose(1, 0, 2).reshape(one.shape[1], -1) for one in (dq, dk))
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((5, 8)), rng.standard_normal((5, 8)), 2
+"""
+
+
+def test_a_number_that_is_right_for_two_sizes_is_tried_with_a_third(tmp_path):
+    """With 12 for 8 columns and 3 for 2 heads, the factor is 0.5, too."""
+    (report,) = reports_on(HEADS, tmp_path)
+    finding = report.findings[-1]  # of the two in one statement
+    assert "0.5" in finding.after
+    assert "For other sizes or numbers, the change that was found is not enough." in finding.evidence
+
+
 CUMULATIVE = """\
 import numpy as np
 

@@ -110,12 +110,12 @@ def searched(subject, index, stage, confirm, patience=1.0) -> tuple[Search, list
 
 
 def verified(search: Search, edit, confirm: Callable) -> tuple[bool, bool]:
-    """Whether all is right after an edit, and whether it is for other sizes, too."""
+    """Whether all is right after an edit, and whether it is in general, too."""
     subject = search.workshop.subject
     try:
         code = compile(edited_tree(search.workshop, edit), subject.file, "exec")
         right = confirm(executed(code, subject.file))
-        return right, right and confirm.at_other_sizes(executed(code, subject.file))
+        return right, right and confirm.in_general(executed(code, subject.file))
     except KeyboardInterrupt:
         raise
     except BaseException:

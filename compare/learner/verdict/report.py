@@ -142,6 +142,8 @@ def tail(report: Report, *, fix: bool = False) -> str:
         lines += ["", *wrapped(report.not_searched or NOT_FOUND, "", 0)]
     for k, finding in enumerate(report.findings):
         lines += ["", *finding_in_words(finding, fix=fix, another=k > 0)]
+    if fix and report.verdict == WRONG and report.findings and not any(one.after for one in report.findings):
+        lines.append("No change was found after which everything is right.")
     if report.verdict == RIGHT and report.rows:
         worst = max(report.rows, key=lambda row: row.eps)
         right = "right as far as checked" if report.partly else "right"
@@ -169,8 +171,6 @@ def finding_in_words(finding: Finding, *, fix: bool, another: bool) -> list[str]
     if finding.also:
         others = " or ".join(f"line {line}" for line in finding.also)
         lines += wrapped(f"The mistake could also be fixed in {others}.", "", 0)
-    if fix and not finding.after:
-        lines.append("No change was found after which everything is right.")
     if fix and finding.after:
         lines += [
             "",

@@ -46,6 +46,11 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
             return index, stage
         report.stages.append((stage, sentence))
     report.remarks += remarks_on_dtypes(seen)
+    if isinstance(subject.bind, Bound):
+        constants, wrong = subject.bind.wrong_without_constants()
+        if wrong:
+            report.partly = True
+            report.remarks.append(constants_in_words(constants, wrong))
     return None
 
 
@@ -205,6 +210,13 @@ def elsewhere_in_words(case, outcome) -> list[str]:
     places = {path: name for path, (name, _) in outcome.elsewhere.items()}
     own = {path: path if re.split(r"[.\[]", path)[0] in case.inputs else f"self.{path}" for path in places}
     return [f"{own[path]} was not checked; it differs from the {name} that was" for path, name in places.items()]
+
+
+def constants_in_words(constants: list[str], wrong: list[str]) -> str:
+    return (
+        f"the entries of {', '.join(constants)} are all equal in this example; where they are not, {', '.join(wrong)} "
+        f"{'is' if len(wrong) == 1 else 'are'} wrong: choose random numbers for the example"
+    )
 
 
 def kinks_in_words(kinks: list[str]) -> str:

@@ -81,26 +81,40 @@ class Bound:
         """The same case with other numbers."""
         return measure.InOneDirection(self.program, pairs.varied(self.inputs, np.random.default_rng(1)))
 
-    def other_sizes(self) -> measure.InOneDirection | None:
-        """A case with other sizes and numbers; None if what is right here is not right in any that was tried.
-
-        The sizes of an object's parameters stay, and so do its integers.
-        """
+    def right_gradients(self) -> list[str]:
         case, outcome = self.cases[0], self.program.run(self.cases[0])
-        right = [n for n in case.gradients if row_of(case, outcome.outputs[n], n).verdict == "within rounding"]
+        return [n for n in case.gradients if row_of(case, outcome.outputs[n], n).verdict == "within rounding"]
+
+    def other_sizes(self) -> list[measure.InOneDirection]:
+        """Two cases with other sizes and numbers, or fewer if what is right here is not right in the others.
+
+        The sizes of an object's parameters stay, and so do its integers. In one case, 0.5 may still be 1 / sqrt(size).
+        """
         of_object = measure.arrays_by_name({}, self.program.obj).values()
         fixed = {size for one in of_object for size in one.shape}
-        program = with_other_numbers(self.program)
+        program, right, cases = with_other_numbers(self.program), self.right_gradients(), []
         has_integers = any(type(one) is int for one in self.inputs.values())
         for grow, by in OTHER_SIZES:
-            if by and not has_integers:
-                continue
             with suppress(Exception):
-                inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
-                found = measure.InOneDirection(program, inputs)
-                if found.agree(found.outcome.outputs, right):
-                    return found
-        return None
+                if len(cases) < 2 and (has_integers or not by):
+                    inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
+                    found = measure.InOneDirection(program, inputs)
+                    cases += [found] * found.agree(found.outcome.outputs, right)
+        return cases
+
+    def wrong_without_constants(self) -> tuple[list[str], list[str]]:
+        """(the arrays that hold one number only, the gradients that are wrong if they hold others)."""
+        program, inputs, names = without_constants(self.program, self.inputs)
+        with suppress(Exception):
+            found = measure.InOneDirection(program, inputs) if names else None
+            return names, [n for n in self.cases[0].gradients if found and not found.agree(found.outcome.outputs, [n])]
+        return names, []
+
+    def case_without_constants(self) -> list[measure.InOneDirection]:
+        """The case with other numbers in the arrays that hold one number only, if what is right here is right there."""
+        program, inputs, names = without_constants(self.program, self.inputs)
+        found = measure.InOneDirection(program, inputs) if names else None
+        return [found] * bool(found and found.agree(found.outcome.outputs, self.right_gradients()))
 
 
 def right_places(program: Program, case: Case) -> dict[str, str]:
@@ -113,6 +127,20 @@ def right_places(program: Program, case: Case) -> dict[str, str]:
         if right == [False, True]:
             found[name[1:]] = path
     return found
+
+
+def without_constants(program: Program, inputs: dict) -> tuple[Program, dict, list[str]]:
+    """The same with random numbers in the arrays that hold one number only, such as a bias of zeros; and their names.
+
+    With these, a wrong gradient may look right.
+    """
+    new, rng, names = copy.copy(program), np.random.default_rng(3), []
+    new.obj, inputs = copied(program.obj), {name: copied(value) for name, value in inputs.items()}
+    for name, array in measure.arrays_by_name(inputs, new.obj).items():
+        if array.size > 1 and (array == array.flat[0]).all() and (not new.used or name in new.used):
+            array += rng.uniform(-0.5, 0.5, array.shape)
+            names.append(name.removeprefix("d"))
+    return new, inputs, names
 
 
 def with_other_numbers(program: Program) -> Program:
@@ -139,7 +167,10 @@ def described(inputs) -> str:
 
 
 class Confirmation:
-    """Whether a changed module is right on every case, and on other numbers and other sizes where there is one case."""
+    """Whether a changed module is right on every case, and in general where there is one case.
+
+    That means with other numbers, in arrays that hold one number only, too, and for other sizes.
+    """
 
     def __init__(self, subject: Subject):
         self.subject, self.is_exercise = subject, not isinstance(subject.bind, Bound)
@@ -150,20 +181,29 @@ class Confirmation:
             return None if self.is_exercise else self.subject.bind.other_numbers()
 
     @cached_property
-    def other_sizes(self) -> measure.InOneDirection | None:
+    def other_sizes(self) -> list[measure.InOneDirection]:
         with suppress(Exception):
-            return None if self.is_exercise else self.subject.bind.other_sizes()
+            return [] if self.is_exercise else self.subject.bind.other_sizes()
+        return []
+
+    @cached_property
+    def without_constants(self) -> list[measure.InOneDirection]:
+        with suppress(Exception):
+            return [] if self.is_exercise else self.subject.bind.case_without_constants()
+        return []
 
     def __call__(self, module) -> bool:
         program, cases = self.subject.bind(module)
         right = all(passes_all(program, case, is_exercise=self.is_exercise) for case in cases)
         return right and (self.other_numbers is None or self.other_numbers.agrees_with(program, cases[0].gradients))
 
-    def at_other_sizes(self, module) -> bool:
-        """The same for other sizes; True if none are known."""
+    def in_general(self, module) -> bool:
+        """The same for other sizes and without constants; True if nothing is known."""
         program, cases = self.subject.bind(module)
-        other = self.other_sizes
-        return other is None or other.agrees_with(with_other_numbers(program), cases[0].gradients)
+        names = cases[0].gradients
+        return all(one.agrees_with(with_other_numbers(program), names) for one in self.other_sizes) and all(
+            one.agrees_with(without_constants(program, {})[0], names) for one in self.without_constants
+        )
 
 
 def passes_all(program, case, *, is_exercise: bool) -> bool:
