@@ -56,6 +56,34 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "the entries of b are all equal in this example; where they are not, dx, db are wrong",
     ),
+    "a cache with the name of a gradient": (
+        "class Layer:\n"
+        "    def __init__(self): self.W = np.random.default_rng(1).standard_normal((4, 3))\n"
+        "    def forward(self, x): y = np.tanh(x @ self.W); return y, (x, y)\n"
+        "    def backward(self, dy, data):\n"
+        "        x, y = data; da = dy * (1 - y**2); self.dW = x.T @ da; return da @ self.W.T\n"
+        "def example(): return Layer(), np.random.default_rng(0).standard_normal((5, 4))\n",
+        "right",
+        "",
+    ),
+    "None for a mask of floats, and W kept": (
+        "class Layer:\n"
+        "    def __init__(self): self.W = np.random.default_rng(1).standard_normal((4, 3))\n"
+        "    def forward(self, x, m): self.x, self.m = x, m; return x @ self.W * m\n"
+        "    def backward(self, d): d = d * self.m; self.dW = self.x.T @ d; return d @ self.W.T, None\n"
+        "def example(): return Layer(), np.random.default_rng(0).standard_normal((2, 4)), np.eye(2, 3)\n",
+        "right",
+        "",
+    ),
+    "None for a mask of floats, and W returned after it": (
+        "class Layer:\n"
+        "    def __init__(self): self.W = np.random.default_rng(1).standard_normal((4, 3))\n"
+        "    def forward(self, x, m): self.x, self.m = x, m; return x @ self.W * m\n"
+        "    def backward(self, d): d = d * self.m; return d @ self.W.T, None, self.x.T @ d\n"
+        "def example(): return Layer(), np.random.default_rng(0).standard_normal((2, 4)), np.eye(2, 3)\n",
+        "right",
+        "",
+    ),
     "no gradient at all": (
         "def f_forward(p): y = np.exp(p) / np.exp(p).sum(); return y, y\n"
         "def f_backward(dy, y): return dy * y * (1 - y)\n"

@@ -250,7 +250,7 @@ class Program:
         own = sum(name not in inputs for name in names)
         if obj is None and 0 < own < count == len(names) and all(name in inputs for name in names[own:]):
             return returned[:own], lambda *upstream: function(*upstream, *returned[own:]), own  # forward's arguments
-        takes_cache = obj is None or (taken > 0 and takes_no_gradient(function, taken, returned[-1]))
+        takes_cache = obj is None or (taken > 0 and takes_no_gradient(function, taken, returned[-1], inputs))
         if takes_cache and count > 1 and (taken > 1 or (taken == 1 and is_loss)):
             return returned[:-1], with_cache(function, returned[-1]), taken - 1
         if obj is not None and (taken > 0 or (taken == 0 and is_loss)):
@@ -407,12 +407,14 @@ def of_a_loss(function, inputs, more: dict, obj) -> Callable | None:
     return lambda: function(*(known[name] for name in needed), **options)
 
 
-def takes_no_gradient(function, taken: int, value) -> bool:
+def takes_no_gradient(function, taken: int, value, inputs) -> bool:
     """Whether an argument of a backward method is no upstream gradient but the cache, by its name and value."""
     names = list(signature_of(function).parameters)
     first, name = names[0], names[min(taken, len(names)) - 1]
     if bare(name) or name in UPSTREAM:
-        return cache_is_first(function)
+        parts = [] if is_float_array(value) else leaves(value).values()
+        holds_inputs = any(one is given for one in parts for given in leaves(inputs).values())  # which no output does
+        return holds_inputs or cache_is_first(function)
     return "cache" in name or not is_float_array(value) or bare(first) != "" or first in UPSTREAM
 
 

@@ -83,7 +83,10 @@ def by_name(returned, names, kept, what, with_numbers, shapes, *, is_loss) -> di
     values = values_in(returned)
     tables = any(isinstance(value, dict) for value in flat(returned))
     found = best_fits([*entries(returned), *kept.items()], names)
+    if not is_loss and len(values) > len(names):  # None for an argument that has no gradient
+        values = [value for value in values if value is not None]
     fit = not is_loss or [shapes.get(name) for name in names] == [np.shape(to_numpy(value)) for value in values]
+    fit = fit and not any(value is None and name in kept for name, value in zip(names, values, strict=False))
     if len(values) == len(names) and fit and not (tables and len(found) == len(names)):  # these, even if some are kept
         return dict(zip(names, values, strict=True))
     left = [name for name in names if name not in found]
