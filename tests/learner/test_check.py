@@ -304,6 +304,40 @@ def test_a_mistake_in_an_exercise_of_calls_or_updates(tmp_path, exercise, right,
     assert found.verdict == "wrong" and found.findings[0].certain and found.findings[0].after, found
 
 
+LOOP = """
+    from scratch.optimizers import clip_grad_norm
+    from scratch.training import Record
+
+    def fit(model, dataset, optimizer, steps, clip=None, state=None):
+        step = epoch = 0
+        while True:
+            for batch in dataset.train_batches(epoch):
+                if step == steps:
+                    return
+                loss = model.loss(batch, state)
+                grads = model.backward()
+                norm = float(clip_grad_norm(grads, float("inf") if clip is None else clip))
+                optimizer.step(grads)
+                state = model.state_n if dataset.carry_state else None
+                step += 1
+                yield Record(step, epoch, loss, norm)
+            epoch, state = epoch + 1, None
+"""
+
+
+def test_a_loop_that_asks_for_one_batch_more_than_it_needs_is_right(tmp_path):
+    assert examined(tmp_path, LOOP, "truncated").verdict == "right"
+
+
+def test_the_state_to_begin_with_counts(tmp_path):
+    text = LOOP.replace("step = epoch = 0", "step = epoch = 0\n        state = None")
+    found = examined(tmp_path, text, "truncated")
+    assert (
+        found.verdict == "wrong"
+        and "expected: model.loss(batch 0 of epoch 0, the state given to fit)" in found.sentence
+    )
+
+
 def test_a_weight_of_zero_may_hide_a_nan(tmp_path):
     """A right softmax whose rows that do not count have weight 0."""
     text = """

@@ -18,18 +18,20 @@ ROWS = 64
 
 
 def runs():
-    """(words, inputs) of every run: batches per epoch, whether they continue each other, steps, largest norm."""
-    for batches, carry_state, steps, clip in (
-        (3, True, 7, 1.0),
-        (2, False, 5, None),
-        (3, True, 1, 0.5),
-        (1, True, 3, None),
-        (2, True, 5, 14.0),
+    """(words, inputs) of every run: batches per epoch, whether they continue each other, steps, largest norm, and
+    whether it begins with a state.
+    """
+    for batches, carry_state, steps, clip, begun in (
+        (3, True, 7, 1.0, False),
+        (2, False, 5, None, False),
+        (3, True, 1, 0.5, False),
+        (1, True, 3, None, False),
+        (2, True, 5, 14.0, True),
     ):
         continued = "each continuing the one before" if carry_state else "independent of each other"
         limit = f"gradients clipped at {clip:g}" if clip is not None else "no clipping"
-        words = f"{steps} steps, {batches} batches per epoch, {continued}; {limit}"
-        yield words, {"batches": batches, "carry_state": carry_state, "steps": steps, "clip": clip}
+        words = f"{steps} steps, {batches} batches per epoch, {continued}; {limit}{'; a state is given' * begun}"
+        yield words, {"batches": batches, "carry_state": carry_state, "steps": steps, "clip": clip, "begun": begun}
 
 
 class Batch:
@@ -92,6 +94,8 @@ class Loop:
     def run(self, case):
         stand, steps = Stand(case.inputs["batches"], case.inputs["carry_state"]), case.inputs["steps"]
         known = {"model": stand, "dataset": stand, "optimizer": stand, "steps": steps, "clip": case.inputs["clip"]}
+        if case.inputs["begun"]:
+            known["state"] = State(0)
         records = call(self.fit, known, list(known))
         if not inspect.isgenerator(records) and not hasattr(records, "__next__"):
             raise CannotRun("fit must be a generator: `yield Record(...)` after each step")
@@ -101,6 +105,8 @@ class Loop:
             except AttributeError as error:
                 raise CannotRun("fit must yield a Record(step, epoch, loss, grad_norm) after each step") from error
             stand.note("yield Record", *map(float, numbers))
+        if stand.rows and stand.rows[-1][0] == KINDS.index("train_batches"):  # no batch of it was used
+            stand.rows.pop()
         table = np.zeros((ROWS, 5))
         table[: len(stand.rows)] = stand.rows[:ROWS]
         return Outcome({"the calls": table})
@@ -115,7 +121,8 @@ def in_words(row) -> str:
         case "train_batches":
             words = f"(epoch {numbers[0]:g})"
         case "model.loss":
-            state = "state None" if numbers[2] == -1 else f"the state left by step {numbers[2]:g}"
+            states = {-1: "state None", 0: "the state given to fit"}
+            state = states.get(numbers[2], f"the state left by step {numbers[2]:g}")
             words = f"(batch {numbers[1]:g} of epoch {numbers[0]:g}, {state})"
         case "optimizer.step":
             words = f"(gradients of norm {np.hypot(*numbers[:2]):.6g})"
