@@ -12,7 +12,7 @@ from compare.learner.search.ingredients import contractions, cuts, function_of
 from compare.learner.search.probes import copied
 from compare.learner.search.screening import GapScreen, Place, Screen, leaves_of
 from compare.learner.search.suspects import Suspect
-from compare.learner.search.synthesis import Part, terms_of, triples
+from compare.learner.search.synthesis import Part
 
 RIGHT = """\
 import numpy as np
@@ -89,12 +89,6 @@ def test_a_fix_is_found_at_the_line_and_makes_everything_right(tmp_path, right, 
     assert abs(report.line - line) <= 1 and report.findings[0].after  # a factor may be put in one line before, too
 
 
-def test_the_terms_of_a_sum():
-    sums = ast.parse("a - (b + c * d) + e", mode="eval").body
-    terms = {"a - (b + c * d) + e", "a - (b + c * d)", "a", "b + c * d", "b", "c * d", "e"}
-    assert {ast.unparse(term) for term in terms_of(sums)} == terms
-
-
 SHAPES = ((3,), (4, 3), (3, 4), (4, 1), (3, 3), (2, 4, 3), (2, 3, 4), (2, 4, 4))
 
 
@@ -136,19 +130,6 @@ def test_slices_of_a_given_length():
     assert cuts((5, 12), (5, 4), [1]) == ["X[:, :N]", "X[:, N:2 * N]", "X[:, 2 * N:3 * N]", "X[:, P:P + N]"]
     assert cuts((7,), (4,), [0]) == ["X[:N]", "X[-N:]"]
     assert cuts((6, 5, 9), (4, 5, 5), [0, 2]) == ["X[:N, :, :M]", "X[-N:, :, -M:]", "X[P:P + N, :, Q:Q + M]"]
-
-
-def test_products_of_three_are_found_by_their_sums():
-    rng = np.random.default_rng(0)
-    columns, weights = rng.standard_normal((6, 5)), rng.standard_normal(6)
-    sums = (columns * weights[:, None]).T @ columns
-    a, b, c = columns[:, 3], columns[:, 0], columns[:, 4]
-    forms = {"A * (B + C)": a * (b + c), "A * (B - C)": a * (b - c), "A * B * C": a * b * c}
-    for form, product in forms.items():
-        found = list(triples(columns, weights, sums, weights @ product, 1e-9))
-        assert found and {(one, frozenset(map(int, members))) for one, members in found} == {
-            (form, frozenset({0, 3, 4}))
-        }
 
 
 class Clock:

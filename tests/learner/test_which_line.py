@@ -1172,6 +1172,34 @@ def test_a_number_that_is_right_for_two_sizes_is_tried_with_a_third(tmp_path):
     assert "For other sizes or numbers, the change that was found is not enough." in finding.evidence
 
 
+TWICE = """\
+import numpy as np
+
+
+def layer_forward(x, W, b, V):
+    h = np.tanh(x @ W + b)
+    return h @ V, (x, h, W, V)
+
+
+def layer_backward(dy, cache):
+    x, h, W, V = cache
+    da = dy @ V.T * (1 - h**2)
+    return da @ W.T, x.T @ da, da.sum(axis=0) * 2, h.T @ da
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((3, 4)), rng.standard_normal((4, 3)), rng.standard_normal(3), rng.standard_normal((3, 3))
+"""
+
+
+def test_two_mistakes_in_one_return_statement(tmp_path):
+    """It can set everything right, so that only the arrays, one by one, tell them apart."""
+    (report,) = reports_on(TWICE, tmp_path)
+    assert [finding.certain for finding in report.findings] == [True, True]
+    assert "h.T @ dy" in report.findings[1].after
+
+
 CUMULATIVE = """\
 import numpy as np
 
@@ -1456,7 +1484,7 @@ def test_a_share_of_a_gradient_does_not_make_a_line_innocent():
 
 def test_arrays_that_a_statement_is_to_hold_are_not_written_into():
     investigation = Investigation(workshop(LOSS, "np.divide(dz, count, out=dz)", "np.divide(dz, 1, out=dz)"))
-    statements = [(one, investigation.workshop.slots.all[one.slot - 1].node) for one in investigation.suspects]
+    statements = [(one, investigation.workshop.slots[one.slot].node) for one in investigation.suspects]
     suspect = next(one for one, node in statements if ast.unparse(node).startswith("dz = "))
     investigation.run(suspect.slot)
     given = [np.ones_like(leaf) for (leaf,) in investigation.probe.values]  # each time it runs
@@ -1474,5 +1502,5 @@ def test_a_second_call_and_the_inputs_are_compared_entry_by_entry():
 def test_a_literal_zero_may_be_wrong():
     source = STEPS.replace(LOOP, INSIDE)
     investigation = Investigation(workshop(STEPS, LOOP, INSIDE))
-    lines = {investigation.workshop.slots.all[one.slot - 1].node.lineno for one in investigation.suspects}
+    lines = {investigation.workshop.slots[one.slot].node.lineno for one in investigation.suspects}
     assert source[: source.index("dh = 0")].count("\n") + 1 in lines

@@ -62,7 +62,7 @@ class Costs:
         return max(map(self.of, slots))
 
     def node(self, slot: int) -> ast.stmt:
-        return self.workshop.slots.all[slot - 1].node
+        return self.workshop.slots[slot].node
 
     # ---- the suspects ----
 
@@ -180,7 +180,7 @@ class Uses:
 
     def cost(self, edit) -> float:
         """What is added to the cost of an edit."""
-        slots = [self.slots.all[slot - 1] for slot, _ in edit.changes]
+        slots = [self.slots[slot] for slot, _ in edit.changes]
         if edit.kind == "move":
             return -UNUSED * self.nothing_reads(slots[0])
         old = [slot.replaced() for slot in slots if slot.at in ("in", "header")]

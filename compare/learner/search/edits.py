@@ -70,7 +70,7 @@ class Slot:
 
 
 class Slots:
-    """The slots of a program: number -> Slot."""
+    """The slots of a program, by their numbers, which begin with 1."""
 
     def __init__(self):
         self.all, self.by_place = [], {}
@@ -82,6 +82,9 @@ class Slots:
             self.by_place[key] = Slot(len(self.all) + 1, node, block, index, at)
             self.all.append(self.by_place[key])
         return self.by_place[key].number
+
+    def __getitem__(self, number: int) -> Slot:
+        return self.all[number - 1]
 
 
 def gap_before_reading(slot, leaf: int | None) -> tuple:

@@ -18,13 +18,14 @@ class Probe:
     def __init__(self):
         self.begin(None)
 
-    def begin(self, change, size=0.0, *, wide=False, given=None, leaf=None):
+    def begin(self, change, size=0.0, *, wide=False, given=None, leaf=None, note=None):
         """change: a vector for all entries of all values, or None; size: of random noise to add instead; given: arrays
         that take the place of the values, or of those with the number `leaf`; wide: whether a sum over an axis gets an
-        entry for each of its terms, as if the axis were kept, or were another one.
+        entry for each of its terms, as if the axis were kept, or were another one; note: a list for the variables of
+        the function each time `here` is called.
         """
-        self.change, self.size, self.used, self.values, self.reached = change, size, 0, [], None
-        self.wide, self.given, self.leaf = wide, given and iter(given), leaf
+        self.change, self.size, self.used, self.values = change, size, 0, []
+        self.wide, self.given, self.leaf, self.noted = wide, given and iter(given), leaf, note
         self.rng = np.random.default_rng(0) if size else None
 
     def __call__(self, value, *, integers=False, like=None, terms=None, wider=None, shape=None, arguments=False):
@@ -52,10 +53,10 @@ class Probe:
         return self.visited(value)
 
     def here(self, _):
-        """Note the variables of the function that calls this, if somebody wants to know."""
-        if self.reached is not None:
+        """Note the variables of the function that calls this, if there is a list for them."""
+        if self.noted is not None:
             frame = sys._getframe(1)
-            self.reached.append((copied(frame.f_locals), frame.f_globals))
+            self.noted.append((copied(frame.f_locals), frame.f_globals))
 
     def visited(self, value):
         if is_tensor(value):

@@ -73,7 +73,7 @@ class Search:
         self.settled = truths.settled(investigation, self.truths, self.workshop.runs_for(SETTLING))
         self.costs = Costs(self.workshop, investigation, self.truths, self.settled)
         for one in self.suspects:
-            slot = slots.all[one.slot - 1]
+            slot = slots[one.slot]
             if not one.possible or slot.at != "in" or one.slot in self.done:
                 continue
             self.done.add(one.slot)
@@ -97,7 +97,7 @@ class Search:
 
     def add_gap_screen(self, suspect, number: int, target):
         """A screen for the gap with this number, where `target` may have to change, if values can be judged there."""
-        screen = GapScreen(self.investigation, suspect, self.workshop.slots.all[number - 1], target)
+        screen = GapScreen(self.investigation, suspect, self.workshop.slots[number], target)
         if screen.usable() and screen.decides:
             self.new.append(screen)
 
@@ -167,7 +167,7 @@ class Search:
         w = self.workshop
         for function in syntax.functions(w.subject.tree):
             statements = [s for _, block in syntax.blocks(function) for s in block]
-            own = [one for one in screens if w.slots.all[one.slot - 1].node in statements]
+            own = [one for one in screens if w.slots[one.slot].node in statements]
             if not own:
                 continue
             scope = expressions.Scope(function, w.facts, statements)
@@ -181,7 +181,7 @@ class Search:
         screen = self.screens.get(slot)
         if more or screen is None or len(new) != 1 or syntax.is_copy(edit.after):  # a copy has the same value
             return None
-        if self.uses.begins_to_use(self.workshop.slots.all[slot - 1], new[0]):  # it has its right value once it is read
+        if self.uses.begins_to_use(self.workshop.slots[slot], new[0]):  # it has its right value once it is read
             return None
         return screen.judges(new[0])
 

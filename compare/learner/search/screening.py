@@ -190,7 +190,7 @@ class StatementScreen(Screen):
     """
 
     def __init__(self, investigation: Investigation, suspect: Suspect):
-        slot = investigation.workshop.slots.all[suspect.slot - 1]
+        slot = investigation.workshop.slots[suspect.slot]
         self.block, self.index = slot.block, slot.index
         self.statement, (self.path, original) = slot.node, value_of(slot.node)
         noted, _ = investigation.reached(suspect)

@@ -1,9 +1,9 @@
-"""Which statements could be wrong: those of which another value would make every result right.
+"""Find the statements that could be wrong: those for which some other value would make every result right.
 
-Each statement's value is changed a little, entry by entry, and the results watched. That gives its footprint (which
-entries of the results depend on it) and its Jacobian. A backward pass is linear in nearly all its values, so whether
-*some* value here makes all results right is a linear system, which has a solution or not. What it solves for is the
-right value. No equation, name or convention is needed.
+Each statement's value is perturbed one entry at a time, and the effect on the results is recorded. That gives its
+footprint (which entries of the results depend on it) and its Jacobian. A backward pass is linear in nearly all its
+values, so whether *some* value here makes all results right is a linear system, which has a solution or not. The
+solution is the right value. No equation, name or convention is needed.
 """
 
 import ast
@@ -22,8 +22,8 @@ from compare.learner.search.switches import Workshop
 
 MOST = 800  # entries of a statement's values, over all times it runs, that are changed one by one
 SMALL = 1e-4  # the change of an entry
-SINGULAR = 1e-10  # of the largest singular value: below, values do not depend on a change
-STEPS = 16  # for the few values in which a backward pass is not linear
+SINGULAR = 1e-10  # relative to the largest singular value; smaller ones count as zero
+STEPS = 16  # of Broyden's method, for the few values in which a backward pass is nonlinear
 SHARES = (1.0, 0.5, 0.25)  # of a step, the first that helps
 
 
@@ -31,18 +31,18 @@ SHARES = (1.0, 0.5, 0.25)  # of a step, the first that helps
 class Suspect:
     """A statement and what is known about it.
 
-    reach: the entries of the results that depend on its value; moved: the same, or those that depend on its leaf;
+    slot: its number, see edits.Slots; moved: the entries of the results that depend on its value, or on its leaf;
     possible: whether some value makes all results right, None if that is not known; found, expected: its values, each
-    time it runs, as they are and as they should be; rank: how many numbers of the results it can set; jacobian: of the
-    results with respect to its values; change: what has to be added to these; leaf: which of several arrays that it
-    stores has to change, None for all; leaves: the others that move all that is wrong, each with what it moves;
-    recurrent: whether its value at one time depends on those before; linear: whether the results are linear in its
-    values; order: when it first had a value; named: whether what it should be is one of the measured gradients
-    (truths.py); innocent: whether what it holds, or what comes after it, is right already.
+    time it runs, as they are and as they should be; rank: of its Jacobian, that is, how many entries of the results it
+    can set independently; jacobian: of the results with respect to its values; change: what has to be added to these;
+    leaf: which of several arrays that it stores has to change, None for all; leaves: the others that move all that is
+    wrong, each with what it moves; recurrent: whether its value at one time depends on those before; linear: whether
+    the results are linear in its values; order: when it first had a value; named: whether what it should be is one of
+    the measured gradients (truths.py); innocent: whether what it holds, or what comes after it, is right already;
+    last_right: whether it is the last statement that holds such a right value.
     """
 
     slot: int
-    reach: np.ndarray
     moved: np.ndarray
     possible: bool | None = None
     found: list = field(default_factory=list)
@@ -64,7 +64,7 @@ class Suspect:
         return leaves if self.leaf is None else [leaves[self.leaf]]
 
     def may_stay_the_first_time(self) -> bool:
-        """Whether values that are right at all later times are enough."""
+        """Whether it is enough to correct the value from the second time on."""
         first = sum(leaf.size for leaf in self.chosen(self.expected[0]))
         effect = self.jacobian @ self.change[columns_of(self.found, self.leaf)]
         later = self.jacobian[:, first:]
@@ -118,7 +118,7 @@ class Investigation:
         return found
 
     def limited_to(self, only: np.ndarray) -> "Investigation":
-        """The same statements, if only some entries of the results count."""
+        """The same investigation, restricted to some entries of the results."""
         other = copy.copy(self)
         other.look_at(only)
         return other
@@ -134,57 +134,55 @@ class Investigation:
         self.between = [one for one in found if one.slot in self.names]
         self.functions = self.lines_of_forward()
 
-    def run(self, slot, change=None, size=0.0):
-        """All results with a change of what a statement stores; the values are in self.probe."""
-        self.probe.begin(change, size, wide=slot in self.wide)
-        self.switches[slot] = 1
-        vector = self.workshop.vector(self.program)
-        self.switches[slot] = 0
+    def run(self, slot, change=None, program=None, switches=None, **options):
+        """All results with a change of what a statement stores; the values are in self.probe.
+
+        program, switches: another program in which the same statements are probed; options: see Probe.begin.
+        """
+        self.probe.begin(change, wide=slot in self.wide, **options)
+        switches = self.switches if switches is None else switches
+        switches[slot] = 1
+        vector = self.workshop.vector(program or self.program)
+        switches[slot] = 0
         return vector
 
     def reached(self, suspect, gap: int | None = None) -> tuple[list, list]:
-        """What a run sees in which a statement has the expected values: (variables, computed).
+        """Run with the expected values of a statement. Returns what was seen: (variables, computed).
 
         variables: those of the function each time the statement is reached, or the gap with this number, as
-        (variables, module); computed: what the statement stores without being corrected.
+        (variables, module); computed: what the statement stores before it is corrected.
         """
-        program, switches = self.program, self.switches
+        program = switches = None
         if gap is not None:
             names = {"__probe__": self.probe, "__here__": self.probe.here}
-            slot = self.workshop.slots.all[suspect.slot - 1]
+            slot = self.workshop.slots[suspect.slot]
             variant = probed(slot.node, **self.widths[suspect.slot])
             chosen = {suspect.slot: [variant], gap: [[self.here[id(slot.block)]]]}
             program, switches = self.workshop.with_switches(chosen, **names)
             switches[gap] = 1
-        self.probe.begin(suspect.change, wide=suspect.slot in self.wide)
-        self.probe.reached = noted = []
-        switches[suspect.slot] = 1
-        self.workshop.vector(program)
-        switches[suspect.slot] = 0
+        noted = []
+        self.run(suspect.slot, suspect.change, program, switches, note=noted)
         return noted, self.probe.values
 
     def varying(self, suspect, noted) -> set[str]:
-        """The variables that depend, when a statement is reached again, on which of its right values it got before.
+        """The variables whose value, when a statement is reached again, depends on which right value it got before.
 
         noted: see `reached`.
         """
-        self.probe.begin(None)
-        self.probe.reached = as_it_is = []
-        self.switches[suspect.slot] = 1
-        self.workshop.vector(self.program)
-        self.switches[suspect.slot] = 0
+        as_it_is = []
+        self.run(suspect.slot, note=as_it_is)
         pairs = zip(noted, as_it_is, strict=False)
         return {name for (one, _), (other, _) in pairs for name in one if changed(one[name], other.get(name))}
 
     def suspect(self, slot) -> Suspect | None:
-        """What a statement moves; of several arrays that it stores the one that alone moves all that is wrong."""
-        moved = self.moved(slot, size=1e-4)
+        """What a statement moves; if it stores several arrays, one is chosen that alone moves all that is wrong."""
+        moved = self.moved(slot, size=SMALL)
         if moved is None or not any(self.probe.values):
             return None
-        suspect, found = Suspect(slot, moved, moved), self.probe.values
+        suspect, found = Suspect(slot, moved), self.probe.values
         counts = {len(time) for time in found}
         if counts != {1} and len(counts) == 1 and not (self.wrong & ~moved).any():
-            noise = 1e-4 * (0.5 + np.random.default_rng(0).random(columns_of(found, None).size))
+            noise = SMALL * (0.5 + np.random.default_rng(0).random(columns_of(found, None).size))
             fits = []
             for leaf in range(*counts):
                 moved = self.moved(slot, change=noise * columns_of(found, leaf))
@@ -192,7 +190,7 @@ class Investigation:
                     fits.append((moved.sum(), leaf, moved))
             if fits:
                 # of the arguments of a call, such as np.add.at, the first may be where it stores
-                is_call = isinstance(self.workshop.slots.all[slot - 1].node, ast.Expr)
+                is_call = isinstance(self.workshop.slots[slot].node, ast.Expr)
                 fits.sort(key=lambda fit: (fit[0], -fit[1] if is_call else fit[1]))
                 suspect.leaves = [fit[1:] for fit in fits]
                 suspect.leaf, suspect.moved = suspect.leaves.pop(0)
@@ -246,11 +244,11 @@ class Investigation:
                 self.solve(suspect)
 
     def is_evident(self, suspect: Suspect) -> bool:
-        """Whether a statement in backward moves what is wrong and nothing else, or more than it has numbers for.
+        """Whether a statement in backward moves exactly the wrong entries, or more than it can set independently.
 
         What is returned can always be set to what is right.
         """
-        statement = self.workshop.slots.all[suspect.slot - 1].node
+        statement = self.workshop.slots[suspect.slot].node
         if not suspect.possible or isinstance(statement, ast.Return) or self.in_forward(statement.lineno):
             return False
         return not (suspect.moved != self.wrong).any() or suspect.rank < 0.9 * suspect.moved.sum()
@@ -261,7 +259,7 @@ class Investigation:
 
     def lines_of_forward(self) -> dict[range, bool]:
         """The lines of each function, and whether it makes outputs, while these are right."""
-        makes = [self.line(one) for one in self.suspects if one.reach[self.outputs].any()]
+        makes = [self.line(one) for one in self.suspects if one.moved[self.outputs].any()]
         functions = (range(one.lineno, one.end_lineno + 1) for one in syntax.functions(self.workshop.subject.tree))
         right = not (self.wrong & self.outputs).any()
         return {lines: right and any(line in lines for line in makes) for lines in functions}
@@ -272,14 +270,11 @@ class Investigation:
         return bool(inside) and inside[-1]
 
     def line(self, suspect: Suspect) -> int:
-        return self.workshop.slots.all[suspect.slot - 1].node.lineno
+        return self.workshop.slots[suspect.slot].node.lineno
 
     def with_values(self, suspect: Suspect, given: list) -> Suspect | None:
         """The suspect that holds these arrays, one each time it runs, if every result is right then; None if not."""
-        self.probe.begin(None, wide=suspect.slot in self.wide, given=given, leaf=suspect.leaf)
-        self.switches[suspect.slot] = 1
-        vector = self.workshop.vector(self.program)
-        self.switches[suspect.slot] = 0
+        vector = self.run(suspect.slot, given=given, leaf=suspect.leaf)
         error = self.expected - self.workshop.base[self.only]
         if vector is None or not self.is_solved(self.expected - vector[self.only], error):
             return None
@@ -358,9 +353,9 @@ class Investigation:
         suspect.rank = int(np.linalg.matrix_rank(jacobian, tol=1e-8 * max(1e-30, np.abs(jacobian).max())))
 
     def jacobian(self, slot, change, base, which) -> np.ndarray | None:
-        """The derivatives of all results with respect to the entries `which` of a statement's values; None if infinite.
+        """The derivatives of all results with respect to the entries `which` of a statement's values.
 
-        base: the results with the change; without one the derivatives are kept.
+        base: the results with the change. None if a result is not finite. Columns without a change are kept.
         """
         kept = self.columns.setdefault((slot, slot in self.wide), {}) if not change.any() else {}
         for k in which:

@@ -350,30 +350,22 @@ def with_checked_at(statement):
     return statement
 
 
-def switch_below(number, limit):
-    switch = ast.Subscript(ast.Name("__on__", ast.Load()), ast.Constant(number), ast.Load())
-    return ast.Compare(switch, [ast.Lt()], [ast.Constant(limit)])
-
-
 def choice(number, variants, otherwise):
-    """if __on__[number] < 1: otherwise, else: the variants, halved again and again so that few comparisons are made."""
-
-    def between(low, high):
-        if high - low == 1:
-            return variants[low - 1]
-        middle = (low + high) // 2
-        return [ast.If(switch_below(number, middle), between(low, middle), between(middle, high))]
-
-    return [ast.If(switch_below(number, 1), otherwise or [ast.Pass()], between(1, len(variants) + 1))]
+    """if __on__[number] < 1: otherwise, else: the variants."""
+    return halved(number, [otherwise or [ast.Pass()], *variants], lambda test, a, b: [ast.If(test, a, b)])
 
 
 def pick(number, variants, otherwise):
     """The same for the expression in a header."""
+    return halved(number, [otherwise, *variants], ast.IfExp)
 
-    def between(low, high):
-        if high - low == 1:
-            return variants[low - 1]
-        middle = (low + high) // 2
-        return ast.IfExp(switch_below(number, middle), between(low, middle), between(middle, high))
 
-    return ast.IfExp(switch_below(number, 1), otherwise, between(1, len(variants) + 1))
+def halved(number, variants, either: Callable, first: int = 0):
+    """The variant with the number __on__[number], found by few comparisons; first: the number of variants[0]."""
+    if len(variants) == 1:
+        return variants[0]
+    middle = max(1, len(variants) // 2) if first else 1  # what the program did is asked for most often
+    switch = ast.Subscript(ast.Name("__on__", ast.Load()), ast.Constant(number), ast.Load())
+    test = ast.Compare(switch, [ast.Lt()], [ast.Constant(first + middle)])
+    low, high = variants[:middle], variants[middle:]
+    return either(test, halved(number, low, either, first), halved(number, high, either, first + middle))

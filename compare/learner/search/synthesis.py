@@ -1,7 +1,7 @@
 """Which expression has the value that a statement needs? It is built from what the statement could read.
 
 Each part of the statement's expression is replaced by an ingredient (ingredients.py), or gets one more term or factor,
-or becomes a product of two or three. Their values are compared with those that screening.py asks for.
+or becomes a product of two. Their values are compared with those that screening.py asks for.
 """
 
 import ast
@@ -28,10 +28,8 @@ BORROWED = 0.4  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
 LARGEST_NUMBER = 12  # in a factor such as 3 or 2 / 3
 FAR = 1.9  # what an edit with a function of an ingredient, or with a product, costs at least
-# What a part P becomes together with a product X, and which products; what is subtracted costs more.
+# What a part P becomes together with a product X; what is subtracted costs more.
 WITH_PRODUCT = {"X": 2.4, "-X": 2.7, "P + X": 2.2, "P - X": 2.2}
-LONG = 0.3  # more for a product of three
-MOST_PAIRS = 2_000  # of which products of three are made
 EXACT = 0.01  # of what is allowed for a part, for the sums of products
 MOST_ALIKE = 1_000  # products with the right sum; more say nothing
 
@@ -184,12 +182,11 @@ class Synthesis:
 
     def far(self) -> Iterator[edits.Edit]:
         """What passes the screen with functions of ingredients, and products of them."""
-        terms = {id(term) for term in terms_of(self.screen.original)}
         for site in self.sites:
             if site.part is not None and site.part.possible:
                 yield from self.passing(site, self.fitting(site, "made"))
                 yield from self.passing(site, self.contractions(site))
-                yield from self.passing(site, self.products(site, long=id(site.node) in terms))
+                yield from self.passing(site, self.products(site))
 
     def passing(self, site: Site, found) -> Iterator[edits.Edit]:
         """Of the (cost, expression) for a part those with which the statement has the values that it needs."""
@@ -263,8 +260,8 @@ class Synthesis:
             for k in np.flatnonzero(site.part.right(joined_values(template, site.part, columns))):
                 yield self.with_product(template, cost, site, choices[k].node)
 
-    def products(self, site: Site, *, long: bool) -> Iterator:
-        """(cost, expression): a product entry by entry of two ingredients; long: or of three, two of them added, say.
+    def products(self, site: Site) -> Iterator:
+        """(cost, expression): a product entry by entry of two ingredients.
 
         The sum of the entries of A * B, times the weights of the part, is one entry of a matrix product. So only few of
         the products have to be computed.
@@ -275,14 +272,10 @@ class Synthesis:
         sums = (first * part.weights[:, None]).T @ columns
         for template, cost in WITH_PRODUCT.items():
             goal = (-1) ** ("-" in template) * (part.lacks if "P" in template else part.goal)
-            found = [("A * B", pair) for pair in np.argwhere(np.abs(sums - goal) <= EXACT * part.loose)]
-            if long:
-                found += triples(first, part.weights, sums[:, : len(plain)], goal, EXACT * part.loose)
-            for form, members in found[:MOST_ALIKE]:
-                values = function_of(form)(**{x: columns[:, [k]] for x, k in zip("ABC", members, strict=False)})
-                if part.right(joined_values(template, part, values))[0]:
-                    node = syntax.filled(form, **{x: choices[k].node for x, k in zip("ABC", members, strict=False)})
-                    yield self.with_product(template, cost + LONG * (len(members) > 2), site, node)
+            for a, b in np.argwhere(np.abs(sums - goal) <= EXACT * part.loose)[:MOST_ALIKE]:
+                if part.right(joined_values(template, part, columns[:, [a]] * columns[:, [b]]))[0]:
+                    node = syntax.filled("A * B", A=choices[a].node, B=choices[b].node)
+                    yield self.with_product(template, cost, site, node)
 
     def with_product(self, template, cost, site, node) -> tuple[float, ast.expr]:
         return cost + 0.05 * syntax.size(node), syntax.filled(template, P=site.node, X=node)
@@ -293,39 +286,10 @@ def joined_values(template, part: Part, columns) -> np.ndarray:
         return function_of(template)(P=part.values[:, None], X=columns)
 
 
-def triples(columns, weights, sums, goal, loose) -> Iterator[tuple]:
-    """(form, numbers of columns): the products of three columns that have the sum `goal` with these weights.
-
-    sums: those of the products of two.
-    """
-    for a, row in enumerate(sums):
-        order = np.argsort(row)
-        for form, wanted in (("A * (B + C)", goal - row), ("A * (B - C)", row - goal)):
-            low = np.searchsorted(row[order], wanted - loose)
-            high = np.searchsorted(row[order], wanted + loose, "right")
-            for b in np.flatnonzero(high > low):
-                yield from ((form, (a, b, c)) for c in order[low[b] : high[b]])
-    pairs = list(itertools.islice(itertools.combinations_with_replacement(range(columns.shape[1]), 2), MOST_PAIRS))
-    if pairs:
-        left, right = np.transpose(pairs)
-        together = (columns * weights[:, None]).T @ (columns[:, left] * columns[:, right])
-        for a, k in np.argwhere(np.abs(together - goal) <= loose):
-            if a <= left[k]:
-                yield "A * B * C", (a, left[k], right[k])
-
-
 def times(node, number: Fraction) -> ast.expr:
     """An expression times a number."""
     new = node if number.numerator == 1 else syntax.filled("N * P", P=node, N=syntax.number(number.numerator))
     return new if number.denominator == 1 else syntax.filled("P / N", P=new, N=syntax.number(number.denominator))
-
-
-def terms_of(node) -> Iterator[ast.expr]:
-    """The terms of a sum; the sum itself first."""
-    yield node
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-        yield from terms_of(node.left)
-        yield from terms_of(node.right)
 
 
 def with_parents(shell) -> Iterator:

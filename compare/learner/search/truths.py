@@ -189,7 +189,7 @@ def measured(investigation: Investigation, runs: int) -> list[Truth]:
 def stores(investigation: Investigation, count: int) -> Iterator[Site]:
     """The statements of forward that store something. count: how many entries of the results are outputs."""
     for suspect in investigation.suspects:
-        slot = investigation.workshop.slots.all[suspect.slot - 1]
+        slot = investigation.workshop.slots[suspect.slot]
         if suspect.moved[:count].any() and slot.at == "in":
             run = partial(investigation.run, suspect.slot)
             yield Site(targets_of(slot.node), slot.node.lineno, investigation.probe, run, is_use=False)

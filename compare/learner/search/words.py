@@ -42,7 +42,7 @@ def findings_for_two(first: Finding, second: Finding, edit, source) -> list[Find
 
 def finding_without_fix(search: Search, suspect) -> Finding:
     """A statement of which another value makes everything right."""
-    node = search.workshop.slots.all[suspect.slot - 1].node
+    node = search.workshop.slots[suspect.slot].node
     source = search.workshop.subject.source.split("\n")
     return Finding(
         node.lineno,
