@@ -23,7 +23,7 @@ from compare.learner.program.calling import Case
 from compare.learner.program.gradient_names import CannotRun, plain
 from compare.learner.search.switches import executed
 from compare.learner.verdict.errors import in_words, where_raised
-from compare.learner.verdict.stages import shapes_are_right, with_arrays_if_needed
+from compare.learner.verdict.stages import with_arrays_if_needed, wrong_shape
 from compare.options import OWN_CELLS, Settings
 from data import UserError
 from data.errors import printable
@@ -110,7 +110,7 @@ class OwnCell:
         with one_line(file):
             self.program = problems.program_for(name, module)
             outcome = with_arrays_if_needed(SimpleNamespace(file=file), module, self.program, case)
-            trouble = shapes_are_right(None, [(case, outcome)], None)
+            trouble = wrong_shape(None, [(case, outcome)], None)
             if trouble:
                 raise CannotRun(f"{trouble[1]}; {self.advice}")
 

@@ -83,15 +83,15 @@ def load(source, file, exercise, report):
 
 def examine_one(subject: Subject, module, report: Report, tell: Callable):
     """Fill in the report on one program."""
-    heard = sys.stdout  # what a program prints the first time that it runs
+    stdout = sys.stdout  # what a program prints the first time that it runs
     with (
         warnings.catch_warnings(),
         np.errstate(all="ignore"),
-        open(os.devnull, "w", encoding="utf-8") as no,
-        redirect_stdout(no),
+        open(os.devnull, "w", encoding="utf-8") as devnull,
+        redirect_stdout(devnull),
     ):
         warnings.simplefilter("ignore")
-        failed = judged(subject, module, report, heard)
+        failed = judged(subject, module, report, stdout)
         if failed is None:
             return
         tell(report)

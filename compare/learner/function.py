@@ -11,7 +11,7 @@ from compare.learner.program import pairs
 from compare.learner.program.arrays import copied
 from compare.learner.program.calling import Program, name_of
 from compare.learner.program.gradient_names import CannotRun
-from compare.learner.search.switches import Subject, executed
+from compare.learner.search.switches import Subject
 from compare.learner.verdict.errors import in_words
 from compare.learner.verdict.report import RIGHT, WRONG, Report, head, tail
 from compare.learner.verdict.subjects import Bound
@@ -128,7 +128,7 @@ def with_source(subject: Subject, code, forward: Callable, backward, wrt) -> Sub
 
     found = Subject(definitions_of(source), file, Bound(subject.bind.program, subject.bind.inputs, again))
     try:
-        found.bind(executed(compile(found.tree, file, "exec"), file))
+        found.bind(found.module())
     except Exception as error:
         raise CannotRun(f"running the definitions in {file} again raised {in_words(error)}") from None
     return found

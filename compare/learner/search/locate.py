@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compare.learner.search.repair import Fix, Search
 from compare.learner.search.several import best_fix, parts_of
-from compare.learner.search.switches import Judge, Subject, Workshop, executed, switched
+from compare.learner.search.switches import Judge, Subject, Workshop, switched
 from compare.learner.search.words import finding_for_fix, finding_without_fix, findings_for_two, uncertain
 from compare.learner.verdict.report import SHAPES, VALUES, Finding
 
@@ -26,7 +26,7 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
         search, whole, some = searched(subject, index, stage, confirm)
         if whole:
             return [finding_for_fix(search, whole)]
-        # what makes everything right here, but not in all cases
+        # fixes that work in this case, but not in all
         here = [fix for fix in some if search.wrong is not None and fix.gain == search.wrong.sum()]
         tell(likely(search, here or some[:1], [], sure=not here))
         parts, tried = [], []
@@ -34,7 +34,7 @@ def located(subject: Subject, index: int, stage: str, confirm: Callable, tell: C
         for first in islice(here or first_fixes(search, some, parts), TRIES):
             tried.append(first)
             right, general = verified(search, first.edit, confirm)
-            if right:  # it was not tried before: a search ends at some time
+            if right:  # not verified earlier: the search ran out of its budget
                 return [finding_for_fix(search, [replace(first, general=general)])]
             rest = Subject(subject.source, subject.file, subject.bind, edited_tree(search.workshop, first.edit))
             second, found, _ = searched(rest, wrong_case(rest, index), stage, confirm, PATIENCE)
@@ -74,11 +74,11 @@ def first_fixes(search: Search, some: list[Fix], parts: list[Search]) -> Iterato
 
 def wrong_case(subject: Subject, otherwise: int) -> int:
     """The first case that a program gets wrong."""
-    program, cases = subject.bind(executed(compile(subject.tree, subject.file, "exec"), subject.file))
+    program, cases = subject.bind(subject.module())
     for index, case in enumerate(cases):
         judge = Judge(case)
         with suppress(Exception):
-            right = judge.right(judge.vector(program))
+            right = judge.check(program)
             if right is not None and not right.all():
                 return index
     return otherwise
@@ -113,9 +113,9 @@ def verified(search: Search, edit, confirm: Callable) -> tuple[bool, bool]:
     """Whether all is right after an edit, and whether it is in general, too."""
     subject = search.workshop.subject
     try:
-        code = compile(edited_tree(search.workshop, edit), subject.file, "exec")
-        right = confirm(executed(code, subject.file))
-        return right, right and confirm.in_general(executed(code, subject.file))
+        tree = edited_tree(search.workshop, edit)
+        right = confirm(subject.module(tree))
+        return right, right and confirm.in_general(subject.module(tree))
     except KeyboardInterrupt:
         raise
     except BaseException:

@@ -1,6 +1,6 @@
 """Where forward uses values: at the start of a step, as arguments of a function, as entries of an array.
 
-What goes from step to step in backward is the gradient of such a value, and no more: the upstream gradient of the
+The gradient that is carried from step to step is the gradient of exactly such a use: the upstream gradient of the
 state h, say, belongs to the gradient of h as a whole, but not to that of the h with which the next step begins.
 """
 

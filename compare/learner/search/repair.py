@@ -1,8 +1,8 @@
 """Which edit of the program makes everything right?
 
-First those of which it is known without a run that they give a statement the value that it needs (screening.py,
-synthesis.py). Then the other edits of edits.py, the likeliest first: those of statements that could be wrong
-(suspects.py), and of these the smallest.
+First come the edits that are known, without a run, to give a statement the value that it needs (screening.py,
+synthesis.py). Then the other edits of edits.py follow, the likeliest first: those of statements that could be wrong
+(suspects.py), and of these the smallest (costs.py).
 """
 
 import ast
@@ -20,12 +20,12 @@ from compare.learner.search.suspects import Investigation
 from compare.learner.search.switches import Workshop
 from compare.learner.search.synthesis import FAR, Synthesis
 
-# What the search may cost, in microseconds of runs as a Workshop counts them.
+# What the search may cost, in estimated microseconds of run time, see Workshop.runs_for.
 EDITING, MORE, SOLVING, MEASURING, SETTLING = 3_000_000, 400_000, 3_000_000, 500_000, 1_000_000  # MORE: after a fix
 CHUNK = 300  # edits that are compiled into one program
 MARGIN = 0.3  # how much costlier than the first right edit another one may be and still be named
-LEAST = 0.6  # what an edit costs at least
-LIKELY = 1.2  # what is added for an edit of a likely statement at most
+LEAST = 0.6  # the smallest cost of an edit, without that of its slot
+LIKELY = 1.2  # the largest cost of a likely slot
 
 
 @dataclass
@@ -45,13 +45,17 @@ class Search:
     """All edits of a program in the order in which they are tried.
 
     investigation, known: its statements and its right gradients (truths.py), where an earlier search has them.
+
+    screens: slot -> the screen of a statement whose value is judged without a run; others: the screens of statements
+    of which one right value is known only, or none; new: the screens with which nothing was tried yet; done: the slots
+    of which is known whether they have a screen; solving: goes on to solve for right values, see solve_all; limit: the
+    largest cost of an edit that is still tried.
     """
 
     def __init__(self, workshop: Workshop, investigation: Investigation | None = None, known: list | None = None):
         self.workshop, self.uses, self.costs = workshop, Uses(workshop), Costs(workshop, None, [], {})
         self.suspects, self.truths, self.screens, self.settled, self.wrong = [], [], {}, {}, None
-        self.new, self.undecided, self.by_truth, self.limit = [], [], [], np.inf
-        self.solving, self.done = iter(()), set()  # done: the slots of which is known whether there is a screen
+        self.new, self.others, self.limit, self.solving, self.done = [], [], np.inf, iter(()), set()
         if workshop.right is not None and not workshop.right.all():
             self.investigation = investigation = investigation or Investigation(workshop)
             self.suspects, self.wrong = investigation.suspects, investigation.wrong
@@ -65,9 +69,9 @@ class Search:
         return Search(self.workshop, self.investigation.limited_to(only), self.truths)
 
     def prepare_screens(self):
-        """A screen for each statement of which another value would do, and for the gap before that value is read.
+        """Make a screen for each statement whose value could be wrong, and for the gap before that value is read.
 
-        Those of statements that had one before remain; new: the others.
+        Those of statements that had one before remain.
         """
         slots, investigation, self.new = self.workshop.slots, self.investigation, []
         self.settled = truths.settled(investigation, self.truths, self.workshop.runs_for(SETTLING))
@@ -77,15 +81,7 @@ class Search:
             if not one.possible or slot.at != "in" or one.slot in self.done:
                 continue
             self.done.add(one.slot)
-            screen = StatementScreen(investigation, one)
-            if screen.usable() and screen.decides:
-                self.screens[one.slot] = screen
-                self.new.append(screen)
-            elif screen.usable() and one.slot in self.settled:
-                self.by_truth.append(StatementScreen(investigation, self.settled[one.slot]))
-                self.new.append(self.by_truth[-1])
-            elif screen.usable():
-                self.undecided.append(screen)
+            self.add_screen(one)
             gap, target = edits.gap_before_reading(slot, one.leaf)
             if gap is not None:
                 self.add_gap_screen(one, slots.of(slot.block, gap, "before"), target)
@@ -94,6 +90,20 @@ class Search:
             if one.possible and one.slot not in self.done:
                 self.done.add(one.slot)
                 self.add_gap_screen(one, one.slot, ast.Name(investigation.names[one.slot], ast.Store()))
+
+    def add_screen(self, suspect):
+        """A screen for a statement, with one of its right values if only that one is known to belong there."""
+        screen = StatementScreen(self.investigation, suspect)
+        if not screen.usable():
+            return
+        if screen.decides:
+            self.screens[suspect.slot] = screen
+            self.new.append(screen)
+        elif suspect.slot in self.settled:
+            self.others.append(StatementScreen(self.investigation, self.settled[suspect.slot]))
+            self.new.append(self.others[-1])
+        else:
+            self.others.append(screen)
 
     def add_gap_screen(self, suspect, number: int, target):
         """A screen for the gap with this number, where `target` may have to change, if values can be judged there."""

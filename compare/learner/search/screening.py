@@ -17,7 +17,7 @@ from compare.learner.search.probes import Arguments, Probe, is_literal, value_of
 from compare.learner.search.suspects import SINGULAR, Investigation, Suspect
 from compare.learner.search.switches import Endless, Workshop
 
-CLOSE = 1e-5  # relative: solved values are that exact; what passes is run afterwards
+CLOSE = 1e-5  # relative accuracy of the solved values; candidates that pass are confirmed by a run
 OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -54,7 +54,7 @@ class Place:
         return value
 
     def with_part(self, node, value, chain):
-        """The value of chain[-1], if `node`, a part of it, has another value. chain: what is between, inside out."""
+        """Evaluate chain[-1] with `value` in place of its part `node`. chain: what encloses that, innermost first."""
         if not chain:
             return value
         kept = {id(one): self.known.pop(id(one), None) for one in (node, *chain)}
@@ -112,7 +112,8 @@ class Screen:
     """What a statement needs, and where it runs.
 
     places: a Place per time it runs, in a run in which it has the right values; expected: these, each time a list of
-    arrays; original: its expression; unique: whether no other values would do; decides: whether values can be judged.
+    arrays; original: its expression; unique: whether these are the only right values; decides: whether the test is
+    conclusive.
     """
 
     def __init__(self, suspect: Suspect, places: list[Place], original):
@@ -215,14 +216,14 @@ class StatementScreen(Screen):
 
 
 class GapScreen(Screen):
-    """A gap after a statement, where what it stored has to change before it is read: a statement is missing."""
+    """A gap after a statement, where one is missing that changes the stored value before it is read."""
 
     def __init__(self, investigation: Investigation, suspect: Suspect, gap: edits.Slot, target):
         noted, computed = investigation.reached(suspect, gap.number if gap.number != suspect.slot else None)
         self.gap, self.block, self.target, original = gap, gap.block, target, syntax.load(target)
         places = [Place(*one, investigation.workshop) for one in noted]
         for place, leaves in zip(places, map(suspect.chosen, computed), strict=False):
-            if len(leaves) == 1:  # there the variable holds what it should; the expression has what it was
+            if len(leaves) == 1:  # the variable holds the corrected value; the expression must see the one before
                 place.nodes.append(original)
                 place.known[id(original)] = True, leaves[0]
         expected = [suspect.chosen(time) for time in suspect.expected]

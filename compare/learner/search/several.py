@@ -1,8 +1,8 @@
 """Two mistakes: what does one of them alone make wrong?
 
-Of two mistakes, no statement can set right what both make wrong. But nearly always one of them does not reach every
-wrong gradient. So for each statement this looks for the wrong entries of which another value there would make all
-right, and none wrong: with those, the search for a single mistake begins again.
+No single statement can correct the entries that two mistakes make wrong together. But some wrong entries nearly
+always come from one of them only. So for each statement this looks for the wrong entries that another value there
+would correct without making others wrong. With those, the search for a single mistake begins again.
 """
 
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ from compare.learner.program.arrays import arrays_in, is_tensor
 from compare.learner.program.calling import Case
 from compare.learner.search import edits, syntax
 
-# About how many microseconds a run takes, by what it does: its start, and each operation by the kind of its result.
+# The estimated cost of a run in microseconds: its start, and each operation by the kind of its result.
 START, ON_ARRAY, ON_TENSOR, ON_NUMBER = 300.0, 1.2, 4.0, 0.15
 TICKS = 20_000  # turns of loops in one run: a variant may have made a loop endless
 
@@ -40,6 +40,10 @@ class Subject:
 
     def __post_init__(self):
         self.tree = self.tree or ast.parse(self.source, self.file)
+
+    def module(self, tree=None, **names):
+        """The program, or another tree, run as a module that has these names. Raises what running it raises."""
+        return executed(compile(tree or self.tree, self.file, "exec"), self.file, **names)
 
 
 def executed(code, file, **names):
@@ -87,6 +91,10 @@ class Judge:
                 parts.append((value if is_like(value, expected) else np.full(expected.shape, np.nan)).ravel())
             parts += [np.ravel(outcome.inputs.get(place, value)) for place, value in self.inputs.items()]
         return np.concatenate(parts).astype(float)
+
+    def check(self, program) -> np.ndarray | None:
+        """Which entries are right when a program runs; None when a shape is wrong. Raises what the program raises."""
+        return self.right(self.vector(program))
 
     def right(self, vector) -> np.ndarray | None:
         if vector is None:
@@ -183,8 +191,7 @@ class Workshop:
         self.lines = dict.fromkeys(line for line, *_ in self.facts)  # in the order in which they ran
 
     def module(self, tree, **names):
-        code = compile(tree, self.subject.file, "exec")
-        return executed(code, self.subject.file, __tick__=self.tick, __at__=at_checked, **names)
+        return self.subject.module(tree, __tick__=self.tick, __at__=at_checked, **names)
 
     def tick(self):
         self.ticks += 1

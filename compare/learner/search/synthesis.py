@@ -27,7 +27,7 @@ JOINED = {"P * X": 1.5, "P + X": 1.5, "P - X": 1.8, "P / X": 1.8, "P ** X": 1.5}
 BORROWED = 0.4  # less for a factor that another function has
 NUMBERS = (0, 1, 2, -1, 0.5)
 LARGEST_NUMBER = 12  # in a factor such as 3 or 2 / 3
-FAR = 1.9  # what an edit with a function of an ingredient, or with a product, costs at least
+FAR = 1.9  # the smallest cost of an edit with a function of an ingredient, or with a product
 # What a part P becomes together with a product X; what is subtracted costs more.
 WITH_PRODUCT = {"X": 2.4, "-X": 2.7, "P + X": 2.2, "P - X": 2.2}
 EXACT = 0.01  # of what is allowed for a part, for the sums of products
@@ -52,7 +52,7 @@ class Part:
     """A part of an expression on which its value depends linearly: which values of the part give the needed ones?
 
     shapes, values: of the part at all places; possible: whether any values do. The entries of right values, multiplied
-    by `weights`, have the sum `goal`, up to `loose`; those of the values that are there have one that `lacks` so much.
+    by `weights`, have the sum `goal`, up to `loose`; that of the values that are there is smaller by `lacks`.
     """
 
     def __init__(self, screen: Screen, shapes, values, matrix, whole):
@@ -189,7 +189,7 @@ class Synthesis:
                 yield from self.passing(site, self.products(site))
 
     def passing(self, site: Site, found) -> Iterator[edits.Edit]:
-        """Of the (cost, expression) for a part those with which the statement has the values that it needs."""
+        """An edit for each (cost, expression) for a part that gives the statement the value that it needs."""
         for cost, new in found:
             if self.screen.passes(lambda place, k, new=new: place.with_part(site.node, place.value(new), site.chain)):
                 yield self.screen.edit(cost, site.path, site.node, new)

@@ -43,7 +43,7 @@ class Truth:
     slopes: list = field(default_factory=list)
 
     def is_same(self, other: np.ndarray) -> bool:
-        """Whether another value is this one, perhaps in another layout; nothing can be told from zeros."""
+        """Whether another value is this one, perhaps in another layout; zeros match nothing."""
         layouts = [one for one in (other, other.T) if one.shape == self.shape]
         if other.shape != self.shape and squeezed(self.shape) == squeezed(other.shape):
             layouts.append(other.reshape(self.shape))
@@ -63,7 +63,7 @@ def squeezed(shape):
 
 
 def settled(investigation: Investigation, known: list[Truth], runs: int) -> dict[int, Suspect]:
-    """Slot -> the suspect with the gradients of one value for its own, where other values would do as well."""
+    """Slot -> the suspect with measured gradients for its values, where several values would be right."""
     groups, last = {}, investigation.workshop.runs + runs
     for one in known:
         groups.setdefault((one.name, one.line, id(one.site)), []).append(one)

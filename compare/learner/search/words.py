@@ -48,8 +48,8 @@ def finding_without_fix(search: Search, suspect) -> Finding:
         node.lineno,
         source[node.lineno - 1].rstrip(),
         False,
-        "Another value of this line makes everything right, but no small edit was found that gives it. A whole term "
-        "may be missing.",
+        "Some other value of this line would make everything right, but no small change was found that gives it. A "
+        "whole term may be missing.",
         (),
         values_without_fix(search, suspect),
     )
@@ -108,10 +108,10 @@ def kind_in_words(edit) -> str:
 def statement_in_words(old, new) -> str:
     adds = isinstance(new, ast.Assign) and syntax.unparse(new.value).startswith(f"{syntax.unparse(new.targets[0])} + ")
     if isinstance(old, ast.Assign) and (isinstance(new, ast.AugAssign) or adds):
-        return "This replaces a value that should be added to."
+        return "This overwrites a value; it should add to it."
     if isinstance(old, ast.AugAssign) and isinstance(new, ast.Assign):
         if syntax.unparse(new.value) == syntax.unparse(old.value):
-            return "This adds to a value that should be replaced."
+            return "This adds to a value; it should overwrite it."
         return "This changes in place an array that is also used elsewhere."
     if isinstance(old, ast.AugAssign) and isinstance(new, ast.Expr):
         return "Where an index occurs twice, this adds only once."
@@ -139,12 +139,12 @@ def expression_in_words(old, new) -> str:
     if isinstance(old, ast.Tuple | ast.List) and isinstance(new, ast.Tuple | ast.List):
         return f"The order in {part} is wrong." if len(old.elts) == len(new.elts) else f"{part} is not complete."
     if isinstance(old, syntax.NAMES) and isinstance(new, syntax.NAMES):
-        return f"{part} is not what belongs here."
+        return f"{part} is wrong here."
     return f"{part} is wrong."
 
 
 def evidence(search: Search, edit) -> list[str]:
-    """What a line holds and what it holds after the edit, if it is a value that changes."""
+    """The line's value before and after the edit, if the edit changes a value."""
     slots = {slot for slot, _ in edit.changes}
     suspect = next((one for one in search.costs.possible if one.slot in slots), None)
     if suspect is None or isinstance(search.costs.node(suspect.slot), ast.Expr):  # which has no value to speak of
@@ -157,8 +157,7 @@ def evidence(search: Search, edit) -> list[str]:
 
 def values_after(search: Search, edit, suspect) -> list | None:
     """The values of a statement after an edit of it, each time it runs; None if they cannot be evaluated."""
-    known = (*search.screens.values(), *search.by_truth, *search.undecided)
-    screens = [one for one in known if one.slot == suspect.slot]
+    screens = [one for one in (*search.screens.values(), *search.others) if one.slot == suspect.slot]
     try:
         ((_, (statement,)),) = edit.changes
         _, new = value_of(statement)

@@ -2,7 +2,7 @@
 
 The loss is the sum of the outputs times fixed random upstream gradients. With steps h, h/2 and h/4 the errors of order
 h^2 and h^4 cancel. Much smaller steps have to give the same: along one random direction of each array, or else for each
-entry, where what the two differ by is the error that is allowed for. All is done in float64, whatever the example's
+entry; then their difference is the error that is allowed for. All is done in float64, whatever the example's
 dtype, because differences of float32 resolve little. Where forward has a kink, such as relu at 0, the slopes on its two
 sides differ; there nothing is expected.
 """

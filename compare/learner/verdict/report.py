@@ -13,10 +13,8 @@ CLEAN, SEPARATE = "inputs unmodified, repeatable", "no aliased outputs"
 IF_WRONG = {RUNS: "to run", CLEAN: "inputs or second call", SEPARATE: "aliased outputs"}  # what a stage is called then
 MARKS = {RIGHT: "note", WRONG: "wrong", COULD_NOT_RUN: "failed", UNSOLVED: "failed"}
 WIDTH = 80
-NOT_FOUND = (
-    "No single line was found that can be changed so that everything becomes right. There are probably several "
-    "mistakes."
-)
+NOT_FOUND = "No change of a single line was found after which everything is right."
+SEVERAL = "There are probably several mistakes."  # only known where values were compared
 
 
 @dataclass
@@ -30,6 +28,10 @@ class Row:
     entry: tuple = ()
     got: float = math.nan
     expected: float = math.nan
+
+    @property
+    def is_right(self) -> bool:
+        return self.verdict == "within rounding"
 
 
 @dataclass
@@ -117,12 +119,12 @@ def head(report: Report) -> str:
     for stage, words in report.stages:
         mark = "ok" if words == "ok" else MARKS[report.verdict]
         lines += wrapped(stage if words == "ok" else f"{IF_WRONG.get(stage, stage)}: {words}", f"  {mark:<5} ", 8)
-    wrong = [row for row in report.rows if row.verdict != "within rounding"]
+    wrong = [row for row in report.rows if not row.is_right]
     if wrong:
         width = max(len(row.name) for row in report.rows)
         lines.append("")
         lines += [row_in_words(row, width) for row in wrong]
-        good = [row.name for row in report.rows if row.verdict == "within rounding"]
+        good = [row.name for row in report.rows if row.is_right]
         lines += wrapped(f"within rounding: {', '.join(good)}", "", 2) if good else []
     return "\n".join(lines)
 
@@ -139,7 +141,8 @@ def tail(report: Report, *, fix: bool = False) -> str:
     """What was found out about the cause."""
     lines = []
     if report.verdict == WRONG and not report.findings:
-        lines += ["", *wrapped(report.not_searched or NOT_FOUND, "", 0)]
+        several = f" {SEVERAL}" if (SHAPES, "ok") in report.stages else ""
+        lines += ["", *wrapped(report.not_searched or NOT_FOUND + several, "", 0)]
     for k, finding in enumerate(report.findings):
         lines += ["", *finding_in_words(finding, fix=fix, another=k > 0)]
     if fix and report.verdict == WRONG and report.findings and not any(one.after for one in report.findings):
@@ -150,7 +153,7 @@ def tail(report: Report, *, fix: bool = False) -> str:
         words = f"{right}: the largest error, in {worst.name}, is {worst.eps:.2g} eps of its largest entry"
         lines += ["", *wrapped(words, "", 0)]
         if not report.exercise and worst.eps > ALLOWED_EPS:
-            lines.append("(the expected gradient is measured by differences, and no more exactly than that)")
+            lines.append("(the expected gradient is itself only as exact as finite differences)")
     for remark in report.remarks:
         lines += wrapped(remark, "  * ", 4)
     if report.printed:

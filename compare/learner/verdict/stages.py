@@ -12,19 +12,19 @@ from compare.learner.exercises.training_loop import first_difference
 from compare.learner.program import pairs
 from compare.learner.program.calling import Case, Outcome
 from compare.learner.program.gradient_names import CannotRun
-from compare.learner.search.switches import Subject, differing, differing_in_a_pullback, executed, why_usual
+from compare.learner.search.switches import Subject, differing, differing_in_a_pullback, why_usual
 from compare.learner.verdict.errors import in_words, shapes_in_words, where_raised
 from compare.learner.verdict.report import CLEAN, COULD_NOT_RUN, RUNS, SEPARATE, SHAPES, UNSOLVED, VALUES, Report
 from compare.learner.verdict.rows import difference_in_kind, row_of
 from compare.learner.verdict.subjects import Bound
 
 
-def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] | None:
+def judged(subject: Subject, module, report: Report, stdout) -> tuple[int, str] | None:
     """Fill in the verdict. Returns the case and the stage at which the program is wrong, None when it is not.
 
-    heard: where the program prints what it prints.
+    stdout: where the program's output goes.
     """
-    seen = run_all(subject, module, report, heard)
+    seen = run_all(subject, module, report, stdout)
     if seen is None:
         return None
     left_out = [name for case, _ in seen for name in case.unchecked]
@@ -37,8 +37,8 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
     known_to = max((case.known_to for case, _ in seen), default=0)
     if known_to > NOTABLE:
         report.remarks.append(f"differences give the gradients to {known_to:.0e} of the largest entry only")
-    for stage, passes in STAGES:
-        index, sentence = passes(subject, seen, report) or (None, "ok")
+    for stage, problem in STAGES:
+        index, sentence = problem(subject, seen, report) or (None, "ok")
         if index is not None:
             report.failed(stage, sentence)
             before = "; what was tried before is right" if index and stage == VALUES else ""
@@ -54,14 +54,14 @@ def judged(subject: Subject, module, report: Report, heard) -> tuple[int, str] |
     return None
 
 
-def run_all(subject, module, report, heard) -> list[tuple[Case, Outcome]] | None:
+def run_all(subject, module, report, stdout) -> list[tuple[Case, Outcome]] | None:
     """What the program does with every case; None, with the reason in the report, when it does not run."""
     case = None
     try:
         program, cases = subject.bind(module)
         seen = []
         for case in cases:
-            with redirect_stdout(sys.stdout if seen else heard):
+            with redirect_stdout(sys.stdout if seen else stdout):
                 outcome = with_arrays_if_needed(subject, module, program, case)
             disturbed = not outcome.written and differing(program, case)  # by what is kept from the first call
             if disturbed:
@@ -90,7 +90,7 @@ def first_outcome(subject, case) -> Outcome | None:
     """What a program does at its very first call; None if it has no file that could be run again."""
     if not subject.source:
         return None
-    return subject.bind(executed(compile(subject.tree, subject.file, "exec"), subject.file))[0].run(case)
+    return subject.bind(subject.module())[0].run(case)
 
 
 def with_arrays_if_needed(subject, module, program, case):
@@ -105,7 +105,7 @@ def with_arrays_if_needed(subject, module, program, case):
         return program.run(case)
 
 
-def shapes_are_right(subject, seen, report):
+def wrong_shape(subject, seen, report):
     for index, (case, outcome) in enumerate(seen):
         for name, expected in case.expected.items():
             if name in outcome.outputs or name not in outcome.results:
@@ -115,11 +115,11 @@ def shapes_are_right(subject, seen, report):
     return None
 
 
-def values_are_right(subject, seen, report):
+def wrong_values(subject, seen, report):
     best = {}
     for index, (case, outcome) in enumerate(seen):
         rows = [row_of(case, outcome.outputs[name], name) for name in case.expected if name in outcome.outputs]
-        wrong = [row for row in rows if row.verdict != "within rounding"]
+        wrong = [row for row in rows if not row.is_right]
         if wrong:
             report.rows = rows
             largest = max(row.eps for row in wrong) * np.finfo(float).eps
@@ -142,7 +142,7 @@ def in_short(case, outcome, wrong) -> str:
     return f"{', '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
 
 
-def is_clean(subject, seen, report):
+def side_effects(subject, seen, report):
     program = subject.program
     for index, (case, outcome) in enumerate(seen):
         if outcome.written:
@@ -172,11 +172,11 @@ def from_other_inputs(program, case) -> list[str]:
     with suppress(Exception):
         if program.obj is not None:
             found = program.run_after(case, pairs.varied(case.inputs, np.random.default_rng(4)))
-    wrong = [n for n, value in found.items() if value is not None and row_of(case, value, n).verdict == "differs"]
+    wrong = [n for n, value in found.items() if value is not None and not row_of(case, value, n).is_right]
     return [] if set(wrong) & set(case.results) else wrong
 
 
-def outputs_are_separate(subject, seen, report):
+def aliased_outputs(subject, seen, report):
     for index, (_, outcome) in enumerate(seen):
         for a, b in outcome.shared:
             return (None if isinstance(subject.bind, Bound) else index), (
@@ -186,8 +186,8 @@ def outputs_are_separate(subject, seen, report):
     return None
 
 
-# Each gives None, or the case and what is wrong; no case where that is only worth a note.
-STAGES = ((SHAPES, shapes_are_right), (VALUES, values_are_right), (CLEAN, is_clean), (SEPARATE, outputs_are_separate))
+# Each gives what is wrong: the case and a sentence, or no case where that is only worth a note; None if nothing is.
+STAGES = ((SHAPES, wrong_shape), (VALUES, wrong_values), (CLEAN, side_effects), (SEPARATE, aliased_outputs))
 
 
 def remarks_on_dtypes(seen) -> list[str]:

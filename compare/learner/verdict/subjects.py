@@ -83,7 +83,7 @@ class Bound:
 
     def right_gradients(self) -> list[str]:
         case, outcome = self.cases[0], self.program.run(self.cases[0])
-        return [n for n in case.gradients if row_of(case, outcome.outputs[n], n).verdict == "within rounding"]
+        return [n for n in case.gradients if row_of(case, outcome.outputs[n], n).is_right]
 
     def other_sizes(self) -> list[measure.InOneDirection]:
         """Two cases with other sizes and numbers, or fewer if what is right here is not right in the others.
@@ -123,7 +123,7 @@ def right_places(program: Program, case: Case) -> dict[str, str]:
     found = places_of_gradients(outcome.inputs_left, outcome.obj, program.parameters, program.constants)
     for path, (name, value) in outcome.elsewhere.items():
         given = outcome.outputs[name], value
-        right = [row_of(case, one, name).verdict == "within rounding" for one in given if one.shape == value.shape]
+        right = [row_of(case, one, name).is_right for one in given if one.shape == value.shape]
         if right == [False, True]:
             found[name[1:]] = path
     return found
@@ -208,8 +208,7 @@ class Confirmation:
 
 def passes_all(program, case, *, is_exercise: bool) -> bool:
     outcome = program.run(case)
-    judge = Judge(case)
-    right = judge.right(judge.vector(program))
+    right = Judge(case).check(program)
     if right is None or not right.all() or outcome.written or (is_exercise and outcome.shared):
         return False
     if not outcome.elsewhere.keys() <= case.elsewhere:
