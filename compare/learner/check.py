@@ -21,10 +21,10 @@ DESCRIPTION = """\
 Run the forward and backward passes of FILE on small inputs, and say whether
 the gradients are right; if not, which line is wrong. FILE is an exercise, or
 any Python file with a pair X_forward and X_backward (or forward and backward),
-a class with both, or a function that returns a loss and gradients. For any
-file, `example()` in it returns the arguments of forward. NumPy, or torch
-tensors without autograd. For a folder, check the exercises in it in sandboxes
-and print a table with one row per file."""
+a class with both, or a function that returns a loss and gradients. A file that
+is no exercise needs a function `example()` that returns the arguments of
+forward. NumPy, or torch tensors without autograd. For a folder, check the
+exercises in it in sandboxes and print a table with one row per file."""
 
 
 def add_arguments(parser):

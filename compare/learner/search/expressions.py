@@ -378,8 +378,8 @@ def other_constants(node, parent, scope: Scope) -> Iterator:
         yield 1.0, ast.Constant(not value)
     elif isinstance(value, int | float):
         near = dict.fromkeys((0, 1, 2, -1, value + 1, value - 1, -value, 0.5, 3, -2))
-        is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow)
-        yield from ((1.1, number(k)) for k in near if k != value and (k or not is_power))
+        useless = {ast.Pow: 0, ast.Mult: 1}.get(type(getattr(parent, "op", None)))  # 1 * x is x
+        yield from ((1.1, number(k)) for k in near if k not in (value, useless))
         if not isinstance(parent, ast.Subscript | ast.Slice):
             yield 1.8, ast.Constant(None)
         for _, one, kinds in scope.like(node):

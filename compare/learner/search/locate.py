@@ -57,7 +57,7 @@ def likely(search: Search, tried: list[Fix], parts: list[Search], *, sure: bool)
         return [finding_without_fix(search, search.costs.possible[0])]
     if tried:
         return [uncertain(search, max(tried, key=lambda fix: fix.gain))]
-    for one in (*parts, search):
+    for one in (*reversed(parts), search):
         if one.costs.possible or one.costs.working:
             return [finding_without_fix(one, (one.costs.possible or one.costs.working)[0])]
     return []
@@ -65,7 +65,7 @@ def likely(search: Search, tried: list[Fix], parts: list[Search], *, sure: bool)
 
 def first_fixes(search: Search, some: list[Fix], parts: list[Search]) -> Iterator[Fix]:
     """The edits that make some entries right and none wrong, each as it is found; parts: filled with the searches."""
-    for part in parts_of(search):
+    for part in parts_of(search) if search.wrong is not None else ():
         parts.append(part)
         if (fix := best_fix(part, search)) is not None:
             yield fix

@@ -170,11 +170,11 @@ class Synthesis:
         for site in self.sites:
             yield from self.passing(site, self.longer(site.node, self.larger_than(site.node)))
             if site.part is None:
-                yield from self.passing(site, self.made_of_it(site.node))
+                yield from self.passing(site, self.made_of_it(site))
                 yield from self.passing(site, self.of_the_same_kind(site.node))
                 yield from self.passing(site, self.longer(site.node, self.pantry.plain))
             elif site.part.possible:
-                yield from self.passing(site, self.made_of_it(site.node))
+                yield from self.passing(site, self.made_of_it(site))
                 yield from self.passing(site, self.fitting(site, "plain"))
                 if (number := site.part.factor()) is not None:
                     is_size = number.denominator > 2  # perhaps: then a variable that holds it is likelier
@@ -194,9 +194,9 @@ class Synthesis:
             if self.screen.passes(lambda place, k, new=new: place.with_part(site.node, place.value(new), site.chain)):
                 yield self.screen.edit(cost, site.path, site.node, new)
 
-    def made_of_it(self, node) -> Iterator:
+    def made_of_it(self, site: Site) -> Iterator:
         """(cost, expression): what a part may become without anything else."""
-        own = self.kind(node)
+        node, own = site.node, self.kind(site.node)
         if own != "bool":
             for template, cost in (FUNCTIONS | LAYOUTS).items():
                 yield 0.9 + cost, self.filled(template, X=node)
@@ -212,7 +212,8 @@ class Synthesis:
                         yield 1.3, syntax.with_parts(template, {expressions.HOLE: inner})
             yield from ((1.4, syntax.entry(node, index)) for index in self.scope.turned.values())
         if isinstance(node, ast.Constant) and own == "number":
-            yield from ((1.1, syntax.number(k)) for k in NUMBERS)
+            is_factor = bool(site.chain) and isinstance(getattr(site.chain[0], "op", None), ast.Mult)  # 1 * x is x
+            yield from ((1.1, syntax.number(k)) for k in NUMBERS if k != 1 or not is_factor)
 
     def of_the_same_kind(self, node) -> Iterator:
         """(cost, expression): every ingredient that holds what the part holds."""
