@@ -90,8 +90,8 @@ def list_all(folder):
         "the exercises: layers and single steps, then whole sequences, then training",
         "exercise",
         "topic",
-        "from",
-        "here",
+        "source",
+        "your file",
     )
     for exercise in ladder.EXERCISES:
         here = exercise.file_name if (folder / exercise.file_name).exists() else ""
