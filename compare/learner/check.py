@@ -72,6 +72,8 @@ def answer(path: Path, exercise: str | None, options) -> int:
     for report in [] if options.json else reports:
         if report.title not in told:
             print(head(report))
+        elif len(reports) > 1:
+            print(f"\n{report.file}: {report.title}")
         print(tail(report, fix=options.fix))
     if not options.json:
         print_what_next(path, exercise, reports, fix=options.fix)

@@ -51,6 +51,19 @@ def test_the_head_of_a_report_is_printed_once(tmp_path, capsys, monkeypatch):
     assert printed_by(capsys, tmp_path / "f.py")[1].count("f.py: f") == 1
 
 
+def test_of_several_programs_in_a_file_each_line_has_a_name(tmp_path, capsys, monkeypatch):
+    def examined(path, exercise, seconds, tell):
+        known = [report.Report("f.py", name, verdict=report.WRONG) for name in ("a", "b")]
+        for one in known:
+            tell(one)
+        return known
+
+    monkeypatch.setattr(check, "examined", examined)
+    (tmp_path / "f.py").write_text("def f_forward():\n    pass\n", encoding="utf-8")
+    printed = printed_by(capsys, tmp_path / "f.py")[1]
+    assert "f.py: a f.py: b f.py: a No change" in printed and "is right. f.py: b No change" in printed
+
+
 def test_a_file_that_is_no_exercise(tmp_path, capsys):
     path = tmp_path / "lstm_layers.py"  # its name alone would make it an exercise
     path.write_text(textwrap.dedent(COURSE).replace("prev_h.T @ da", "next_h.T @ da"), encoding="utf-8")

@@ -1200,6 +1200,33 @@ def test_two_mistakes_in_one_return_statement(tmp_path):
     assert "h.T @ dy" in report.findings[1].after
 
 
+ROWS = """\
+import numpy as np
+
+
+def linear_forward(x, W):
+    return x @ W.T, (x, W)
+
+
+def linear_backward(dy, cache):
+    x, W = cache
+    rows = dy.reshape(-1, W.shape[0])
+    return rows @ W, rows.T @ x.reshape(-1, W.shape[1])
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((2, 3, 4)), rng.standard_normal((5, 4))
+"""
+
+
+def test_a_shape_that_is_not_restored(tmp_path):
+    (report,) = reports_on(ROWS, tmp_path)
+    (finding,) = report.findings
+    assert finding.certain and finding.kind == "`rows @ W` has the wrong shape."
+    assert "(rows @ W).reshape(x.shape)" in finding.after
+
+
 CUMULATIVE = """\
 import numpy as np
 

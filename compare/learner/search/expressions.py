@@ -7,6 +7,7 @@ new factor.
 import ast
 import builtins
 import itertools
+import math
 from collections.abc import Iterator
 
 from compare.learner.search.syntax import (
@@ -200,6 +201,16 @@ class Scope:
         for other, (ingredient, kinds) in self.ingredients.items():
             if other != text and (kind is None or not kinds or kind in kinds):
                 yield other, ingredient, kinds
+
+    def alike(self, node) -> list[ast.expr]:
+        """The variables with as many entries as an array, in another shape."""
+        own = self.kind(node)
+        shapes = {text: filter(is_shape, kinds) for text, (_, kinds) in self.ingredients.items() if text in self.locals}
+        return [
+            name(text)
+            for text, found in shapes.items()
+            if any(one != own and math.prod(one) == math.prod(own) for one in found)
+        ]
 
 
 def unread_in(statements) -> set[str]:
@@ -446,6 +457,7 @@ def wrapped(node, parent, scope: Scope) -> Iterator:
     if is_shape(kind):
         carried = [one for _, one, kinds in scope.like(node) if kinds and getattr(one, "id", "") in scope.unread]
         yield from ((1.6, filled("P + X", P=node, X=one)) for one in carried)
+        yield from ((1.4, filled("P.reshape(X.shape)", P=node, X=one)) for one in scope.alike(node))
     if kind in SEQUENCES + ITERATORS:
         node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
     elif is_shape(kind):

@@ -122,6 +122,10 @@ def expression_in_words(old, new) -> str:
     part = f"`{syntax.unparse(old)}`"
     if syntax.is_copy(new) and syntax.unparse(new.func.value) == syntax.unparse(old):
         return f"{part} is changed in place later, and needs a copy."
+    if isinstance(new, ast.Call) and syntax.unparse(new).startswith(
+        (f"{part[1:-1]}.reshape(", f"({part[1:-1]}).reshape(")
+    ):
+        return f"{part} has the wrong shape."
     term = {ast.Add: "term", ast.Sub: "term", ast.Mult: "factor", ast.Div: "factor", ast.Pow: "power"}
     sides, old_sides = (
         [syntax.unparse(side) for side in (one.left, one.right)] if isinstance(one, ast.BinOp) else []
