@@ -66,6 +66,20 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "",
     ),
+    "a cache that is first, by the names only": (
+        "def f_forward(x, w): y = np.tanh(x @ w); return y, {'x': x, 'w': w, 'y': y}\n"
+        "def f_backward(saved, dy):\n"
+        "    da = dy * (1 - saved['y'] ** 2); return da @ saved['w'].T, saved['x'].T @ da\n" + TWO,
+        "right",
+        "",
+    ),
+    "a cache that is last, by the names only": (
+        "def f_forward(x, w): y = np.tanh(x @ w); return y, (x, w, y)\n"
+        "def f_backward(up, data):\n"
+        "    x, w, y = data; da = up * (1 - y**2); return da @ w.T, x.T @ da\n" + TWO,
+        "right",
+        "",
+    ),
     "None for a mask of floats, and W kept": (
         "class Layer:\n"
         "    def __init__(self): self.W = np.random.default_rng(1).standard_normal((4, 3))\n"

@@ -411,17 +411,27 @@ def takes_no_gradient(function, taken: int, value, inputs) -> bool:
     """Whether an argument of a backward method is no upstream gradient but the cache, by its name and value."""
     names = list(signature_of(function).parameters)
     first, name = names[0], names[min(taken, len(names)) - 1]
-    if bare(name) or name in UPSTREAM:
+    if is_upstream(name):
         parts = [] if is_float_array(value) else leaves(value).values()
         holds_inputs = any(one is given for one in parts for given in leaves(inputs).values())  # which no output does
-        return holds_inputs or cache_is_first(function)
-    return "cache" in name or not is_float_array(value) or bare(first) != "" or first in UPSTREAM
+        return holds_inputs or first.startswith("cache") or (cache_is_first(function) and not is_float_array(value))
+    return "cache" in name or not is_float_array(value) or is_upstream(first)
 
 
 def cache_is_first(function) -> bool:
-    """Whether only the first parameter is called cache; otherwise it is expected last."""
-    names = list(signature_of(function).parameters)
-    return names[0].startswith("cache") and not names[-1].startswith("cache")
+    """Whether the first parameter of backward is the cache, by the names; otherwise the last one is."""
+    first, *_, last = [*signature_of(function).parameters] * 2  # there may be only one
+    if first.startswith("cache") or last.startswith("cache"):
+        return not last.startswith("cache")
+    return is_upstream(last) and not is_upstream(first)
+
+
+WORDS = {"data", "details", "dict", "dims"}  # these do not begin with the d of a gradient
+
+
+def is_upstream(name) -> bool:
+    """Whether a parameter has the name of a gradient."""
+    return name in UPSTREAM or (bare(name) != "" and name not in WORDS)
 
 
 def with_cache(function, cache) -> Callable:
