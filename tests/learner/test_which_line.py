@@ -1227,6 +1227,37 @@ def test_a_shape_that_is_not_restored(tmp_path):
     assert "(rows @ W).reshape(x.shape)" in finding.after
 
 
+TIED = """\
+import numpy as np
+
+
+def tied_forward(x, W):
+    h = x @ W
+    return h @ W.T, 0.5 * (W**2).sum(), (x, h, W)
+
+
+def tied_backward(dy, dnorm, cache):
+    x, h, W = cache
+    dh = dy @ W
+    decoder = dy.T @ h
+    encoder = x.T @ dh
+    dW = encoder + dnorm * W
+    return dh @ W.T, dW
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((3, 5)), rng.standard_normal((5, 4))
+"""
+
+
+def test_of_two_lines_the_one_is_named_that_should_hold_a_gradient_with_a_name(tmp_path):
+    """The decoder's part could be added to that of the encoder, too; but only the sum is the gradient of W."""
+    (report,) = reports_on(TIED, tmp_path)
+    (finding,) = report.findings
+    assert finding.after == "dW = encoder + dnorm * W + decoder" and 13 in finding.also
+
+
 CUMULATIVE = """\
 import numpy as np
 
