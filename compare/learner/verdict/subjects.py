@@ -104,11 +104,11 @@ class Bound:
 
     def wrong_without_constants(self) -> tuple[list[str], list[str]]:
         """(the arrays that hold one number only, the gradients that are wrong if they hold others)."""
-        program, inputs, names = without_constants(self.program, self.inputs)
         with suppress(Exception):
+            program, inputs, names = without_constants(self.program, self.inputs)
             found = measure.InOneDirection(program, inputs) if names else None
             return names, [n for n in self.cases[0].gradients if found and not found.agree(found.outcome.outputs, [n])]
-        return names, []
+        return [], []
 
     def case_without_constants(self) -> list[measure.InOneDirection]:
         """The case with other numbers in the arrays that hold one number only, if what is right here is right there."""
