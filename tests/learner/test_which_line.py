@@ -48,6 +48,94 @@ def example():
     rng = np.random.default_rng(1)
     return Norm(rng), rng.normal(size=(5, 4))
 """
+POOLED = """\
+import numpy as np
+
+
+def pooled_forward(x, w, stride):
+    y = np.zeros((2, 3, 4))
+    for i in range(2):
+        for j in range(3):
+            r, c = i * stride, j * stride
+            y[i, j] = w * x[r : r + 3, c : c + 3].sum(axis=(0, 1))
+    return y, (x, w, stride)
+
+
+def pooled_backward(dy, cache):
+    x, w, stride = cache
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for i in range(2):
+        for j in range(3):
+            r, c = i * stride, j * stride
+            dx[r : r + 3, c : c + 3] += dy[i, j] * w
+            dw += dy[i, j] * x[r : r + 3, c : c + 3].sum(axis=(0, 1))
+    return dx, dw
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((9, 12, 4)), rng.standard_normal(4), 3
+"""
+DEMEANED = """\
+import numpy as np
+
+
+def centered_forward(x, s):
+    y = x - x.mean(axis=(1, 2), keepdims=True)
+    return y * s, (y, s)
+
+
+def centered_backward(dy, cache):
+    y, s = cache
+    d = dy * s
+    return d - d.mean(axis=(1, 2), keepdims=True), (dy * y).sum(axis=(0, 1))
+
+
+def example():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((3, 4, 5)), rng.standard_normal(5)
+"""
+MEANS = """\
+import numpy as np
+
+
+def means_forward(x, lists):
+    return np.stack([x[one].mean(axis=0) for one in lists]), (x, lists)
+
+
+def means_backward(dy, cache):
+    x, lists = cache
+    dx = np.zeros_like(x)
+    for i, one in enumerate(lists):
+        for k in one:
+            dx[k] += dy[i] / len(one)
+    return dx
+
+
+def example():
+    return np.random.default_rng(0).standard_normal((5, 3)), [[0, 1], [4, 2, 0], [3]]
+"""
+SHARED_MASK = """\
+import numpy as np
+
+
+def masked_forward(x, W, b, mask):
+    return (x @ W + b) * mask[:, None], (x, W, mask)
+
+
+def masked_backward(dy, cache):
+    x, W, mask = cache
+    dy = dy * mask[:, None]
+    db = dy.sum(axis=0)
+    dW = x.T @ dy
+    return dy @ W.T, dW, db
+
+
+def example():
+    rng = np.random.default_rng(0)
+    mask = np.array([True, False, True, True])
+    return rng.standard_normal((4, 5)), rng.standard_normal((5, 3)), rng.standard_normal(3), mask
+"""
 SUMS = """\
 import numpy as np
 
@@ -841,6 +929,20 @@ MISTAKES = {  # the program, what is right in it, what is wrong, and what is in 
         "djoined[:, self.width:] +",
         "djoined[:, 1:-2] +",
         "djoined[:, -m:]",
+    ),
+    "each index has the same factor": (
+        POOLED,
+        "r, c = i * stride, j * stride\n            dx",
+        "r, c = i, j\n            dx",
+        "i * stride",
+    ),
+    "one axis is not in the mean": (DEMEANED, "d.mean(axis=(1, 2)", "d.mean(axis=(2,)", "axis=(1, 2)"),
+    "the length of a list": (MEANS, "+= dy[i] / len(one)", "+= dy[i]", "len(one)"),
+    "what all lines that read an argument need": (
+        SHARED_MASK,
+        "    dy = dy * mask[:, None]\n",
+        "",
+        "dy = dy * mask[:, None]",
     ),
     "set to zero in another method": (
         ADDS_UP,

@@ -284,6 +284,8 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
         case ast.Tuple() | ast.List() if not isinstance(parent, ast.Subscript) and len(node.elts) <= 12:
             yield from ((1.05 + 0.05 * far, type(node)(elts, node.ctx)) for far, elts in swapped(node.elts))
             words = {getattr(one, "value", None) for one in node.elts}
+            yield from same_factor(node, scope)
+            yield from other_axes(node, parent)
             missing = sorted(scope.strings - words) if words and words <= scope.strings else ()
             yield from ((1.3, type(node)([*node.elts, ast.Constant(word)], node.ctx)) for word in missing)
         case ast.Compare(ops=[op]):
@@ -292,6 +294,22 @@ def variants_of(node, parent, scope: Scope) -> Iterator[tuple[float, ast.expr]]:
             yield from ((1.0, ast.Compare(node.left, [other()], node.comparators)) for other in others)
     if isinstance(node, NAMES | ast.BinOp | ast.Call) and is_load(node):
         yield from wrapped(node, parent, scope)
+
+
+def same_factor(node, scope: Scope) -> Iterator:
+    """Each number of a tuple times the same variable, as in r, s = i * stride, j * stride."""
+    if isinstance(node.ctx, ast.Load) and node.elts and all(scope.kind(one) == "number" for one in node.elts):
+        factors = (one for _, one, _ in scope.like(node.elts[0]) if isinstance(one, ast.Name))
+        yield from ((1.6, ast.Tuple([filled("P * X", P=one, X=x) for one in node.elts], ast.Load())) for x in factors)
+
+
+def other_axes(node, parent) -> Iterator:
+    """Of the axes in axis=(0, 1), one more or one less."""
+    axes = [getattr(one, "value", None) for one in node.elts]
+    if isinstance(parent, ast.Call | ast.keyword) and axes and all(type(one) is int for one in axes):
+        found = [axes[:k] + axes[k + 1 :] for k in range(len(axes))] if len(axes) > 1 else []
+        found += [[axes[0] - 1, *axes]] * (axes[0] != 0) + [[*axes, axes[-1] + 1]] * (axes[-1] != -1)
+        yield from ((1.1, ast.Tuple([number(k) for k in some], ast.Load())) for some in found)
 
 
 def other_functions(node, scope: Scope) -> Iterator:

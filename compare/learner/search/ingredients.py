@@ -158,8 +158,10 @@ class Ingredients:
             yield from todo
 
     def sizes(self, node) -> Iterator[ast.expr]:
-        """The sizes of an array."""
+        """The sizes of an array, the length of a list."""
         value = self.first(node)
+        if isinstance(value, list):
+            yield ast.Call(syntax.name("len"), [node], [])
         if is_array(value):
             for k in range(value.ndim):
                 yield syntax.entry(ast.Attribute(node, "shape", ast.Load()), ast.Constant(k))

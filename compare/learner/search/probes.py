@@ -228,6 +228,19 @@ def assigned_before(function, loop) -> Iterator[str]:
             yield from (one.id for one in each if isinstance(one, ast.Name))
 
 
+def given(function, facts) -> Iterator[tuple[str, int]]:
+    """(name, index): the arrays among the arguments of a function that several of its statements read and none stores;
+    and the first of these statements.
+    """
+    names = {one.arg for one in function.args.args} - syntax.stores(function.body)
+    nodes = (node for node in ast.walk(function) if isinstance(node, ast.Name) and syntax.is_load(node))
+    arrays = {node.id for node in nodes if isinstance(facts.get(syntax.position(node)), tuple)}
+    for name in sorted(names & arrays):
+        reads = [k for k, one in enumerate(function.body) if name in syntax.reads(one)]
+        if len(reads) > 1:
+            yield name, reads[0]
+
+
 def complete(block, index, function, facts) -> list[str]:
     """The arrays that the statements of a block before an index have filled entry by entry, or in a loop."""
     before = block[index - 1]

@@ -17,7 +17,7 @@ import numpy as np
 
 from compare.learner.program.arrays import changed
 from compare.learner.search import syntax
-from compare.learner.search.probes import Probe, complete, here, not_carried, probed, seen, value_of, widths
+from compare.learner.search.probes import Probe, complete, given, here, not_carried, probed, seen, value_of, widths
 from compare.learner.search.switches import Workshop
 
 MOST = 800  # entries of a statement's values, over all times it runs, that are changed one by one
@@ -108,12 +108,14 @@ class Investigation:
         """Slot -> variant, for each variable that may have to change between statements of a block."""
         found, facts = {}, self.workshop.facts
         gaps = [(block, k, name, None) for k in range(1, len(block)) for name in complete(block, k, function, facts)]
+        if block is function.body:
+            gaps += [(block, k, name, None) for name, k in given(function, facts)]
         for loop in (one for one in block if isinstance(one, ast.For)):
             gaps += [(loop.body, len(loop.body), *one) for one in not_carried(function, loop, facts)]
         for inside, index, name, shape in gaps:
             slot = self.workshop.slots.of(inside, index, f"gap {name}")
             value = seen(syntax.name(name), shape=ast.Constant(shape))
-            new = ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), inside[index - 1])
+            new = ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), inside[max(0, index - 1)])
             found[slot], self.names[slot] = [[self.here[id(block)], new]], name
         return found
 
