@@ -80,6 +80,34 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "right",
         "",
     ),
+    "a cache that is first and an array": (
+        "def f_forward(x): y = np.tanh(x); return y, y\n"
+        "def f_backward(tape, gy): return gy * (1 - tape * tape)\n" + ONE,
+        "right",
+        "",
+    ),
+    "a cache that is first, which only a run tells": (
+        "def f_forward(x, w): y = np.tanh(x @ w); return y, y**2, (x, w, y)\n"
+        "def f_backward(tape, delta, eps):\n"
+        "    x, w, y = tape; da = (delta + 2 * y * eps) * (1 - y**2); return da @ w.T, x.T @ da\n" + TWO,
+        "right",
+        "",
+    ),
+    "a cache that is last, and its name begins with d": (
+        "def f_forward(x, w): y = np.tanh(x @ w); return y, y**2, (x, w, y)\n"
+        "def f_backward(ga, gb, dcache):\n"
+        "    x, w, y = dcache; da = (ga + 2 * y * gb) * (1 - y**2); return da @ w.T, x.T @ da\n" + TWO,
+        "right",
+        "",
+    ),
+    "targets that add up to one, all the same": (
+        "def f_forward(z, t):\n"
+        "    e = np.exp(z); p = e / e.sum(1, keepdims=True); return -(t * np.log(p)).sum(), (p, t)\n"
+        "def f_backward(c): p, t = c; return p - t, -np.log(p)\n"
+        "def example(): return np.random.default_rng(0).standard_normal((3, 4)), np.full((3, 4), 0.25)\n",
+        "right",
+        " right: the largest",
+    ),
     "None for a mask of floats, and W kept": (
         "class Layer:\n"
         "    def __init__(self): self.W = np.random.default_rng(1).standard_normal((4, 3))\n"

@@ -1329,6 +1329,14 @@ def test_a_shape_that_is_not_restored(tmp_path):
     assert "(rows @ W).reshape(x.shape)" in finding.after
 
 
+def test_a_shape_that_is_kept_but_not_used(tmp_path):
+    text = ROWS.replace("return x @ W.T, (x, W)", "return x @ W.T, (x, x.shape, W)").replace(
+        "x, W = cache", "x, shape, W = cache"
+    )
+    (report,) = reports_on(text.replace("x.reshape(-1, W.shape[1])", "x.reshape(6, 4)"), tmp_path)
+    assert report.findings[0].certain and ".reshape(" in report.findings[0].after
+
+
 TIED = """\
 import numpy as np
 

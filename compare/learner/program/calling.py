@@ -19,6 +19,7 @@ argument may be an object, too: its arrays are parameters, whose gradients are k
 import inspect
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -421,8 +422,8 @@ def takes_no_gradient(function, taken: int, value, inputs) -> bool:
 def cache_is_first(function) -> bool:
     """Whether the first parameter of backward is the cache, by the names; otherwise the last one is."""
     first, *_, last = [*signature_of(function).parameters] * 2  # there may be only one
-    if first.startswith("cache") or last.startswith("cache"):
-        return not last.startswith("cache")
+    if "cache" in first or "cache" in last:
+        return "cache" not in last
     return is_upstream(last) and not is_upstream(first)
 
 
@@ -435,10 +436,25 @@ def is_upstream(name) -> bool:
 
 
 def with_cache(function, cache) -> Callable:
-    """Backward as a function of the upstream gradients."""
-    if cache_is_first(function):
-        return lambda *upstream: function(cache, *upstream)
-    return lambda *upstream: function(*upstream, cache)
+    """Backward as a function of the upstream gradients.
+
+    Where the names do not say whether the cache comes first or last, the other order is tried if one raises.
+    """
+    first, *_, last = [*signature_of(function).parameters] * 2
+    is_first, is_known = cache_is_first(function), "cache" in first + last or is_upstream(first)
+
+    def backward(*upstream):
+        orders = [(cache, *upstream), (*upstream, cache)][:: 1 if is_first else -1]
+        try:
+            return function(*orders[0])
+        except Exception:
+            if is_known:
+                raise
+            with suppress(Exception):
+                return function(*orders[1])
+            raise
+
+    return backward
 
 
 def shared(arrays) -> list:

@@ -17,7 +17,7 @@ class CannotRun(Exception):
 
 # ---- names ----
 
-UPSTREAM = {"g", "grad", "gradient", "upstream"}
+UPSTREAM = {"g", "grad", "gradient", "upstream", "up", "gy", "gh", "gc", "gx", "gz", "gout"}
 TARGETS = re.compile(r"d(t|y|ys|target|label|truth|gold|mask|one_?hot|y_?true|y_?hot)s?$", re.IGNORECASE)
 MARKS = ("gradients_", "gradient_", "grads_", "grad_", "dldd", "dld", "dl_d", "dloss_d", "d_", "d")
 

@@ -202,15 +202,15 @@ class Scope:
             if other != text and (kind is None or not kinds or kind in kinds):
                 yield other, ingredient, kinds
 
-    def alike(self, node) -> list[ast.expr]:
-        """The variables with as many entries as an array, in another shape."""
+    def shapes_for(self, node) -> Iterator[ast.expr]:
+        """The shapes that an array could have lost: those of other variables, as far as they hold as many entries."""
         own = self.kind(node)
-        shapes = {text: filter(is_shape, kinds) for text, (_, kinds) in self.ingredients.items() if text in self.locals}
-        return [
-            name(text)
-            for text, found in shapes.items()
-            if any(one != own and math.prod(one) == math.prod(own) for one in found)
-        ]
+        for text in sorted(self.locals & self.ingredients.keys()):
+            _, kinds = self.ingredients[text]
+            if kinds <= {"tuple"}:
+                yield name(text)
+            if not kinds or any(is_shape(k) and k != own and math.prod(k) == math.prod(own) for k in kinds):
+                yield ast.Attribute(name(text), "shape", ast.Load())
 
 
 def unread_in(statements) -> set[str]:
@@ -475,7 +475,7 @@ def wrapped(node, parent, scope: Scope) -> Iterator:
     if is_shape(kind):
         carried = [one for _, one, kinds in scope.like(node) if kinds and getattr(one, "id", "") in scope.unread]
         yield from ((1.6, filled("P + X", P=node, X=one)) for one in carried)
-        yield from ((1.4, filled("P.reshape(X.shape)", P=node, X=one)) for one in scope.alike(node))
+        yield from ((1.4, filled("P.reshape(X)", P=node, X=one)) for one in scope.shapes_for(node))
     if kind in SEQUENCES + ITERATORS:
         node, kind = node if kind in SEQUENCES else filled("list(X)", X=node), "list"
     elif is_shape(kind):

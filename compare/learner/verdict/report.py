@@ -148,7 +148,7 @@ def tail(report: Report, *, fix: bool = False) -> str:
     if fix and report.verdict == WRONG and report.findings and not any(one.after for one in report.findings):
         lines.append("No change was found after which everything is right.")
     if report.verdict == RIGHT and report.rows:
-        worst = max(report.rows, key=lambda row: row.eps)
+        worst = max(report.rows, key=lambda row: (math.isfinite(row.eps), row.eps))
         right = "right as far as checked" if report.partly else "right"
         words = f"{right}: the largest error, in {worst.name}, is {worst.eps:.2g} eps of its largest entry"
         lines += ["", *wrapped(words, "", 0)]

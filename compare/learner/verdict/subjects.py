@@ -105,14 +105,14 @@ class Bound:
     def wrong_without_constants(self) -> tuple[list[str], list[str]]:
         """(the arrays that hold one number only, the gradients that are wrong if they hold others)."""
         with suppress(Exception):
-            program, inputs, names = without_constants(self.program, self.inputs)
+            program, inputs, names = without_constants(self.program, self.inputs, self.cases[0].gradients)
             found = measure.InOneDirection(program, inputs) if names else None
             return names, [n for n in self.cases[0].gradients if found and not found.agree(found.outcome.outputs, [n])]
         return [], []
 
     def case_without_constants(self) -> list[measure.InOneDirection]:
         """The case with other numbers in the arrays that hold one number only, if what is right here is right there."""
-        program, inputs, names = without_constants(self.program, self.inputs)
+        program, inputs, names = without_constants(self.program, self.inputs, self.cases[0].gradients)
         found = measure.InOneDirection(program, inputs) if names else None
         return [found] * bool(found and found.agree(found.outcome.outputs, self.right_gradients()))
 
@@ -129,15 +129,17 @@ def right_places(program: Program, case: Case) -> dict[str, str]:
     return found
 
 
-def without_constants(program: Program, inputs: dict) -> tuple[Program, dict, list[str]]:
+def without_constants(program: Program, inputs: dict, gradients) -> tuple[Program, dict, list[str]]:
     """The same with random numbers in the arrays that hold one number only, such as a bias of zeros; and their names.
 
-    With these, a wrong gradient may look right.
+    With these, a wrong gradient may look right. gradients: those that are checked; an array without one, such as a
+    mask or a target, may have to hold certain numbers, and so may probabilities.
     """
     new, rng, names = copy.copy(program), np.random.default_rng(3), []
     new.obj, inputs = copied(program.obj), {name: copied(value) for name, value in inputs.items()}
     for name, array in measure.arrays_by_name(inputs, new.obj).items():
-        if array.size > 1 and (array == array.flat[0]).all() and (not new.used or name in new.used):
+        is_constant = array.size > 1 and (array == array.flat[0]).all()
+        if is_constant and name in gradients and not pairs.adds_up_to_one(array):
             array += rng.uniform(-0.5, 0.5, array.shape)
             names.append(name.removeprefix("d"))
     return new, inputs, names
@@ -202,7 +204,7 @@ class Confirmation:
         program, cases = self.subject.bind(module)
         names = cases[0].gradients
         return all(one.agrees_with(with_other_numbers(program), names) for one in self.other_sizes) and all(
-            one.agrees_with(without_constants(program, {})[0], names) for one in self.without_constants
+            one.agrees_with(without_constants(program, {}, names)[0], names) for one in self.without_constants
         )
 
 
