@@ -40,14 +40,14 @@ PROGRAMS = {  # the program, its verdict, and words of the report
     "a loss too large for its changes to be seen": (
         "def f(x): return 1e10 + (x**2).sum(), 2.02 * x\n" + ONE,
         "could not run",
-        "rounds its changes away",
+        "rounds small changes away",
     ),
     "a value that is rounded on the way": (
         "def f_forward(x): p = 1 / (1 + np.exp(-x)); return -np.log(1 - p), p\n"
         "def f_backward(d, p): return d * p * (p < 1 - 1e-11)\n"
         "def example(): return (np.array([1.0, 2.0, 28.0]),)\n",
         "could not run",
-        "rounds its changes away",
+        "rounds small changes away",
     ),
     "a bias of zeros, which hides that x is taken for y": (
         "def f_forward(x, b): y = x + b; return y * y, x\n"
@@ -186,7 +186,7 @@ PROGRAMS = {  # the program, its verdict, and words of the report
     "a step that is too small for an output": (
         "def f_forward(x): return x + 1e12, 2 * x, x\ndef f_backward(da, db, x): return 2 * db\n" + ONE,
         "could not run",
-        "rounds its changes away",
+        "rounds small changes away",
     ),
     "a gradient that is known to few digits": (
         "def f_forward(x): return (x**2).sum() + 1e9, x\ndef f_backward(d, x): return d * 2 * x\n" + ONE,
@@ -479,7 +479,7 @@ PROGRAMS = {  # the program, its verdict, and words of the report
         "def f_backward(dy, dz, b): return 0 * dy, dz * (1 - np.tanh(b) ** 2)\n"
         "def example(): return np.array([0.3, -0.7, 1.1]), np.array([0.3, 0.1])\n",
         "could not run",
-        "rounds its changes away",
+        "rounds small changes away",
     ),
     "a closure with a name": (
         "def mix_forward(x, W): return x @ W, lambda dy: (dy @ W.T, x.T @ dy)\n"

@@ -427,12 +427,9 @@ def cache_is_first(function) -> bool:
     return is_upstream(last) and not is_upstream(first)
 
 
-WORDS = {"data", "details", "dict", "dims"}  # these do not begin with the d of a gradient
-
-
 def is_upstream(name) -> bool:
     """Whether a parameter has the name of a gradient."""
-    return name in UPSTREAM or (bare(name) != "" and name not in WORDS)
+    return name in UPSTREAM or bare(name) != ""
 
 
 def with_cache(function, cache) -> Callable:

@@ -9,7 +9,7 @@
 
 Words:
     slot    a place for variants: a statement, the gap before one, or the header of a loop; it has a number
-    variant what may stand at a slot
+    variant what may be put in a slot
     edit    a change that a person might make: a variant at one slot or at two
     suspect a statement, with what is known about it; it has a value each time that it runs
     leaf    one of several arrays in such a value

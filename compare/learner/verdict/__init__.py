@@ -1,0 +1,1 @@
+"""The verdict: the right gradients, and whether a program gives them."""

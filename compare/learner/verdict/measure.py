@@ -415,7 +415,7 @@ def must_be_known(name: str, unknown: np.ndarray) -> None:
     for entry in np.argwhere(unknown)[:1]:
         raise CannotRun(
             f"differences of forward do not give {entry_in_words(name, entry)}: forward changes too abruptly there, or "
-            "rounds its changes away, as with very large numbers; choose other inputs"
+            "rounds small changes away, as with very large numbers; choose other inputs"
         )
 
 

@@ -27,16 +27,7 @@ def judged(subject: Subject, module, report: Report, stdout) -> tuple[int, str] 
     seen = run_all(subject, module, report, stdout)
     if seen is None:
         return None
-    left_out = [name for case, _ in seen for name in case.unchecked]
-    if left_out:
-        report.remarks.append(f"not checked: {', '.join(left_out)} (neither returned nor found in an object)")
-    report.remarks += [kinks_in_words(case.kinks) for case, _ in seen if case.kinks]
-    elsewhere = [words for case, outcome in seen for words in elsewhere_in_words(case, outcome)]
-    report.remarks += elsewhere
-    report.partly = any(case.partly for case, _ in seen) or bool(elsewhere)
-    known_to = max((case.known_to for case, _ in seen), default=0)
-    if known_to > NOTABLE:
-        report.remarks.append(f"differences give the gradients to {known_to:.0e} of the largest entry only")
+    note_what_is_not_checked(seen, report)
     for stage, problem in STAGES:
         index, sentence = problem(subject, seen, report) or (None, "ok")
         if index is not None:
@@ -52,6 +43,20 @@ def judged(subject: Subject, module, report: Report, stdout) -> tuple[int, str] 
             report.partly = True
             report.remarks.append(constants_in_words(constants, wrong))
     return None
+
+
+def note_what_is_not_checked(seen, report):
+    """Remarks on the gradients that are not checked, or only roughly."""
+    left_out = [name for case, _ in seen for name in case.unchecked]
+    if left_out:
+        report.remarks.append(f"not checked: {', '.join(left_out)} (neither returned nor found in an object)")
+    report.remarks += [kinks_in_words(case.kinks) for case, _ in seen if case.kinks]
+    elsewhere = [words for case, outcome in seen for words in elsewhere_in_words(case, outcome)]
+    report.remarks += elsewhere
+    report.partly = any(case.partly for case, _ in seen) or bool(elsewhere)
+    known_to = max((case.known_to for case, _ in seen), default=0)
+    if known_to > NOTABLE:
+        report.remarks.append(f"differences give the gradients to {known_to:.0e} of the largest entry only")
 
 
 def run_all(subject, module, report, stdout) -> list[tuple[Case, Outcome]] | None:

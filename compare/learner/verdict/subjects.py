@@ -1,9 +1,10 @@
 """The programs in a file, each with the cases on which it is tried and the right answers."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -81,40 +82,46 @@ class Bound:
         """The same case with other numbers."""
         return measure.InOneDirection(self.program, pairs.varied(self.inputs, np.random.default_rng(1)))
 
-    def right_gradients(self) -> list[str]:
-        case, outcome = self.cases[0], self.program.run(self.cases[0])
-        return [n for n in case.gradients if row_of(case, outcome.outputs[n], n).is_right]
-
-    def other_sizes(self) -> list[measure.InOneDirection]:
-        """Two cases with other sizes and numbers, or fewer if what is right here is not right in the others.
-
-        The sizes of an object's parameters stay, and so do its integers. In one case, 0.5 may still be 1 / sqrt(size).
-        """
-        of_object = measure.arrays_by_name({}, self.program.obj).values()
-        fixed = {size for one in of_object for size in one.shape}
-        program, right, cases = with_other_numbers(self.program), self.right_gradients(), []
-        has_integers = any(type(one) is int for one in self.inputs.values())
-        for grow, by in OTHER_SIZES:
-            with suppress(Exception):
-                if len(cases) < 2 and (has_integers or not by):
-                    inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
-                    found = measure.InOneDirection(program, inputs)
-                    cases += [found] * found.agree(found.outcome.outputs, right)
-        return cases
-
     def wrong_without_constants(self) -> tuple[list[str], list[str]]:
         """(the arrays that hold one number only, the gradients that are wrong if they hold others)."""
+        names, found = self.case_without_constants()
+        wrong = [n for n in self.cases[0].gradients if found and not found.agree(found.outcome.outputs, [n])]
+        return names, wrong
+
+    def general_cases(self) -> list[tuple[measure.InOneDirection, Callable]]:
+        """Other cases, each with what makes of a program the one that it is for: at most two with other sizes, and one
+        without constants. Left out are those in which something is wrong that is right here.
+        """
+        case, outcome = self.cases[0], self.program.run(self.cases[0])
+        right = [n for n in case.gradients if row_of(case, outcome.outputs[n], n).is_right]
+
+        def keeps(found):
+            return found is not None and found.agree(found.outcome.outputs, right)
+
+        # with one other size only, 0.5 may still be 1 / sqrt(size)
+        sizes = [(found, with_other_numbers) for found in islice(filter(keeps, self.cases_with_other_sizes()), 2)]
+        _, found = self.case_without_constants()
+        return sizes + [(found, self.without_constants)] * keeps(found)
+
+    def cases_with_other_sizes(self) -> Iterator[measure.InOneDirection]:
+        """The same case with other sizes and numbers; an object keeps its integers and the sizes of its parameters."""
+        of_object = measure.arrays_by_name({}, self.program.obj).values()
+        fixed = {size for one in of_object for size in one.shape}
+        has_integers = any(type(one) is int for one in self.inputs.values())
+        for grow, by in (one for one in OTHER_SIZES if has_integers or not one[1]):
+            with suppress(Exception):
+                inputs = pairs.resized(self.inputs, np.random.default_rng(1), fixed, grow, by)
+                yield measure.InOneDirection(with_other_numbers(self.program), inputs)
+
+    def case_without_constants(self) -> tuple[list[str], measure.InOneDirection | None]:
+        """(the arrays that hold one number only, a case in which they hold others); None if that cannot be measured."""
         with suppress(Exception):
             program, inputs, names = without_constants(self.program, self.inputs, self.cases[0].gradients)
-            found = measure.InOneDirection(program, inputs) if names else None
-            return names, [n for n in self.cases[0].gradients if found and not found.agree(found.outcome.outputs, [n])]
-        return [], []
+            return names, measure.InOneDirection(program, inputs) if names else None
+        return [], None
 
-    def case_without_constants(self) -> list[measure.InOneDirection]:
-        """The case with other numbers in the arrays that hold one number only, if what is right here is right there."""
-        program, inputs, names = without_constants(self.program, self.inputs, self.cases[0].gradients)
-        found = measure.InOneDirection(program, inputs) if names else None
-        return [found] * bool(found and found.agree(found.outcome.outputs, self.right_gradients()))
+    def without_constants(self, program: Program) -> Program:
+        return without_constants(program, {}, self.cases[0].gradients)[0]
 
 
 def right_places(program: Program, case: Case) -> dict[str, str]:
@@ -183,15 +190,9 @@ class Confirmation:
             return None if self.is_exercise else self.subject.bind.other_numbers()
 
     @cached_property
-    def other_sizes(self) -> list[measure.InOneDirection]:
+    def general_cases(self) -> list[tuple[measure.InOneDirection, Callable]]:
         with suppress(Exception):
-            return [] if self.is_exercise else self.subject.bind.other_sizes()
-        return []
-
-    @cached_property
-    def without_constants(self) -> list[measure.InOneDirection]:
-        with suppress(Exception):
-            return [] if self.is_exercise else self.subject.bind.case_without_constants()
+            return [] if self.is_exercise else self.subject.bind.general_cases()
         return []
 
     def __call__(self, module) -> bool:
@@ -202,10 +203,7 @@ class Confirmation:
     def in_general(self, module) -> bool:
         """The same for other sizes and without constants; True if nothing is known."""
         program, cases = self.subject.bind(module)
-        names = cases[0].gradients
-        return all(one.agrees_with(with_other_numbers(program), names) for one in self.other_sizes) and all(
-            one.agrees_with(without_constants(program, {}, names)[0], names) for one in self.without_constants
-        )
+        return all(one.agrees_with(change(program), cases[0].gradients) for one, change in self.general_cases)
 
 
 def passes_all(program, case, *, is_exercise: bool) -> bool:
